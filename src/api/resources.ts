@@ -1,0 +1,62 @@
+// Every resource the cluster serves, by name. Plural, kind and short names as `kubectl api-resources` prints them.
+import type { Deployment, ReplicaSet } from './apps-v1.ts';
+import type {
+  ConfigMap,
+  Endpoints,
+  Event,
+  Namespace,
+  Node,
+  Pod,
+  Secret,
+  Service,
+  ServiceAccount,
+} from './core-v1.ts';
+import type { EndpointSlice, RuntimeClass } from './discovery-v1.ts';
+import type { KubeObject, ResourceType } from './meta.ts';
+
+function define<T extends KubeObject>(
+  gv: string,
+  resource: string,
+  kind: string,
+  namespaced: boolean,
+  shortNames: readonly string[] = [],
+  categories: readonly string[] = [],
+): ResourceType<T> {
+  const [group, version] = gv.includes('/') ? (gv.split('/') as [string, string]) : (['', gv] as const);
+  return { group, version, resource, singular: kind.toLowerCase(), kind, namespaced, shortNames, categories };
+}
+
+export const NAMESPACES = define<Namespace>('v1', 'namespaces', 'Namespace', false, ['ns']);
+export const NODES = define<Node>('v1', 'nodes', 'Node', false, ['no']);
+export const PODS = define<Pod>('v1', 'pods', 'Pod', true, ['po'], ['all']);
+export const SERVICES = define<Service>('v1', 'services', 'Service', true, ['svc'], ['all']);
+export const ENDPOINTS = define<Endpoints>('v1', 'endpoints', 'Endpoints', true, ['ep']);
+export const CONFIGMAPS = define<ConfigMap>('v1', 'configmaps', 'ConfigMap', true, ['cm']);
+export const SECRETS = define<Secret>('v1', 'secrets', 'Secret', true);
+export const SERVICEACCOUNTS = define<ServiceAccount>('v1', 'serviceaccounts', 'ServiceAccount', true, ['sa']);
+export const EVENTS = define<Event>('v1', 'events', 'Event', true, ['ev']);
+export const DEPLOYMENTS = define<Deployment>('apps/v1', 'deployments', 'Deployment', true, ['deploy'], ['all']);
+export const REPLICASETS = define<ReplicaSet>('apps/v1', 'replicasets', 'ReplicaSet', true, ['rs'], ['all']);
+export const ENDPOINTSLICES = define<EndpointSlice>('discovery.k8s.io/v1', 'endpointslices', 'EndpointSlice', true);
+export const RUNTIMECLASSES = define<RuntimeClass>('node.k8s.io/v1', 'runtimeclasses', 'RuntimeClass', false);
+
+export const RESOURCES: readonly ResourceType[] = [
+  NAMESPACES,
+  NODES,
+  PODS,
+  SERVICES,
+  ENDPOINTS,
+  CONFIGMAPS,
+  SECRETS,
+  SERVICEACCOUNTS,
+  EVENTS,
+  DEPLOYMENTS,
+  REPLICASETS,
+  ENDPOINTSLICES,
+  RUNTIMECLASSES,
+];
+
+/** The resource of a manifest's apiVersion and kind, or undefined when the cluster does not serve it. */
+export function resourceOfKind(apiVersion: string, kind: string): ResourceType | undefined {
+  return RESOURCES.find((r) => r.kind === kind && (r.group === '' ? r.version : `${r.group}/${r.version}`) === apiVersion);
+}

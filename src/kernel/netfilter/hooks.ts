@@ -1,0 +1,63 @@
+// The five IPv4 netfilter hooks and their chains of functions in priority order, after net/netfilter/core.c.
+import type { Skb } from '../../tcpip-ts/skb.ts';
+
+export const NF_INET_PRE_ROUTING = 0;
+export const NF_INET_LOCAL_IN = 1;
+export const NF_INET_FORWARD = 2;
+export const NF_INET_LOCAL_OUT = 3;
+export const NF_INET_POST_ROUTING = 4;
+export type HookNumber = 0 | 1 | 2 | 3 | 4;
+
+export const NF_DROP = 0;
+export const NF_ACCEPT = 1;
+/** The hook function took the skb over (forwarded it itself, queued it, or freed it with its own reason). */
+export const NF_STOLEN = 2;
+export type Verdict = 0 | 1 | 2;
+
+// enum nf_ip_hook_priorities (linux/netfilter_ipv4.h)
+export const NF_IP_PRI_CONNTRACK_DEFRAG = -400;
+export const NF_IP_PRI_RAW = -300;
+export const NF_IP_PRI_CONNTRACK = -200;
+export const NF_IP_PRI_MANGLE = -150;
+export const NF_IP_PRI_NAT_DST = -100;
+export const NF_IP_PRI_FILTER = 0;
+export const NF_IP_PRI_NAT_SRC = 100;
+export const NF_IP_PRI_CONNTRACK_CONFIRM = 0x7fffffff;
+
+/** With NF_DROP the function leaves freeing to the caller; with NF_STOLEN it has done it or passed it on. */
+export type HookFn = (skb: Skb, hook: HookNumber) => Verdict;
+
+interface Entry {
+  readonly priority: number;
+  readonly fn: HookFn;
+}
+
+export class NetfilterHooks {
+  readonly #entries: Entry[][] = [[], [], [], [], []];
+  /** The functions alone, in order: what the packet path walks. */
+  readonly #fns: HookFn[][] = [[], [], [], [], []];
+
+  /** Lower priorities run first; equal ones in the order of registration. Returns the function that takes it out again. */
+  register(hook: HookNumber, priority: number, fn: HookFn): () => void {
+    const entry: Entry = { priority, fn };
+    const list = this.#entries[hook]!;
+    const at = list.findIndex((e) => e.priority > priority);
+    list.splice(at < 0 ? list.length : at, 0, entry);
+    this.#fns[hook] = list.map((e) => e.fn);
+    return () => {
+      const i = list.indexOf(entry);
+      if (i >= 0) list.splice(i, 1);
+      this.#fns[hook] = list.map((e) => e.fn);
+    };
+  }
+
+  /** Runs the hook until a function says other than NF_ACCEPT. */
+  run(hook: HookNumber, skb: Skb): Verdict {
+    const fns = this.#fns[hook]!;
+    for (let i = 0; i < fns.length; i++) {
+      const verdict = fns[i]!(skb, hook);
+      if (verdict !== NF_ACCEPT) return verdict;
+    }
+    return NF_ACCEPT;
+  }
+}

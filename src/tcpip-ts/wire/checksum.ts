@@ -1,0 +1,61 @@
+// The Internet checksum (RFC 1071) and its incremental update (RFC 1624, equation 3).
+import { get16, put16 } from './bytes.ts';
+
+/** Unfolded one's-complement sum of b[from, to), added to `sum`. Exact for up to 128 KiB: partial sums stay below 2^53. */
+export function sumBytes(b: Uint8Array, from: number, to: number, sum: number): number {
+  let i = from;
+  const whole = from + ((to - from) & ~7);
+  // Two 16-bit lanes a step in 32-bit integers would overflow after 64 KiB; doubles hold the plain 32-bit words exactly.
+  let high = 0;
+  let low = 0;
+  for (; i < whole; i += 8) {
+    high += (b[i]! << 8) + b[i + 1]! + (b[i + 4]! << 8) + b[i + 5]!;
+    low += (b[i + 2]! << 8) + b[i + 3]! + (b[i + 6]! << 8) + b[i + 7]!;
+  }
+  sum += high + low;
+  for (; i + 1 < to; i += 2) sum += (b[i]! << 8) + b[i + 1]!;
+  if (i < to) sum += b[i]! << 8;
+  return sum;
+}
+
+/** Folds to 16 bits without complementing. */
+export function fold(sum: number): number {
+  while (sum > 0xffff) sum = (sum & 0xffff) + Math.floor(sum / 0x10000);
+  return sum;
+}
+
+/** The value for a checksum field: complement of the folded sum. */
+export function finish(sum: number): number {
+  return ~fold(sum) & 0xffff;
+}
+
+/** Checksum of b[from, to). Zero when the field inside holds the right value. */
+export function checksum(b: Uint8Array, from: number, to: number): number {
+  return finish(sumBytes(b, from, to, 0));
+}
+
+/** Unfolded sum of the IPv4 pseudo-header: addresses in host order, `length` of header and payload. */
+export function pseudoSum(saddr: number, daddr: number, proto: number, length: number): number {
+  return (saddr >>> 16) + (saddr & 0xffff) + (daddr >>> 16) + (daddr & 0xffff) + proto + length;
+}
+
+/** The field at `o` after a covered 16-bit word changed from `was` to `is`. */
+export function update16(b: Uint8Array, o: number, was: number, is: number): void {
+  put16(b, o, finish((~get16(b, o) & 0xffff) + (~was & 0xffff) + is));
+}
+
+/** The field at `o` after a covered 32-bit word changed. */
+export function update32(b: Uint8Array, o: number, was: number, is: number): void {
+  put16(
+    b,
+    o,
+    finish((~get16(b, o) & 0xffff) + (~(was >>> 16) & 0xffff) + (~was & 0xffff) + (is >>> 16) + (is & 0xffff)),
+  );
+}
+
+/**
+ * As update32 for a field that holds an uncomplemented pseudo-header sum (CHECKSUM_PARTIAL): the sum itself moves.
+ */
+export function updatePartial32(b: Uint8Array, o: number, was: number, is: number): void {
+  put16(b, o, fold(get16(b, o) + (~(was >>> 16) & 0xffff) + (~was & 0xffff) + (is >>> 16) + (is & 0xffff)));
+}
