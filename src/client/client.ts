@@ -34,7 +34,11 @@ export interface DeleteOptions {
 }
 
 export type PatchType = 'json' | 'merge' | 'strategic';
-export type Subresource = 'status' | 'scale' | 'binding';
+/**
+ * `binding` (Pods): update with `spec.nodeName` set puts an unassigned Pod on that Node; nothing else of it is read.
+ * `scale` (workloads): takes and returns an autoscaling/v1 Scale. `finalize` (Namespaces): the only way to change spec.finalizers.
+ */
+export type Subresource = 'status' | 'scale' | 'binding' | 'finalize';
 
 export interface ApiClient {
   get<T extends KubeObject>(type: ResourceType<T>, namespace: string | undefined, name: string): Promise<Stored<T>>;
