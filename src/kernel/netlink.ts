@@ -1,0 +1,177 @@
+// The rule-commit interface: what kube-proxy and the kubelet may do to the emulated kernel, and all they know of it. Types
+// only; core/netlink.ts implements it over the Kernel. Stands for rtnetlink (links, addresses), the iptables-restore,
+// ipset and conntrack programs, and IPVS' generic netlink.
+//
+// commit(ops) runs synchronously between breaths: no packet sees a state in between. Ops apply in order; one that fails
+// throws a NetlinkError with its index, what came before it stays (as with the separate system calls of a real proxy), and
+// each op by itself is all or nothing (an iptables-restore table is compiled before anything of it is swapped in).
+// Addresses are host-order numbers, protocols IPPROTO_* numbers.
+import type { ConntrackEntry, ConntrackFilter } from './netfilter/conntrack/conntrack.ts';
+import type { Timeouts } from './netfilter/conntrack/timeouts.ts';
+import type { Chain, Rule, TableName } from './netfilter/iptables/rule.ts';
+
+export type LinkOp =
+  | { readonly op: 'link-add'; readonly name: string; readonly kind: 'dummy' }
+  | { readonly op: 'link-del'; readonly name: string }
+  /** Adding an address the device has fails with EEXIST, deleting one it has not with EADDRNOTAVAIL. */
+  | { readonly op: 'addr-add' | 'addr-del'; readonly dev: string; readonly addr: number; readonly prefixLen: number };
+
+export interface IptablesRestoreOp {
+  readonly op: 'iptables-restore';
+  readonly table: TableName;
+  /**
+   * As with --noflush: user-defined chains named here are created or emptied, then filled; built-in ones keep their rules,
+   * take the policy given, and get these rules appended. Chains not named are left alone.
+   */
+  readonly chains?: readonly Chain[];
+  /** `-I CHAIN 1`, unless the chain has an equal rule (as `iptables -C || iptables -I`). In order: the last ends up first. */
+  readonly ensureFirst?: readonly { readonly chain: string; readonly rule: Rule }[];
+  /** `-D CHAIN rule`; a rule that is not there is no error. */
+  readonly deleteRules?: readonly { readonly chain: string; readonly rule: Rule }[];
+  /** `-F` then `-X`, last of all; a chain still jumped to is an error, one that does not exist is none. */
+  readonly deleteChains?: readonly string[];
+}
+
+export type IpSetType =
+  | 'hash:ip'
+  | 'hash:net'
+  | 'hash:ip,port'
+  | 'hash:ip,port,ip'
+  | 'hash:ip,port,net'
+  | 'bitmap:port';
+
+/** Fields that the set's type has; the others are ignored. */
+export interface IpSetEntry {
+  readonly ip?: number;
+  readonly proto?: number;
+  readonly port?: number;
+  readonly ip2?: number;
+  /** hash:net's ip, or the `net` of hash:ip,port,net. */
+  readonly prefixLen?: number;
+}
+
+export type IpSetOp =
+  /** Creating a set that is there with the same type is no error (-exist). Ports of bitmap:port: 0-65535 when left out. */
+  | {
+      readonly op: 'ipset-create';
+      readonly name: string;
+      readonly type: IpSetType;
+      readonly hashSize?: number;
+      readonly maxElem?: number;
+      readonly portRange?: readonly [number, number];
+      readonly comment?: boolean;
+    }
+  /** With -exist: adding what is there, or deleting what is not, is no error. */
+  | { readonly op: 'ipset-add' | 'ipset-del'; readonly name: string; readonly entry: IpSetEntry }
+  | { readonly op: 'ipset-flush' | 'ipset-destroy'; readonly name: string }
+  /** `ipset swap`: the two sets exchange their contents; rules keep looking at the name. */
+  | { readonly op: 'ipset-swap'; readonly name: string; readonly with: string }
+  /** Makes the set hold exactly these entries. */
+  | { readonly op: 'ipset-restore'; readonly name: string; readonly entries: readonly IpSetEntry[] };
+
+export type ConntrackOp =
+  | { readonly op: 'conntrack-delete'; readonly filter: ConntrackFilter }
+  | { readonly op: 'conntrack-timeouts'; readonly timeouts: Partial<Timeouts> };
+
+/** A virtual server's key. */
+export interface VirtualServerKey {
+  readonly proto: number;
+  readonly addr: number;
+  readonly port: number;
+}
+
+export interface VirtualServer extends VirtualServerKey {
+  readonly scheduler: string;
+  /** IP_VS_SVC_F_*: 1 persistent, 8 sched-1, 16 sched-2, 32 sched-3. */
+  readonly flags: number;
+  /** Persistence, 0 without. */
+  readonly timeoutS: number;
+  /** Persistence granularity, 0xffffffff for single clients. */
+  readonly netmask: number;
+}
+
+export interface RealServer {
+  readonly addr: number;
+  readonly port: number;
+  readonly weight: number;
+}
+
+export interface RealServerStatus extends RealServer {
+  readonly activeConns: number;
+  readonly inactiveConns: number;
+  readonly persistConns: number;
+}
+
+export type IpvsOp =
+  | { readonly op: 'ipvs-add-service' | 'ipvs-update-service'; readonly service: VirtualServer }
+  | { readonly op: 'ipvs-del-service'; readonly service: VirtualServerKey }
+  | {
+      readonly op: 'ipvs-add-dest' | 'ipvs-update-dest' | 'ipvs-del-dest';
+      readonly service: VirtualServerKey;
+      readonly dest: RealServer;
+    }
+  | { readonly op: 'ipvs-flush' }
+  | { readonly op: 'ipvs-sysctl'; readonly name: string; readonly value: number }
+  | { readonly op: 'ipvs-timeouts'; readonly tcpS: number; readonly tcpFinS: number; readonly udpS: number };
+
+/** IPVS as netlink sees it; src/kernel/ipvs implements it, Kernel.setIpvs() hangs it in. Failing calls throw NetlinkError. */
+export interface IpvsControl {
+  addService(service: VirtualServer): void;
+  updateService(service: VirtualServer): void;
+  deleteService(key: VirtualServerKey): void;
+  addDest(key: VirtualServerKey, dest: RealServer): void;
+  updateDest(key: VirtualServerKey, dest: RealServer): void;
+  deleteDest(key: VirtualServerKey, dest: RealServer): void;
+  flush(): void;
+  /** net.ipv4.vs.NAME. */
+  setSysctl(name: string, value: number): void;
+  /** `ipvsadm --set`; 0 leaves a value as it is. */
+  setTimeouts(tcpS: number, tcpFinS: number, udpS: number): void;
+  services(): readonly VirtualServer[];
+  /** In the order the scheduler walks them. */
+  dests(key: VirtualServerKey): readonly RealServerStatus[];
+}
+
+export type NetlinkOp = LinkOp | IptablesRestoreOp | IpSetOp | ConntrackOp | IpvsOp;
+
+export interface LinkInfo {
+  readonly ifindex: number;
+  readonly name: string;
+  readonly kind: string;
+  readonly up: boolean;
+}
+
+export interface AddressInfo {
+  readonly dev: string;
+  readonly addr: number;
+  readonly prefixLen: number;
+}
+
+export interface Netlink {
+  commit(ops: readonly NetlinkOp[]): void;
+  links(): readonly LinkInfo[];
+  addresses(dev?: string): readonly AddressInfo[];
+  /** A table's chains, built-in ones first. */
+  chains(table: TableName): readonly Chain[];
+  /** All tables that hold anything, or one, as iptables-save prints them; `counters` as with -c. */
+  iptablesSave(table?: TableName, counters?: boolean): string;
+  ipsets(): readonly { readonly name: string; readonly type: IpSetType; readonly entries: readonly IpSetEntry[] }[];
+  ipsetSave(): string;
+  conntrack(filter?: ConntrackFilter): readonly ConntrackEntry[];
+  ipvsServices(): readonly VirtualServer[];
+  ipvsDests(key: VirtualServerKey): readonly RealServerStatus[];
+}
+
+/** `code` is the errno name. */
+export class NetlinkError extends Error {
+  override readonly name = 'NetlinkError';
+  readonly code: string;
+  /** Of the op in commit()'s list, when it came from there. */
+  readonly index: number | undefined;
+
+  constructor(code: string, what: string, index?: number, options?: ErrorOptions) {
+    super(`${what}: ${code}`, options);
+    this.code = code;
+    this.index = index;
+  }
+}
