@@ -1,0 +1,233 @@
+// One container of a Pod through its life: image, start, exit, restart. After pkg/kubelet/kuberuntime.
+//
+//   waiting(ContainerCreating) → running → terminated → [waiting(CrashLoopBackOff)] → running ...
+//   waiting(ErrImagePull ⇄ ImagePullBackOff) while the catalog does not know the image
+//
+// State changes are told to the Pod's worker, which reports them to the API.
+import { PassThrough } from 'node:stream';
+import type { Container, ContainerState, ContainerStatus, Pod } from '../../api/core-v1.ts';
+import type { Clock, Timer } from '../../lib/clock.ts';
+import { ContainerLog } from '../container-log.ts';
+import type { ImageCatalog } from '../images.ts';
+import type { RunningProcess, Sandbox } from '../runtime/runtime.ts';
+import { Backoff } from './backoff.ts';
+import { containerEnvironment, type EnvironmentFacts, expand } from './environment.ts';
+
+export interface ContainerEnv {
+  readonly pod: Pod;
+  readonly spec: Container;
+  readonly sandbox: Sandbox;
+  readonly images: ImageCatalog;
+  readonly clock: Clock;
+  readonly facts: EnvironmentFacts;
+  /** Always: Deployments. OnFailure and init containers: until it succeeds. Never: once. */
+  readonly restart: 'Always' | 'OnFailure' | 'Never';
+  readonly event: (type: 'Normal' | 'Warning', reason: string, message: string) => void;
+  /** Something in status() changed. */
+  readonly changed: () => void;
+}
+
+export class ContainerRunner {
+  readonly name: string;
+  readonly spec: Container;
+  log: ContainerLog;
+  /** The run before this one, for `logs --previous`. */
+  previousLog: ContainerLog | null = null;
+  /** Set by the probes; true when the container has none. */
+  ready = false;
+  started = false;
+  state: ContainerState = { waiting: { reason: 'ContainerCreating' } };
+  restartCount = 0;
+  readonly #env: ContainerEnv;
+  readonly #backoff = new Backoff();
+  readonly #imageBackoff = new Backoff();
+  #lastState: ContainerState = {};
+  #process: RunningProcess | null = null;
+  #stdin: PassThrough | null = null;
+  #timer: Timer | null = null;
+  #wake: (() => void) | null = null;
+  #stopping = false;
+  #containerID = '';
+
+  constructor(env: ContainerEnv) {
+    this.#env = env;
+    this.spec = env.spec;
+    this.name = env.spec.name;
+    this.log = new ContainerLog(env.clock);
+  }
+
+  /** Whether it has ended for good, and how. */
+  get finished(): { code: number } | undefined {
+    const ended = this.state.terminated;
+    if (!ended || this.#restarts(ended.exitCode)) return undefined;
+    return { code: ended.exitCode };
+  }
+
+  get running(): boolean {
+    return this.#process !== null;
+  }
+
+  /** Runs it, and again as the policy says, until it has ended for good or stop() was called. Never rejects. */
+  async run(): Promise<void> {
+    while (!this.#stopping) {
+      const argv = await this.#pull();
+      if (!argv) return;
+      const startedMs = this.#env.clock.unixMs();
+      const code = await this.#runOnce(argv);
+      if (this.#stopping || !this.#restarts(code)) return;
+      const waitMs = this.#backoff.failed(this.#env.clock.unixMs() - startedMs);
+      if (waitMs > 0) await this.#backOff(waitMs);
+      this.restartCount++;
+    }
+  }
+
+  /** SIGTERM, then SIGKILL after the grace period. Resolves when nothing of it runs any more. */
+  async stop(graceMs: number): Promise<void> {
+    this.#stopping = true;
+    this.#timer?.cancel();
+    this.#wake?.();
+    await this.kill(graceMs);
+    this.#stdin?.destroy();
+  }
+
+  /** Ends the present run only: what a failed liveness probe asks for. */
+  async kill(graceMs: number): Promise<void> {
+    const process = this.#process;
+    if (!process) return;
+    this.#env.event('Normal', 'Killing', `Stopping container ${this.name}`);
+    process.signal('SIGTERM');
+    const timer = this.#env.clock.after(graceMs * 1000, () => process.signal('SIGKILL'));
+    await process.exit;
+    timer.cancel();
+  }
+
+  status(): ContainerStatus {
+    return {
+      name: this.name,
+      state: this.state,
+      lastState: this.#lastState,
+      ready: this.ready && this.running,
+      restartCount: this.restartCount,
+      image: this.spec.image ?? '',
+      imageID: this.#containerID ? `podwire://${this.spec.image}` : '',
+      ...(this.#containerID ? { containerID: this.#containerID } : {}),
+      started: this.started && this.running,
+    };
+  }
+
+  /** What to run, once the catalog has the image; undefined when stopped meanwhile. */
+  async #pull(): Promise<string[] | undefined> {
+    const { images, spec, event } = this.#env;
+    const image = spec.image ?? '';
+    for (let first = true; !this.#stopping; first = false) {
+      const entry = images.find(image);
+      if (entry) {
+        if (first && this.restartCount === 0) event('Normal', 'Pulled', `Container image "${image}" already present on machine`);
+        return images.argvOf(entry, spec.command, spec.args);
+      }
+      const why = `Failed to pull image "${image}": not in the image catalog; use one of ${images.names().slice(0, 6).join(', ')}..., or add it with --images FILE`;
+      event('Warning', 'Failed', why);
+      event('Warning', 'Failed', 'Error: ErrImagePull');
+      this.#set({ waiting: { reason: 'ErrImagePull', message: why } });
+      await this.#sleep(1000);
+      event('Normal', 'BackOff', `Back-off pulling image "${image}"`);
+      this.#set({ waiting: { reason: 'ImagePullBackOff', message: `Back-off pulling image "${image}": ${why}` } });
+      await this.#sleep(this.#imageBackoff.refused());
+    }
+    return undefined;
+  }
+
+  async #runOnce(argv: readonly string[]): Promise<number> {
+    const { pod, spec, sandbox, clock, facts, images, event } = this.#env;
+    if (this.restartCount > 0) {
+      this.previousLog = this.log;
+      this.log = new ContainerLog(clock);
+    }
+    const env = containerEnvironment(pod, spec, images.find(spec.image ?? '')?.env ?? {}, facts);
+    this.#stdin = spec.stdin ? new PassThrough() : null;
+    const stdout = this.log.writable('stdout');
+    const stderr = this.log.writable('stderr');
+    event('Normal', 'Created', `Created container: ${this.name}`);
+    let startedAt = timestamp(clock);
+    let code: number;
+    let message: string | undefined;
+    try {
+      const process = await sandbox.run({
+        argv: argv.map((arg) => expand(arg, env)),
+        env,
+        cwd: spec.workingDir ?? '/',
+        io: { stdin: this.#stdin, stdout, stderr, tty: spec.tty ?? false },
+      });
+      this.#process = process;
+      if (this.#stopping) process.signal('SIGTERM'); // stop() came while it was being started
+      startedAt = timestamp(clock);
+      this.#containerID = `podwire://${pod.metadata.uid}/${this.name}/${this.restartCount}`;
+      event('Normal', 'Started', `Started container ${this.name}`);
+      this.#set({ running: { startedAt } });
+      code = (await process.exit).code;
+    } catch (error) {
+      code = 128;
+      message = (error as Error).message;
+      event('Warning', 'Failed', `Error: ${message}`);
+    }
+    stdout.end();
+    stderr.end();
+    this.#process = null;
+    this.ready = false;
+    this.started = false;
+    this.#set({
+      terminated: {
+        exitCode: code,
+        reason: message ? 'StartError' : code === 0 ? 'Completed' : 'Error',
+        ...(message ? { message } : {}),
+        startedAt,
+        finishedAt: timestamp(clock),
+        ...(this.#containerID ? { containerID: this.#containerID } : {}),
+      },
+    });
+    return code;
+  }
+
+  async #backOff(waitMs: number): Promise<void> {
+    const { pod } = this.#env;
+    const what = `container=${this.name} pod=${pod.metadata.name}_${pod.metadata.namespace}(${pod.metadata.uid})`;
+    this.#env.event(
+      'Warning',
+      'BackOff',
+      `Back-off restarting failed container ${this.name} in pod ${pod.metadata.name}_${pod.metadata.namespace}(${pod.metadata.uid})`,
+    );
+    this.#set({
+      waiting: { reason: 'CrashLoopBackOff', message: `back-off ${duration(waitMs)} restarting failed ${what}` },
+    });
+    await this.#sleep(waitMs);
+  }
+
+  #restarts(code: number): boolean {
+    return this.#env.restart === 'Always' || (this.#env.restart === 'OnFailure' && code !== 0);
+  }
+
+  #set(state: ContainerState): void {
+    if (this.state.terminated) this.#lastState = { terminated: this.state.terminated };
+    this.state = state;
+    this.#env.changed();
+  }
+
+  #sleep(ms: number): Promise<void> {
+    if (this.#stopping) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+      this.#timer = this.#env.clock.after(ms * 1000, resolve);
+    });
+  }
+}
+
+/** RFC 3339 in seconds, as metav1.Time. */
+export function timestamp(clock: Clock): string {
+  return new Date(clock.unixMs()).toISOString().replace(/\.\d+Z$/, 'Z');
+}
+
+/** Go's time.Duration text for whole seconds: 10s, 1m20s. */
+function duration(ms: number): string {
+  const s = Math.round(ms / 1000);
+  return s < 60 ? `${s}s` : `${Math.floor(s / 60)}m${s % 60}s`;
+}

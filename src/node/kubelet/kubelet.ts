@@ -1,0 +1,130 @@
+// The Node's agent, after pkg/kubelet: watches the Pods bound to this Node and keeps one worker for each; answers exec and
+// logs; registers the Node. All it knows of the cluster comes through the API client.
+import { type Readable, Writable } from 'node:stream';
+import type { Node, Pod } from '../../api/core-v1.ts';
+import type { Stored } from '../../api/meta.ts';
+import { CONFIGMAPS, NODES, PODS } from '../../api/resources.ts';
+import { isStatus, notFound } from '../../api/status-error.ts';
+import { Informer } from '../../client/informer.ts';
+import type { ContainerLog } from '../container-log.ts';
+import type { RunningProcess } from '../runtime/runtime.ts';
+import { containerEnvironment } from './environment.ts';
+import { podHostname, PodWorker, type PodWorkerEnv } from './pod-worker.ts';
+import { formatIPv4 } from '../../tcpip-ts/wire/address.ts';
+
+export interface KubeletEnv extends Omit<PodWorkerEnv, 'gone'> {
+  /** The Node object to register: name, addresses, podCIDR, labels. */
+  readonly node: Node;
+  readonly onError: (error: unknown) => void;
+}
+
+export interface ExecIo {
+  readonly stdin: Readable | null;
+  readonly stdout: Writable;
+  readonly stderr: Writable;
+  readonly tty: boolean;
+}
+
+export class Kubelet {
+  readonly #env: KubeletEnv;
+  readonly #workers = new Map<string, PodWorker>();
+  readonly #pods: Informer<Pod>;
+  readonly #configMaps;
+  #closed = false;
+
+  constructor(env: KubeletEnv) {
+    this.#env = env;
+    const { client, clock, onError } = env;
+    this.#pods = new Informer({ client, clock, type: PODS, fieldSelector: `spec.nodeName=${env.node.metadata.name}`, onError });
+    this.#configMaps = new Informer({ client, clock, type: CONFIGMAPS, onError });
+  }
+
+  /** Registers the Node, then takes on its Pods. */
+  async start(): Promise<void> {
+    await this.#register();
+    this.#pods.addHandler({
+      add: (pod) => this.#sync(pod),
+      update: (old, pod) => {
+        if (old.metadata.uid !== pod.metadata.uid) this.#forget(old);
+        this.#sync(pod);
+      },
+      delete: (pod) => this.#forget(pod),
+    });
+    this.#configMaps.addHandler({
+      update: (_old, map) => {
+        for (const worker of this.#workers.values()) {
+          if (worker.pod.metadata.namespace === map.metadata.namespace) {
+            worker.refreshFiles(map.metadata.name).catch(this.#env.onError);
+          }
+        }
+      },
+    });
+    this.#pods.start();
+    this.#configMaps.start();
+  }
+
+  /** Ends every Pod of the Node (their objects stay); nothing is left running. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#pods.close();
+    this.#configMaps.close();
+    await Promise.all([...this.#workers.values()].map((w) => w.terminate(0)));
+  }
+
+  /** Starts a command in a container of a Pod. Throws a StatusError as the API server words it. */
+  async exec(namespace: string, name: string, container: string | undefined, argv: readonly string[], io: ExecIo): Promise<RunningProcess> {
+    const worker = this.#workerOf(namespace, name);
+    const runner = worker.container(container);
+    if (!runner) throw new Error(`container ${container} is not valid for pod ${name}`);
+    if (!worker.sandbox || !runner.running) throw new Error(`unable to upgrade connection: container not found ("${runner.name}")`);
+    const { images, hostIP, apiServiceIP } = this.#env;
+    const facts = { hostname: podHostname(worker.pod), podIP: formatIPv4(worker.sandbox.podIP), hostIP, apiServiceIP };
+    const spec = io.tty ? { ...runner.spec, tty: true } : runner.spec;
+    const env = containerEnvironment(worker.pod, spec, images.find(spec.image ?? '')?.env ?? {}, facts);
+    return worker.sandbox.run({ argv, env, cwd: spec.workingDir ?? '/', io });
+  }
+
+  /** The log of a container's present or previous run. */
+  logOf(namespace: string, name: string, container: string | undefined, previous: boolean): ContainerLog {
+    const runner = this.#workerOf(namespace, name).container(container);
+    if (!runner) throw new Error(`container ${container} is not valid for pod ${name}`);
+    if (!previous) return runner.log;
+    if (!runner.previousLog) throw new Error(`previous terminated container "${runner.name}" in pod "${name}" not found`);
+    return runner.previousLog;
+  }
+
+  #workerOf(namespace: string, name: string): PodWorker {
+    const worker = [...this.#workers.values()].find((w) => w.pod.metadata.namespace === namespace && w.pod.metadata.name === name);
+    if (!worker) throw notFound(PODS, name);
+    return worker;
+  }
+
+  #sync(pod: Stored<Pod>): void {
+    if (this.#closed) return;
+    const worker = this.#workers.get(pod.metadata.uid);
+    if (worker) return worker.update(pod);
+    const over = pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
+    if (over && !pod.metadata.deletionTimestamp) return;
+    const started = new PodWorker(
+      { ...this.#env, gone: (p) => this.#workers.delete(p.metadata.uid!) },
+      pod,
+    );
+    this.#workers.set(pod.metadata.uid, started);
+    if (pod.metadata.deletionTimestamp) started.update(pod);
+  }
+
+  #forget(pod: Stored<Pod>): void {
+    void this.#workers.get(pod.metadata.uid)?.terminate(0);
+  }
+
+  async #register(): Promise<void> {
+    const { client, node } = this.#env;
+    const name = node.metadata.name!;
+    try {
+      await client.create(NODES, node);
+    } catch (error) {
+      if (!isStatus(error, 'AlreadyExists')) throw error;
+    }
+    await client.patch(NODES, undefined, name, 'merge', { status: node.status }, 'status');
+  }
+}

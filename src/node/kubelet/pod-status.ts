@@ -1,0 +1,88 @@
+// The status of a Pod from the states of its containers, after pkg/kubelet/kubelet_pods.go (getPhase) and
+// pkg/kubelet/status/generate.go (conditions). Pure.
+import type { ContainerStatus, Pod, PodPhase, PodStatus } from '../../api/core-v1.ts';
+import type { Condition } from '../../api/meta.ts';
+
+export interface PodFacts {
+  readonly pod: Pod;
+  readonly hostIP: string;
+  /** Absent until the sandbox has its network. */
+  readonly podIP: string | undefined;
+  readonly startTime: string;
+  readonly initStatuses: readonly ContainerStatus[];
+  readonly statuses: readonly ContainerStatus[];
+  readonly initialized: boolean;
+  readonly now: string;
+}
+
+export function podStatus(facts: PodFacts): PodStatus {
+  const { pod, podIP, hostIP, statuses, initStatuses } = facts;
+  const phase = podPhase(pod, initStatuses, statuses, facts.initialized);
+  const done = phase === 'Succeeded' || phase === 'Failed';
+  const unready = statuses.filter((s) => !s.ready).map((s) => s.name);
+  const notReady = (): Partial<Condition> =>
+    done
+      ? { reason: phase === 'Succeeded' ? 'PodCompleted' : 'PodFailed' }
+      : { reason: 'ContainersNotReady', message: `containers with unready status: [${unready.join(' ')}]` };
+  const pending = initStatuses.filter((s) => !s.ready).map((s) => s.name);
+  const ready = unready.length === 0 && statuses.length > 0;
+  const conditions = [
+    condition('PodReadyToStartContainers', podIP !== undefined && !done),
+    condition('Initialized', facts.initialized, {
+      reason: 'ContainersNotInitialized',
+      message: `containers with incomplete status: [${pending.join(' ')}]`,
+    }),
+    condition('Ready', ready, notReady()),
+    condition('ContainersReady', ready, notReady()),
+    condition('PodScheduled', true),
+  ];
+  return {
+    phase,
+    conditions: conditions.map((c) => withTransition(c, pod.status?.conditions, facts.now)),
+    hostIP,
+    hostIPs: [{ ip: hostIP }],
+    ...(podIP ? { podIP, podIPs: [{ ip: podIP }] } : {}),
+    startTime: facts.startTime,
+    ...(initStatuses.length > 0 ? { initContainerStatuses: [...initStatuses] } : {}),
+    containerStatuses: [...statuses],
+    qosClass: qosClass(pod),
+  };
+}
+
+function podPhase(
+  pod: Pod,
+  initStatuses: readonly ContainerStatus[],
+  statuses: readonly ContainerStatus[],
+  initialized: boolean,
+): PodPhase {
+  const never = pod.spec.restartPolicy === 'Never';
+  const initFailed = initStatuses.some((s) => (s.state?.terminated?.exitCode ?? 0) !== 0);
+  if (!initialized) return never && initFailed ? 'Failed' : 'Pending';
+  const ended = statuses.map((s) => s.state?.terminated ?? (s.state?.waiting ? s.lastState?.terminated : undefined));
+  if (statuses.some((s) => s.state?.running)) return 'Running';
+  if (statuses.some((s, i) => s.state?.waiting && !ended[i])) return 'Pending';
+  if ((pod.spec.restartPolicy ?? 'Always') === 'Always') return 'Running';
+  if (ended.every((e) => e?.exitCode === 0)) return 'Succeeded';
+  return never ? 'Failed' : 'Running';
+}
+
+function condition(type: string, holds: boolean, otherwise: Partial<Condition> = {}): Condition {
+  return { type, status: holds ? 'True' : 'False', ...(holds ? {} : otherwise) };
+}
+
+/** The time of the last change of its status, kept while the status stays. */
+function withTransition(next: Condition, old: readonly Condition[] | undefined, now: string): Condition {
+  const before = old?.find((c) => c.type === next.type);
+  const lastTransitionTime = before?.status === next.status ? (before.lastTransitionTime ?? now) : now;
+  return { ...next, lastProbeTime: null, lastTransitionTime };
+}
+
+/** v1/helper/qos: Guaranteed when every container's limits equal its requests for cpu and memory, BestEffort when none has any. */
+function qosClass(pod: Pod): 'Guaranteed' | 'Burstable' | 'BestEffort' {
+  const resources = pod.spec.containers.map((c) => c.resources ?? {});
+  if (resources.every((r) => Object.keys(r.limits ?? {}).length + Object.keys(r.requests ?? {}).length === 0)) return 'BestEffort';
+  const guaranteed = resources.every((r) =>
+    ['cpu', 'memory'].every((k) => r.limits?.[k] !== undefined && (r.requests?.[k] ?? r.limits[k]) === r.limits[k]),
+  );
+  return guaranteed ? 'Guaranteed' : 'Burstable';
+}
