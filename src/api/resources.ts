@@ -1,16 +1,6 @@
 // Every resource the cluster serves, by name. Plural, kind and short names as `kubectl api-resources` prints them.
 import type { Deployment, ReplicaSet } from './apps-v1.ts';
-import type {
-  ConfigMap,
-  Endpoints,
-  Event,
-  Namespace,
-  Node,
-  Pod,
-  Secret,
-  Service,
-  ServiceAccount,
-} from './core-v1.ts';
+import type { ConfigMap, Endpoints, Event, Namespace, Node, Pod, Secret, Service, ServiceAccount } from './core-v1.ts';
 import type { EndpointSlice, RuntimeClass } from './discovery-v1.ts';
 import type { KubeObject, ResourceType } from './meta.ts';
 
@@ -58,5 +48,7 @@ export const RESOURCES: readonly ResourceType[] = [
 
 /** The resource of a manifest's apiVersion and kind, or undefined when the cluster does not serve it. */
 export function resourceOfKind(apiVersion: string, kind: string): ResourceType | undefined {
-  return RESOURCES.find((r) => r.kind === kind && (r.group === '' ? r.version : `${r.group}/${r.version}`) === apiVersion);
+  return RESOURCES.find(
+    (r) => r.kind === kind && (r.group === '' ? r.version : `${r.group}/${r.version}`) === apiVersion,
+  );
 }

@@ -252,7 +252,11 @@ export function parseFieldSelector(text: string | undefined): FieldMatcher {
     if (term === '') continue;
     const match = /^([^=!]+)(!=|==|=)(.*)$/s.exec(term);
     if (!match) throw new SelectorError(`invalid selector: '${text}'; can't understand '${term}'`);
-    requirements.push({ path: match[1]!, operator: match[2] === '!=' ? '!=' : '=', value: unescape(match[3]!, text!) });
+    requirements.push({
+      path: match[1]!,
+      operator: match[2] === '!=' ? '!=' : '=',
+      value: unescapeValue(match[3]!, text!),
+    });
   }
   return {
     requirements,
@@ -274,7 +278,7 @@ function splitTerms(text: string): string[] {
   return terms;
 }
 
-function unescape(value: string, whole: string): string {
+function unescapeValue(value: string, whole: string): string {
   return value.replace(/\\(.?)|[,=]/gs, (found, escaped: string | undefined) => {
     if (escaped === undefined || !['\\', ',', '='].includes(escaped)) {
       throw new SelectorError(

@@ -1,0 +1,536 @@
+// The generic store of one resource: create, get, list, update, patch, delete, watch, with the rules that hold for every kind.
+// What differs between kinds comes from its Strategy. After k8s.io/apiserver/pkg/registry/generic/registry/store.go and
+// pkg/registry/rest. Knows no transport: the in-process client and the HTTPS face both call it.
+//
+// Optimistic concurrency: an update that names a resourceVersion fails with 409 when the object has moved on; one that does
+// not, and every patch, is tried again on the newest state. An update that changes nothing writes nothing.
+import { FieldErrors } from '../../api/field-errors.ts';
+import { apiVersionOf, type KubeObject, type List, type ResourceType, type Stored } from '../../api/meta.ts';
+import { generateName } from '../../api/names.ts';
+import { parseFieldSelector, parseLabelSelector, SelectorError } from '../../api/selectors.ts';
+import { alreadyExists, conflict, invalid, notFound, StatusError } from '../../api/status-error.ts';
+import { validateMeta, validateMetaUpdate } from '../../api/validation/meta.ts';
+import type { DeleteOptions, ListOptions, PatchType, Subresource, WatchOptions } from '../../client/client.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { Rng } from '../../lib/rng.ts';
+import { clone, equal, freeze } from '../../lib/tree.ts';
+import type { AdmissionRequest, Operation, User } from '../admission/admission.ts';
+import { applyPatch } from '../patch/patch.ts';
+import { CompactedError, FutureRevisionError, revisionOf, type Store } from '../storage/store.ts';
+import { decodeContinue, encodeContinue } from './continue-token.ts';
+import { isReleased, planDeletion, timestamp } from './deletion.ts';
+import type { Allocation, Strategy } from './strategy.ts';
+import { type Match, RegistryWatch } from './watch.ts';
+
+export interface RegistryContext {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly rng: Rng;
+  admit(request: AdmissionRequest): Promise<void>;
+}
+
+export interface RequestOptions {
+  readonly user: User;
+  /** Everything is done but the write. */
+  readonly dryRun?: boolean;
+}
+
+export interface ChunkedListOptions extends ListOptions {
+  readonly limit?: number;
+  readonly continue?: string;
+  /** '' or absent: the newest state; '0': any; a number: at least (or exactly, by resourceVersionMatch) that revision. */
+  readonly resourceVersion?: string;
+  readonly resourceVersionMatch?: 'Exact' | 'NotOlderThan';
+}
+
+export interface Deleted<T extends KubeObject> {
+  /** As it was last, or as it now waits to be deleted. */
+  readonly object: Stored<T>;
+  readonly removed: boolean;
+}
+
+const GENERATE_NAME_TRIES = 8;
+const MODIFIED = 'the object has been modified; please apply your changes to the latest version and try again';
+
+export class Registry<T extends KubeObject> {
+  readonly type: ResourceType<T>;
+  readonly strategy: Strategy<T>;
+  readonly #context: RegistryContext;
+  readonly #prefix: string;
+
+  constructor(strategy: Strategy<T>, context: RegistryContext) {
+    this.strategy = strategy;
+    this.type = strategy.type;
+    this.#context = context;
+    this.#prefix = keyPrefix(strategy.type);
+  }
+
+  async get(namespace: string | undefined, name: string): Promise<Stored<T>> {
+    const object = await this.find(namespace, name);
+    if (!object) throw notFound(this.type, name);
+    return object;
+  }
+
+  async find(namespace: string | undefined, name: string): Promise<Stored<T> | undefined> {
+    return (await this.#context.store.get(this.#key(namespace, name))) as Stored<T> | undefined;
+  }
+
+  async list(options: ChunkedListOptions = {}): Promise<List<T>> {
+    const matches = this.#matcher(options);
+    const prefix = this.#rangePrefix(options.namespace);
+    const token = options.continue ? decodeContinue(options.continue) : undefined;
+    let revision = token && token.revision > 0 ? token.revision : undefined;
+    if (!token && options.resourceVersion && options.resourceVersionMatch === 'Exact') {
+      revision = this.#revision(options.resourceVersion);
+    } else if (options.resourceVersion) await this.#notOlderThan(options.resourceVersion);
+    const items: Stored<T>[] = [];
+    let after = token && prefix + token.after;
+    let next: string | undefined;
+    let remaining = 0;
+    try {
+      do {
+        const limit = options.limit ? options.limit - items.length : 0;
+        const page = await this.#context.store.list(prefix, {
+          limit,
+          ...(after !== undefined ? { after } : {}),
+          ...(revision !== undefined ? { revision } : {}),
+        });
+        revision = page.revision;
+        for (const object of page.objects as readonly Stored<T>[]) if (matches(object)) items.push(object);
+        remaining = page.remaining;
+        after = page.keys.at(-1);
+        next = remaining > 0 ? after : undefined;
+      } while (options.limit && next !== undefined && items.length < options.limit);
+    } catch (error) {
+      throw this.#storageError(error);
+    }
+    const filtered = options.labelSelector || options.fieldSelector;
+    return {
+      apiVersion: apiVersionOf(this.type),
+      kind: `${this.type.kind}List`,
+      metadata: {
+        resourceVersion: String(revision),
+        ...(next !== undefined
+          ? { continue: encodeContinue({ revision: revision!, after: next.slice(prefix.length) }) }
+          : {}),
+        ...(next !== undefined && !filtered ? { remainingItemCount: remaining } : {}),
+      },
+      items,
+    };
+  }
+
+  /** See RegistryWatch: read until [] first, then whenever `wake` is called. Rejects with StatusError 410 for a revision long gone. */
+  async watch(options: WatchOptions, wake: () => void): Promise<RegistryWatch<T>> {
+    const matches = this.#matcher(options);
+    const prefix = this.#rangePrefix(options.namespace);
+    const { store } = this.#context;
+    const asked = options.resourceVersion;
+    try {
+      if (asked !== undefined && asked !== '' && asked !== '0') {
+        const watch = await store.watch(prefix, this.#revision(asked), wake);
+        return new RegistryWatch([], watch, matches, (error) => this.#storageError(error));
+      }
+      const { objects, revision } = await store.list(prefix);
+      const watch = await store.watch(prefix, revision, wake);
+      const initial = (objects as readonly Stored<T>[]).filter(matches);
+      return new RegistryWatch(initial, watch, matches, (error) => this.#storageError(error));
+    } catch (error) {
+      throw this.#storageError(error);
+    }
+  }
+
+  async create(object: T, options: RequestOptions): Promise<Stored<T>> {
+    const input = this.#decode(object);
+    if (this.type.namespaced && !input.metadata.namespace) {
+      throw new StatusError('BadRequest', 400, 'an empty namespace may not be set during creation');
+    }
+    if (input.metadata.resourceVersion) {
+      throw new StatusError('BadRequest', 400, 'resourceVersion should not be set on objects to be created');
+    }
+    for (let tries = 1; ; tries++) {
+      const generated = !input.metadata.name && !!input.metadata.generateName;
+      try {
+        return await this.#createOnce(clone(input), options);
+      } catch (error) {
+        const again = error instanceof StatusError && error.reason === 'AlreadyExists' && generated;
+        if (!again || tries >= GENERATE_NAME_TRIES) throw error;
+      }
+    }
+  }
+
+  async #createOnce(draft: T, options: RequestOptions): Promise<Stored<T>> {
+    const { metadata } = draft;
+    const { clock, rng, store } = this.#context;
+    if (!metadata.name && metadata.generateName) metadata.name = generateName(metadata.generateName, rng);
+    await this.#admit('CREATE', draft, undefined, undefined, options);
+    metadata.uid = newUid(rng);
+    metadata.creationTimestamp = timestamp(clock.unixMs());
+    delete metadata.deletionTimestamp;
+    delete metadata.deletionGracePeriodSeconds;
+    if (this.strategy.generation) metadata.generation = 1;
+    else delete metadata.generation;
+    this.strategy.prepareForCreate?.(draft);
+    const errors = new FieldErrors();
+    validateMeta(draft, this.type.namespaced, (name) => this.strategy.nameErrors(name), errors);
+    this.strategy.validate?.(draft, errors);
+    if (!errors.empty) throw invalid(this.type, metadata.name ?? '', errors.causes);
+    const key = this.#key(metadata.namespace, metadata.name!);
+    if (options.dryRun && (await store.get(key))) throw alreadyExists(this.type, metadata.name!);
+    const allocation = this.strategy.beginCreate?.(draft, options.dryRun ?? false);
+    return await this.#finish(allocation, options.dryRun ?? false, async () => {
+      if (options.dryRun) return freeze(draft) as Stored<T>;
+      const result = await store.commit([{ key, object: draft, expect: 0 }]);
+      if (!result.ok) throw alreadyExists(this.type, metadata.name!);
+      return result.objects[0] as Stored<T>;
+    });
+  }
+
+  /** Replaces the object, or its subresource. */
+  async update(object: T, subresource: Subresource | undefined, options: RequestOptions): Promise<Stored<T>> {
+    const input = subresource === 'scale' ? clone(object) : this.#decode(object);
+    const { namespace, name = '', resourceVersion } = input.metadata;
+    if (this.strategy.createOnUpdate && !subresource && !(await this.find(namespace, name))) {
+      return await this.create(object, options);
+    }
+    const unconditional = this.strategy.unconditionalUpdate ?? true;
+    if (!resourceVersion && !unconditional && !subresource) {
+      const errors = new FieldErrors();
+      errors.invalid('metadata.resourceVersion', 0, 'must be specified for an update');
+      throw invalid(this.type, name, errors.causes);
+    }
+    return await this.#guaranteedUpdate(namespace, name, subresource, options, (old) => {
+      if (subresource === 'scale') return this.#scaled(input, old);
+      const { uid } = input.metadata;
+      if (uid && uid !== old.metadata.uid) {
+        const why = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid}`;
+        throw conflict(this.type, name, why);
+      }
+      return clone(input);
+    });
+  }
+
+  async patch(
+    namespace: string | undefined,
+    name: string,
+    patchType: PatchType,
+    patch: unknown,
+    subresource: Subresource | undefined,
+    options: RequestOptions,
+  ): Promise<Stored<T>> {
+    return await this.#guaranteedUpdate(namespace, name, subresource, options, (old) => {
+      const target = subresource === 'scale' ? this.scaleOf(old) : old;
+      const patched = applyPatch(this.type, patchType, target, patch) as T;
+      return subresource === 'scale' ? this.#scaled(patched, old) : this.#decode(patched);
+    });
+  }
+
+  async delete(
+    namespace: string | undefined,
+    name: string,
+    deletion: DeleteOptions,
+    options: RequestOptions,
+  ): Promise<Deleted<T>> {
+    const { store, clock } = this.#context;
+    const key = this.#key(namespace, name);
+    for (;;) {
+      const object = await this.get(namespace, name);
+      await this.#admit('DELETE', undefined, object, undefined, options);
+      const plan = planDeletion(this.strategy, object, deletion, clock.unixMs());
+      if (plan.kind === 'pending') return { object, removed: false };
+      if (options.dryRun) return { object, removed: plan.kind === 'remove' };
+      const write = plan.kind === 'mark' ? { key, object: plan.draft } : { key };
+      const result = await store.commit([{ ...write, expect: revisionOf(object) }]);
+      if (!result.ok) continue;
+      if (plan.kind === 'mark') return { object: result.objects[0] as Stored<T>, removed: false };
+      this.strategy.afterDelete?.(object);
+      return { object, removed: true };
+    }
+  }
+
+  /** Deletes all that match, one after the other; objects that vanish meanwhile do not matter. */
+  async deleteCollection(list: ListOptions, deletion: DeleteOptions, options: RequestOptions): Promise<List<T>> {
+    const found = await this.list(list);
+    for (const object of found.items) {
+      try {
+        await this.delete(object.metadata.namespace, object.metadata.name, deletion, options);
+      } catch (error) {
+        if (!(error instanceof StatusError && error.reason === 'NotFound')) throw error;
+      }
+    }
+    return found;
+  }
+
+  /** The autoscaling/v1 Scale of a workload. */
+  scaleOf(
+    object: Stored<T>,
+  ): KubeObject & { spec: { replicas: number }; status: { replicas: number; selector: string } } {
+    const scale = this.strategy.scale;
+    if (!scale) throw this.#noSubresource(object.metadata.name);
+    const { spec, status, selector } = scale.replicas(object);
+    const { name, namespace, uid, resourceVersion, creationTimestamp } = object.metadata;
+    return {
+      kind: 'Scale',
+      apiVersion: 'autoscaling/v1',
+      metadata: { name, ...(namespace ? { namespace } : {}), uid, resourceVersion, creationTimestamp },
+      spec: { replicas: spec },
+      status: { replicas: status, selector },
+    };
+  }
+
+  async #guaranteedUpdate(
+    namespace: string | undefined,
+    name: string,
+    subresource: Subresource | undefined,
+    options: RequestOptions,
+    change: (old: Stored<T>) => T,
+  ): Promise<Stored<T>> {
+    const { store } = this.#context;
+    const key = this.#key(namespace, name);
+    for (;;) {
+      const old = await this.get(namespace, name);
+      const draft = change(old);
+      const asked = draft.metadata.resourceVersion;
+      const conditional = asked !== undefined && asked !== '' && asked !== old.metadata.resourceVersion;
+      if (conditional) throw conflict(this.type, name, MODIFIED);
+      const next = await this.#prepareUpdate(draft, old, subresource, options);
+      if (sameState(next, old)) return this.#result(old, subresource);
+      const released = isReleased(this.strategy, next);
+      const allocation = released ? undefined : this.strategy.beginUpdate?.(next, old, options.dryRun ?? false);
+      const done = await this.#finish(allocation, options.dryRun ?? false, async () => {
+        if (options.dryRun) return freeze(next) as Stored<T>;
+        const write = released ? { key } : { key, object: next };
+        const result = await store.commit([{ ...write, expect: revisionOf(old) }]);
+        if (result.ok) return released ? (freeze(next) as Stored<T>) : (result.objects[0] as Stored<T>);
+        return undefined;
+      });
+      if (done) {
+        if (released && !options.dryRun) this.strategy.afterDelete?.(old);
+        return this.#result(done, subresource);
+      }
+      // Somebody was faster: look again.
+    }
+  }
+
+  /** The object that would be stored; nothing outside it has been touched yet. */
+  async #prepareUpdate(
+    draft: T,
+    old: Stored<T>,
+    subresource: Subresource | undefined,
+    options: RequestOptions,
+  ): Promise<T> {
+    const errors = new FieldErrors();
+    let next = draft;
+    if (subresource === undefined || subresource === 'scale') {
+      this.#keepSystemFields(next, old);
+      if (this.strategy.status) keepStatus(next, old);
+      await this.#admit('UPDATE', next, old, subresource, options);
+      this.strategy.prepareForUpdate?.(next, old);
+      if (this.strategy.generation) next.metadata.generation = nextGeneration(next, old);
+      validateMeta(next, this.type.namespaced, () => [], errors);
+      validateMetaUpdate(next, old, errors);
+      this.strategy.validate?.(next, errors);
+      this.strategy.validateUpdate?.(next, old, errors);
+    } else if (subresource === 'status') {
+      if (!this.strategy.status) throw this.#noSubresource(old.metadata.name);
+      next = clone(old) as T;
+      keepStatus(next, draft);
+      await this.#admit('UPDATE', next, old, subresource, options);
+      this.strategy.status.validateUpdate?.(next, old, errors);
+    } else {
+      const apply = this.strategy.subresources?.[subresource];
+      if (!apply) throw this.#noSubresource(old.metadata.name);
+      next = apply(draft, old, timestamp(this.#context.clock.unixMs()));
+      await this.#admit('UPDATE', next, old, subresource, options);
+    }
+    if (!errors.empty) throw invalid(this.type, old.metadata.name, errors.causes);
+    return next;
+  }
+
+  #keepSystemFields({ metadata }: T, old: Stored<T>): void {
+    metadata.uid ||= old.metadata.uid;
+    metadata.creationTimestamp ||= old.metadata.creationTimestamp;
+    if (old.metadata.generation !== undefined) metadata.generation = old.metadata.generation;
+    else delete metadata.generation;
+    const { deletionTimestamp, deletionGracePeriodSeconds } = old.metadata;
+    if (deletionTimestamp !== undefined) metadata.deletionTimestamp = deletionTimestamp;
+    else delete metadata.deletionTimestamp;
+    if (deletionGracePeriodSeconds !== undefined) metadata.deletionGracePeriodSeconds = deletionGracePeriodSeconds;
+    else delete metadata.deletionGracePeriodSeconds;
+  }
+
+  /** `old` with the replicas of a Scale. */
+  #scaled(scale: KubeObject, old: Stored<T>): T {
+    const strategy = this.strategy.scale;
+    if (!strategy) throw this.#noSubresource(old.metadata.name);
+    const replicas = (scale as { spec?: { replicas?: unknown } }).spec?.replicas ?? 0;
+    const draft = clone(old) as T;
+    const { resourceVersion } = scale.metadata;
+    if (resourceVersion) draft.metadata.resourceVersion = resourceVersion;
+    strategy.setReplicas(draft, replicas as number);
+    return draft;
+  }
+
+  #result(object: Stored<T>, subresource: Subresource | undefined): Stored<T> {
+    return subresource === 'scale' ? (this.scaleOf(object) as unknown as Stored<T>) : object;
+  }
+
+  async #finish<R>(allocation: Allocation | undefined, dryRun: boolean, write: () => Promise<R>): Promise<R> {
+    let result: R | undefined;
+    try {
+      result = await write();
+      return result;
+    } finally {
+      if (result === undefined || dryRun) allocation?.revert();
+      else allocation?.commit();
+    }
+  }
+
+  async #admit(
+    operation: Operation,
+    draft: T | undefined,
+    old: Stored<T> | undefined,
+    subresource: Subresource | undefined,
+    { user }: RequestOptions,
+  ): Promise<void> {
+    const { namespace, name = '' } = (draft ?? old)!.metadata;
+    const request = { operation, type: this.type, subresource, namespace, name, old, user };
+    await this.#context.admit(draft ? { ...request, draft } : request);
+  }
+
+  /** A private copy with everything that may be left out filled in. */
+  #decode(object: T): T {
+    const draft = decode(this.type, object);
+    this.strategy.defaults?.(draft);
+    return draft;
+  }
+
+  #matcher(options: ListOptions): Match<T> {
+    const fields = this.strategy.fields ?? {};
+    try {
+      const labels = parseLabelSelector(options.labelSelector);
+      const selector = parseFieldSelector(options.fieldSelector);
+      const field = (object: Stored<T>) => (path: string) => {
+        if (path === 'metadata.name') return object.metadata.name;
+        if (path === 'metadata.namespace') return object.metadata.namespace ?? '';
+        return fields[path]!(object);
+      };
+      for (const { path } of selector.requirements) {
+        const known = path === 'metadata.name' || path === 'metadata.namespace' || Object.hasOwn(fields, path);
+        if (!known) throw new SelectorError(`field label not supported: ${path}`);
+      }
+      if (selector.requirements.length === 0) return (object) => labels.matches(object.metadata.labels);
+      return (object) => labels.matches(object.metadata.labels) && selector.matches(field(object));
+    } catch (error) {
+      if (error instanceof SelectorError) throw new StatusError('BadRequest', 400, error.message);
+      throw error;
+    }
+  }
+
+  #key(namespace: string | undefined, name: string): string {
+    if (!this.type.namespaced) return this.#prefix + name;
+    if (!namespace) {
+      throw new StatusError('BadRequest', 400, 'an empty namespace may not be set when a resource name is provided');
+    }
+    return `${this.#prefix}${namespace}/${name}`;
+  }
+
+  #rangePrefix(namespace: string | undefined): string {
+    return this.type.namespaced && namespace ? `${this.#prefix}${namespace}/` : this.#prefix;
+  }
+
+  #revision(text: string): number {
+    if (/^\d{1,15}$/.test(text)) return Number(text);
+    throw new StatusError('BadRequest', 400, `resourceVersion: Invalid value: ${JSON.stringify(text)}: not a revision`);
+  }
+
+  async #notOlderThan(text: string): Promise<void> {
+    const asked = this.#revision(text);
+    const current = await this.#context.store.revision();
+    if (asked > current) throw tooLarge(asked, current);
+  }
+
+  #storageError(error: unknown): Error {
+    if (error instanceof CompactedError) {
+      return new StatusError('Expired', 410, `too old resource version: ${error.asked} (${error.oldest})`);
+    }
+    if (error instanceof FutureRevisionError) return tooLarge(error.asked, error.current);
+    return error instanceof Error ? error : new Error(String(error));
+  }
+
+  #noSubresource(name: string): StatusError {
+    return new StatusError('NotFound', 404, 'the server could not find the requested resource', {
+      name,
+      ...(this.type.group ? { group: this.type.group } : {}),
+      kind: this.type.resource,
+    });
+  }
+}
+
+/** `/registry/pods/`, `/registry/apps/deployments/`. */
+export function keyPrefix(type: ResourceType): string {
+  return type.group === '' ? `/registry/${type.resource}/` : `/registry/${type.group}/${type.resource}/`;
+}
+
+function decode<T extends KubeObject>(type: ResourceType<T>, object: T): T {
+  const expected = apiVersionOf(type);
+  if (object === null || typeof object !== 'object' || Array.isArray(object)) {
+    throw new StatusError(
+      'BadRequest',
+      400,
+      `${type.kind} in version "${type.version}" cannot be handled as a ${type.kind}`,
+    );
+  }
+  const { apiVersion = expected, kind = type.kind } = object;
+  if (apiVersion !== expected) {
+    throw new StatusError(
+      'BadRequest',
+      400,
+      `the API version in the data (${apiVersion}) does not match the expected API version (${expected})`,
+    );
+  }
+  if (kind !== type.kind) {
+    throw new StatusError(
+      'BadRequest',
+      400,
+      `${kind} in version "${type.version}" cannot be handled as a ${type.kind}`,
+    );
+  }
+  const draft = clone(object);
+  draft.apiVersion = apiVersion;
+  draft.kind = kind;
+  draft.metadata ??= {};
+  return draft;
+}
+
+function keepStatus(draft: KubeObject, old: KubeObject): void {
+  const target = draft as { status?: unknown };
+  const { status } = old as { status?: unknown };
+  if (status === undefined) delete target.status;
+  else target.status = clone(status);
+}
+
+function sameState<T extends KubeObject>(next: T, old: Stored<T>): boolean {
+  next.metadata.resourceVersion = old.metadata.resourceVersion;
+  return equal(next, old);
+}
+
+function nextGeneration(next: KubeObject, old: KubeObject): number {
+  const { metadata: _n, status: _s, ...desired } = next as KubeObject & { status?: unknown };
+  const { metadata: _m, status: _t, ...before } = old as KubeObject & { status?: unknown };
+  const generation = old.metadata.generation ?? 0;
+  return equal(desired, before) ? generation : generation + 1;
+}
+
+function tooLarge(asked: number, current: number): StatusError {
+  return new StatusError('Timeout', 504, `Too large resource version: ${asked}, current: ${current}`, {
+    causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }],
+    retryAfterSeconds: 1,
+  });
+}
+
+/** A version 4 UUID from the injected randomness. */
+function newUid(rng: Rng): string {
+  const hex = Array.from({ length: 4 }, () => rng.u32().toString(16).padStart(8, '0')).join('');
+  const variant = '89ab'[Number.parseInt(hex[16]!, 16) & 3];
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20)}`;
+}
