@@ -25,13 +25,13 @@ export interface NetnsEnv {
   readonly podInit: string;
   /** A private directory of this run. */
   readonly stateDir: string;
+  /** Marks namespaces as this cluster's. */
+  readonly netnsPrefix: string;
 }
 
-/** The prefix marks namespaces as ours; `_` cannot occur in Kubernetes names, so the name is unambiguous. */
-export const NETNS_PREFIX = 'pw_';
-
-export function netnsName(namespace: string, pod: string): string {
-  return `${NETNS_PREFIX}${namespace}_${pod}`;
+/** `_` cannot occur in Kubernetes names, so the name is unambiguous. */
+export function netnsName(prefix: string, namespace: string, pod: string): string {
+  return `${prefix}${namespace}_${pod}`;
 }
 
 export class NetnsRuntime implements Runtime {
@@ -71,7 +71,7 @@ class NetnsSandbox implements Sandbox {
   constructor(env: NetnsEnv, config: SandboxConfig) {
     this.#env = env;
     this.#config = config;
-    this.#netns = netnsName(config.namespace, config.name);
+    this.#netns = netnsName(env.netnsPrefix, config.namespace, config.name);
     this.#dir = join(env.stateDir, 'pods', this.#netns);
     this.#etc = join('/etc/netns', this.#netns);
   }

@@ -1,0 +1,88 @@
+// podwire up: a cluster in the foreground, or with --detach in a process of its own.
+import { spawn } from 'node:child_process';
+import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { runDir, runningPid } from '../../cluster/run-dir.ts';
+import { CliError } from '../cli-error.ts';
+import { ask } from '../control-client.ts';
+import { type LaunchOptions, launch, podsReady, readManifests, stopOnSignals } from '../launch.ts';
+import { captureToFile } from '../capture-file.ts';
+
+export interface UpOptions extends LaunchOptions {
+  readonly filename: readonly string[];
+  readonly capture?: string;
+  readonly detach?: boolean;
+}
+
+const READY_LIMIT_MS = 120_000;
+const DETACHED_LIMIT_MS = 150_000;
+
+export async function up(options: UpOptions): Promise<void> {
+  const manifests = readManifests(options.filename); // before anything is started
+  if (options.detach) return detach();
+  const startedMs = performance.now();
+  const say = (line: string): void => void process.stdout.write(`${line}\n`);
+  const running = await launch(options, say);
+  stopOnSignals(async () => {
+    say('stopping');
+    await stopCapture();
+    await running.stop();
+  });
+  let stopCapture = async (): Promise<void> => {};
+  try {
+    const { cluster } = running;
+    if (options.capture) stopCapture = await captureToFile(cluster, options.capture);
+    await cluster.apply(manifests, say);
+    await podsReady(cluster, READY_LIMIT_MS, progressLine());
+    const { nodes, defaultRuntime } = cluster.settings;
+    say(
+      `cluster is up after ${((performance.now() - startedMs) / 1000).toFixed(2)} s: ${nodes.length} Node${nodes.length > 1 ? 's' : ''}, ` +
+        `proxy mode ${cluster.settings.proxyMode}, Pods run in ${defaultRuntime}`,
+    );
+    say('try: podwire status; podwire exec NAMESPACE/POD -- curl SERVICE:PORT; podwire trace --pod NAMESPACE/POD --to SERVICE:PORT');
+    say('Ctrl-C or `podwire down` ends it and leaves nothing behind');
+  } catch (error) {
+    await stopCapture();
+    await running.stop();
+    throw error instanceof Error ? new CliError(error.message, { cause: error }) : error;
+  }
+}
+
+/** A line that is written over on a terminal, and only its last state elsewhere. */
+export function progressLine(): (ready: number, of: number) => void {
+  let last = '';
+  return (ready, of) => {
+    const text = `Pods ready: ${ready} of ${of}`;
+    if (text === last) return;
+    last = text;
+    if (process.stdout.isTTY) process.stdout.write(`\r${text}${ready === of ? '\n' : ''}`);
+    else if (ready === of) process.stdout.write(`${text}\n`);
+  };
+}
+
+/** Starts the same command without --detach in a session of its own, its output in the run directory, and waits until it is up. */
+async function detach(): Promise<void> {
+  const dir = runDir();
+  const pid = runningPid(dir);
+  if (pid !== undefined) throw new CliError(`a cluster is already running (process ${pid}); end it with \`podwire down\``);
+  const logFile = `${dir.path}.log`; // beside the directory: that one is made anew by the new process
+  mkdirSync(join(dir.path, '..'), { recursive: true });
+  const log = openSync(logFile, 'w');
+  const args = process.argv.slice(2).filter((a) => a !== '--detach');
+  const child = spawn(process.execPath, [process.argv[1]!, ...args], { detached: true, stdio: ['ignore', log, log] });
+  closeSync(log);
+  const ended = new Promise<number>((resolve) => child.once('exit', (code) => resolve(code ?? 1)));
+  let code: number | undefined;
+  void ended.then((c) => {
+    code = c;
+  });
+  const end = Date.now() + DETACHED_LIMIT_MS;
+  while (!readFileSync(logFile, 'utf8').includes('cluster is up')) {
+    if (code !== undefined) throw new CliError(`the cluster did not start:\n${readFileSync(logFile, 'utf8').trimEnd()}`);
+    if (Date.now() > end) throw new CliError(`the cluster is not up yet; its output is in ${logFile}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  process.stdout.write(readFileSync(logFile, 'utf8').replace(/^Ctrl-C or /m, ''));
+  child.unref();
+  await ask('/status');
+}

@@ -1,0 +1,103 @@
+// The client of a running cluster's control socket (src/cluster/control-server.ts).
+import { type IncomingMessage, request } from 'node:http';
+import { WebSocket } from 'ws';
+import { CHANNEL, CHANNEL_PROTOCOL, exitCodeOf } from '../apiserver/streaming/remote-command.ts';
+import { runDir } from '../cluster/run-dir.ts';
+import { CliError } from './cli-error.ts';
+
+const NO_CLUSTER = 'no cluster is running; start one with `podwire up`';
+
+/** JSON of a GET, or of a POST. Rejects with CliError: no cluster, or what the cluster answered. */
+export async function ask(path: string, method: 'GET' | 'POST' = 'GET'): Promise<unknown> {
+  const response = await open(path, method);
+  const chunks: Buffer[] = [];
+  for await (const chunk of response) chunks.push(chunk as Buffer);
+  const body: unknown = JSON.parse(Buffer.concat(chunks).toString());
+  if (response.statusCode !== 200) throw new CliError((body as { message: string }).message);
+  return body;
+}
+
+/** The response of a request whose body is a stream. */
+export function open(path: string, method: 'GET' | 'POST' = 'GET'): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const call = request({ socketPath: runDir().controlSocket, path, method }, resolve);
+    call.on('error', (cause: NodeJS.ErrnoException) => {
+      const absent = cause.code === 'ENOENT' || cause.code === 'ECONNREFUSED';
+      reject(new CliError(absent ? NO_CLUSTER : `control socket: ${cause.message}`, { cause }));
+    });
+    call.end();
+  });
+}
+
+export interface ExecOptions {
+  readonly pod: string;
+  readonly container?: string;
+  readonly command: readonly string[];
+  readonly stdin: boolean;
+  readonly tty: boolean;
+}
+
+/** Runs a command in a Pod with this process's own streams; resolves with its exit code. */
+export function exec(options: ExecOptions): Promise<number> {
+  const query = new URLSearchParams({ pod: options.pod });
+  if (options.container) query.set('container', options.container);
+  for (const word of options.command) query.append('command', word);
+  if (options.stdin) query.set('stdin', '1');
+  if (options.tty) query.set('tty', '1');
+  return new Promise((resolve, reject) => {
+    const socket = new WebSocket(`ws+unix:${runDir().controlSocket}:/exec?${query}`, CHANNEL_PROTOCOL, { perMessageDeflate: false });
+    const { stdin, stdout, stderr } = process;
+    const raw = options.tty && stdin.isTTY;
+    const resize = (): void => {
+      if (stdout.columns) socket.send(frame(CHANNEL.resize, JSON.stringify({ Width: stdout.columns, Height: stdout.rows })));
+    };
+    const restore = (): void => {
+      if (raw) stdin.setRawMode(false);
+      stdout.off('resize', resize);
+      stdin.pause();
+    };
+    socket.on('open', () => {
+      if (raw) stdin.setRawMode(true);
+      if (options.tty) {
+        resize();
+        stdout.on('resize', resize);
+      }
+      if (!options.stdin) return;
+      stdin.on('data', (chunk: Buffer) => socket.send(frame(CHANNEL.stdin, chunk)));
+      stdin.on('end', () => socket.readyState === socket.OPEN && socket.send(Buffer.from([CHANNEL.close, CHANNEL.stdin])));
+    });
+    socket.on('message', (data: Buffer) => {
+      const body = data.subarray(1);
+      if (data[0] === CHANNEL.stdout) stdout.write(body);
+      else if (data[0] === CHANNEL.stderr) stderr.write(body);
+      else if (data[0] === CHANNEL.error) {
+        restore();
+        try {
+          resolve(exitCodeOf(JSON.parse(body.toString())));
+        } catch (error) {
+          reject(new CliError((error as Error).message));
+        }
+      }
+    });
+    socket.on('unexpected-response', (_request, response: IncomingMessage) => {
+      let body = '';
+      response.on('data', (chunk: Buffer) => {
+        body += chunk.toString();
+      });
+      response.on('end', () => reject(new CliError((JSON.parse(body) as { message: string }).message)));
+    });
+    socket.on('error', (cause: NodeJS.ErrnoException) => {
+      restore();
+      const absent = cause.code === 'ENOENT' || cause.code === 'ECONNREFUSED';
+      reject(new CliError(absent ? NO_CLUSTER : cause.message, { cause }));
+    });
+    socket.on('close', () => {
+      restore();
+      reject(new CliError('the cluster went away before the command ended'));
+    });
+  });
+}
+
+function frame(channel: number, data: string | Buffer): Buffer {
+  return Buffer.concat([Buffer.from([channel]), Buffer.from(data)]);
+}

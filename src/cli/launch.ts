@@ -1,0 +1,151 @@
+// Starting a cluster from the command line: settings from options, the run directory, manifests, progress, and an end that
+// leaves nothing, whichever way it comes.
+import { readFileSync } from 'node:fs';
+import type { ManifestObject } from '../api/manifest.ts';
+import { parseManifests } from '../api/manifest.ts';
+import { PODS } from '../api/resources.ts';
+import { Cluster } from '../cluster/cluster.ts';
+import { ControlServer } from '../cluster/control-server.ts';
+import { claim, release, type RunDir, RunDirError, runDir } from '../cluster/run-dir.ts';
+import { defaultSettings, nodeSettings, type RuntimeHandler } from '../cluster/settings.ts';
+import { RealClock } from '../lib/clock.ts';
+import { unseededRng } from '../lib/rng.ts';
+import { type Image, parseCatalog } from '../node/images.ts';
+import { parseResolvConf } from '../node/kubelet/resolv-conf.ts';
+import { CliError } from './cli-error.ts';
+import { missingForNetns } from './requirements.ts';
+
+export interface LaunchOptions {
+  readonly nodes: number;
+  readonly ipvsScheduler: string;
+  readonly runtime: 'auto' | RuntimeHandler;
+  readonly offload: boolean;
+  readonly images?: string;
+  readonly resolvConf?: string;
+}
+
+export interface Running {
+  readonly cluster: Cluster;
+  readonly dir: RunDir;
+  /** Ends everything; resolves when nothing is left. Idempotent. */
+  stop(): Promise<void>;
+}
+
+/** Starts a cluster of this process. `say` gets lines for the user. */
+export async function launch(options: LaunchOptions, say: (line: string) => void): Promise<Running> {
+  const dir = runDir();
+  const runtime = chooseRuntime(options.runtime, say);
+  const settings = defaultSettings({
+    nodes: valid(() => nodeSettings(options.nodes)),
+    ipvsScheduler: options.ipvsScheduler,
+    defaultRuntime: runtime,
+    offload: options.offload,
+    images: options.images ? imagesOf(options.images) : [],
+    ...(options.resolvConf ? { hostResolvConf: parseResolvConf(read(options.resolvConf)) } : {}),
+    stateDir: dir.path,
+    netnsPrefix: dir.netnsPrefix,
+  });
+  for (const line of valid(() => claim(dir))) say(`removed what an earlier cluster left: ${line}`);
+  let stopping: Promise<void> | null = null;
+  let control: ControlServer | null = null;
+  try {
+    const cluster = await Cluster.start({
+      clock: new RealClock(),
+      rng: unseededRng(),
+      settings,
+      onDeath: (error) => {
+        process.stderr.write(`podwire: ${error.message}\n`);
+        process.exitCode = 1;
+        void stop().then(() => process.exit(1));
+      },
+    });
+    const stop = (): Promise<void> => {
+      stopping ??= (async () => {
+        await cluster.close();
+        control?.close();
+        release(dir);
+      })();
+      return stopping;
+    };
+    control = new ControlServer(cluster, async () => {
+      await cluster.close();
+      setTimeout(() => void stop().then(() => process.exit(0)), 50); // after the answer is on its way
+    });
+    await control.listen(dir.controlSocket);
+    return { cluster, dir, stop };
+  } catch (error) {
+    release(dir);
+    throw error;
+  }
+}
+
+/** Runs `stop` once on SIGINT, SIGTERM or SIGHUP, then exits 128 + signal; a second signal exits at once. */
+export function stopOnSignals(stop: () => Promise<void>): void {
+  let signalled = false;
+  for (const [name, number] of [['SIGHUP', 1], ['SIGINT', 2], ['SIGTERM', 15]] as const) {
+    process.on(name, () => {
+      if (signalled) process.exit(128 + number);
+      signalled = true;
+      void stop().then(() => process.exit(128 + number));
+    });
+  }
+}
+
+/** The objects of all the files, or a CliError that says where one is wrong. */
+export function readManifests(files: readonly string[]): ManifestObject[] {
+  return valid(() => files.flatMap((file) => parseManifests(read(file), file)));
+}
+
+/** Resolves when every Pod is ready or has finished; rejects after `limitMs` with what is still missing. */
+export async function podsReady(cluster: Cluster, limitMs: number, progress: (ready: number, of: number) => void): Promise<void> {
+  const end = Date.now() + limitMs;
+  for (;;) {
+    const pods = (await cluster.client.list(PODS)).items;
+    const waiting = pods.filter(
+      (p) => p.status?.phase !== 'Succeeded' && !p.status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True'),
+    );
+    progress(pods.length - waiting.length, pods.length);
+    if (waiting.length === 0 && pods.length > 0) return;
+    if (Date.now() > end) {
+      const first = waiting[0];
+      const why = first?.status?.containerStatuses?.find((c) => c.state?.waiting)?.state?.waiting;
+      throw new CliError(
+        `${waiting.length} of ${pods.length} Pods are not ready after ${Math.round(limitMs / 1000)} s` +
+          (first ? `; ${first.metadata.namespace}/${first.metadata.name}: ${why?.message ?? why?.reason ?? first.status?.phase ?? 'Pending'}` : ''),
+      );
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+function chooseRuntime(wanted: LaunchOptions['runtime'], say: (line: string) => void): RuntimeHandler {
+  if (wanted === 'userspace') return 'userspace';
+  const missing = missingForNetns();
+  if (missing.length === 0) return 'netns';
+  if (wanted === 'netns') throw new CliError(`the netns runtime is not available: ${missing.map((m) => m.what).join('; ')}. \`podwire doctor\` says more.`);
+  say(`runtime: userspace (no netns Pods here: ${missing[0]!.what}; \`podwire doctor\` says more)`);
+  return 'userspace';
+}
+
+function imagesOf(file: string): Image[] {
+  return valid(() => parseCatalog(read(file), file));
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file === '-' ? 0 : file, 'utf8');
+  } catch (cause) {
+    throw new CliError(`${file}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** Turns an error about the user's input into one without a stack. */
+function valid<T>(fn: () => T): T {
+  try {
+    return fn();
+  } catch (error) {
+    if (error instanceof CliError) throw error;
+    if (error instanceof RunDirError || error instanceof Error) throw new CliError(error.message, { cause: error });
+    throw error;
+  }
+}

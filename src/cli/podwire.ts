@@ -1,0 +1,122 @@
+#!/usr/bin/env node
+// The podwire command. Each subcommand's code is loaded only when it runs: `podwire --help` stays quick.
+import { readFileSync } from 'node:fs';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { CliError } from './cli-error.ts';
+
+const version = (JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
+
+const collect = (value: string, before: string[]): string[] => [...before, value];
+const count = (value: string): number => {
+  const n = Number(value);
+  if (!Number.isInteger(n) || n < 1) throw new InvalidArgumentError('expected a whole number of 1 or more.');
+  return n;
+};
+const runtimeOption = (): Option =>
+  new Option('--runtime <runtime>', 'netns: real processes in namespaces (needs root); userspace: programs on @tcpip-ts; auto: netns where it can be had')
+    .choices(['auto', 'netns', 'userspace'])
+    .default('auto');
+
+const program = new Command('podwire')
+  .description('The Kubernetes Service network, emulated packet by packet on this machine.')
+  .version(version)
+  .showHelpAfterError('(podwire COMMAND --help says more)')
+  .enablePositionalOptions();
+
+program
+  .command('up')
+  .description('start a cluster and keep it running until Ctrl-C or `podwire down`')
+  .option('-f, --filename <file>', 'a manifest (YAML or JSON) to apply; may be given again', collect, [])
+  .option('--nodes <count>', 'how many Nodes', count, 1)
+  .addOption(new Option('--proxy-mode <mode>', 'how kube-proxy programs the Nodes').choices(['ipvs']).default('ipvs'))
+  .option('--ipvs-scheduler <name>', 'rr or sh', 'rr')
+  .addOption(runtimeOption())
+  .option('--images <file>', 'more images for the catalog (YAML)')
+  .option('--resolv-conf <file>', "resolver configuration for the cluster DNS's upstream; without it outside names fail at once")
+  .option('--capture <file>', 'write every packet to a pcapng file from the start')
+  .option('--no-offload', 'let no frame exceed the MTU')
+  .option('--detach', 'return once the cluster is up, and leave it running')
+  .action(async (options) => (await import('./commands/up.ts')).up(options));
+
+program
+  .command('down')
+  .description('end the running cluster; nothing of it is left')
+  .action(async () => (await import('./commands/down.ts')).down());
+
+program
+  .command('status')
+  .description('what runs: Nodes, Pods, Services, counters')
+  .addOption(new Option('-o, --output <format>').choices(['text', 'json']).default('text'))
+  .action(async (options) => (await import('./commands/status.ts')).status(options));
+
+program
+  .command('doctor')
+  .description('what this machine lacks for netns Pods and for the tests, and how to get it')
+  .action(async () => (await import('./commands/doctor.ts')).doctor());
+
+program
+  .command('exec')
+  .description('run a command in a Pod: podwire exec dev/jump -- curl ent:8080')
+  .argument('<pod>', 'NAMESPACE/NAME, or NAME in default')
+  .argument('<command...>', 'the command and its arguments, after --')
+  .option('-c, --container <name>', 'which container; the first one when left out')
+  .option('-i, --stdin', "pass this command's input on")
+  .option('-t, --tty', 'give the command a terminal')
+  .passThroughOptions()
+  .action(async (pod, command, options) => (await import('./commands/exec.ts')).exec(pod, command, options));
+
+program
+  .command('logs')
+  .description('what a container wrote')
+  .argument('<pod>', 'NAMESPACE/NAME, or NAME in default')
+  .option('-c, --container <name>', 'which container; the first one when left out')
+  .option('-p, --previous', 'of the run before the last restart')
+  .action(async (pod, options) => (await import('./commands/logs.ts')).logs(pod, options));
+
+program
+  .command('demo')
+  .description('the service-discovery example from end to end, explained; works without root')
+  .addOption(runtimeOption())
+  .option('--capture <file>', 'where the captured packets go', 'podwire-demo.pcapng')
+  .action(async (options) => (await import('./commands/demo.ts')).demo(options));
+
+program
+  .command('trace')
+  .description('explain what the Node does to a packet, without sending one')
+  .option('--pod <pod>', 'the Pod that sends: NAMESPACE/NAME')
+  .option('--from <address>', 'or the sender\'s address, ADDRESS[:PORT]')
+  .requiredOption('--to <destination>', 'HOST:PORT; HOST is an address or a name as the Pod would use it')
+  .addOption(new Option('--protocol <protocol>').choices(['tcp', 'udp', 'icmp']).default('tcp'))
+  .addOption(new Option('-o, --output <format>').choices(['text', 'json']).default('text'))
+  .action(async (options) => (await import('./commands/trace.ts')).trace(options));
+
+program
+  .command('capture')
+  .description('write packets as pcapng, an interface for each Pod: podwire capture -w - | tshark -r -')
+  .option('--pod <pod>', 'only this Pod\'s packets, NAMESPACE/NAME; may be given again', collect, [])
+  .option('--node <node>', 'which Node; the first one when left out')
+  .option('-w, --write <file>', 'where to; - is standard output', '-')
+  .argument('[filter...]', "a filter in pcap-filter's language, such as: udp port 53")
+  .action(async (filter, options) => (await import('./commands/capture.ts')).capture(filter, options));
+
+program
+  .command('rules')
+  .description("what runs in a Node's kernel, in the real tools' own formats")
+  .option('--node <node>', 'which Node; the first one when left out')
+  .addOption(new Option('-o, --output <format>').choices(['iptables-save', 'ipset-save', 'ipvsadm-save']).default('ipvsadm-save'))
+  .action(async (options) => (await import('./commands/rules.ts')).rules(options));
+
+program
+  .command('bench')
+  .description('measure this machine: wire, ready')
+  .argument('[name...]', 'which; all when left out')
+  .addOption(new Option('-o, --output <format>').choices(['text', 'json']).default('text'))
+  .action(async (names, options) => (await import('./commands/bench.ts')).bench(names, options));
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (!(error instanceof CliError)) throw error;
+  process.stderr.write(`podwire: ${error.message}\n`);
+  process.exitCode = error.exitCode;
+}

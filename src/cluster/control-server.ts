@@ -1,0 +1,144 @@
+// The running cluster's door for the other `podwire` commands: HTTP on a Unix socket in the run directory, for its owner only.
+//   GET  /status /trace?q= /rules?node=&format= /logs?...   JSON, or text
+//   GET  /capture?pods=&node=&filter=                         pcapng until the client goes
+//   GET  /exec?pod=ns/name&container=&command=&stdin=&tty=    WebSocket, the remote command protocol
+//   POST /down                                               answers when everything is gone
+import { chmodSync } from 'node:fs';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { WebSocketServer } from 'ws';
+import { DEPLOYMENTS, NODES, PODS, SERVICES } from '../api/resources.ts';
+import { CHANNEL_PROTOCOL, serveRemoteCommand } from '../apiserver/streaming/remote-command.ts';
+import type { Cluster } from './cluster.ts';
+import type { NodeHandle, RulesFormat } from './node-handle.ts';
+import { resolveQuestion } from './trace-question.ts';
+
+export class ControlServer {
+  readonly #cluster: Cluster;
+  readonly #http: Server;
+  readonly #sockets = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    handleProtocols: (offered) => (offered.has(CHANNEL_PROTOCOL) ? CHANNEL_PROTOCOL : false),
+  });
+  readonly #down: () => Promise<void>;
+
+  /** `down` ends the cluster; the process may exit once it resolves and the answer is sent. */
+  constructor(cluster: Cluster, down: () => Promise<void>) {
+    this.#cluster = cluster;
+    this.#down = down;
+    this.#http = createServer((request, response) => void this.#serve(request, response));
+    this.#http.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => void this.#upgrade(request, socket, head));
+  }
+
+  listen(path: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#http.once('error', reject);
+      this.#http.listen(path, () => {
+        chmodSync(path, 0o600);
+        resolve();
+      });
+    });
+  }
+
+  close(): void {
+    this.#http.close();
+    this.#http.closeAllConnections();
+    for (const socket of this.#sockets.clients) socket.terminate();
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = new URL(request.url ?? '/', 'http://podwire');
+    try {
+      if (request.method === 'POST' && url.pathname === '/down') {
+        await this.#down();
+        response.end('{}');
+      } else if (url.pathname === '/capture') {
+        await this.#capture(url.searchParams, response);
+      } else {
+        const body = await this.#answer(url);
+        response.setHeader('Content-Type', 'application/json');
+        response.end(JSON.stringify(body));
+      }
+    } catch (error) {
+      if (!response.headersSent) response.statusCode = 400;
+      response.end(JSON.stringify({ message: error instanceof Error ? error.message : String(error) }));
+    }
+  }
+
+  async #answer({ pathname, searchParams }: URL): Promise<unknown> {
+    switch (pathname) {
+      case '/status':
+        return this.#status();
+      case '/trace': {
+        const asked = await resolveQuestion(this.#cluster, JSON.parse(searchParams.get('q') ?? '{}'));
+        return asked.node.trace(asked.question);
+      }
+      case '/rules':
+        return this.#node(searchParams.get('node')).rules(searchParams.get('format') as RulesFormat);
+      case '/logs': {
+        const [namespace, pod] = podName(searchParams.get('pod'));
+        const node = await this.#cluster.nodeOf(namespace, pod);
+        const container = searchParams.get('container');
+        return node.logs({ namespace, pod, ...(container ? { container } : {}), previous: searchParams.has('previous') });
+      }
+      default:
+        throw new Error(`no such request: ${pathname}`);
+    }
+  }
+
+  async #status(): Promise<unknown> {
+    const { client, nodes } = this.#cluster;
+    const [pods, services, deployments, nodeObjects] = await Promise.all([
+      client.list(PODS),
+      client.list(SERVICES),
+      client.list(DEPLOYMENTS),
+      client.list(NODES),
+    ]);
+    return {
+      pid: process.pid,
+      nodes: await Promise.all(nodes.map((node) => node.status())),
+      nodeObjects: nodeObjects.items,
+      pods: pods.items,
+      services: services.items,
+      deployments: deployments.items,
+    };
+  }
+
+  async #capture(query: URLSearchParams, response: ServerResponse): Promise<void> {
+    const pods = query.getAll('pod');
+    const node = pods.length > 0 && !query.get('node') ? await this.#cluster.nodeOf(...podName(pods[0]!)) : this.#node(query.get('node'));
+    const session = await node.capture({ pods, filter: query.get('filter') ?? '' }, (bytes) => response.write(bytes));
+    response.on('close', () => void session.stop());
+  }
+
+  async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const query = new URL(request.url ?? '/', 'http://podwire').searchParams;
+    try {
+      const [namespace, pod] = podName(query.get('pod'));
+      const node = await this.#cluster.nodeOf(namespace, pod);
+      const container = query.get('container');
+      const command = { namespace, pod, ...(container ? { container } : {}), argv: query.getAll('command'), tty: query.has('tty') };
+      this.#sockets.handleUpgrade(request, socket, head, (ws) => {
+        serveRemoteCommand(ws, { stdin: query.has('stdin') }, (streams) => node.exec(command, streams));
+      });
+    } catch (error) {
+      const body = JSON.stringify({ message: error instanceof Error ? error.message : String(error) });
+      socket.end(`HTTP/1.1 400 Bad Request\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`);
+    }
+  }
+
+  #node(name: string | null): NodeHandle {
+    const { nodes } = this.#cluster;
+    const node = name ? nodes.find((n) => n.name === name) : nodes[0];
+    if (!node) throw new Error(`nodes "${name}" not found; there are ${nodes.map((n) => n.name).join(', ')}`);
+    return node;
+  }
+}
+
+/** `namespace/name`, or a name in `default`. */
+export function podName(text: string | null): [namespace: string, name: string] {
+  const [first = '', second] = (text ?? '').split('/');
+  if (first === '' || second === '') throw new Error(`pod "${text ?? ''}": expected NAMESPACE/NAME`);
+  return second === undefined ? ['default', first] : [first, second];
+}

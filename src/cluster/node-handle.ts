@@ -1,0 +1,72 @@
+// What the cluster asks of a Node, whether it lives in this thread (simulation, tests) or in a worker. The API's exec, logs and
+// the like, and the CLI's trace, capture and rules, all come down to these calls.
+import type { Readable, Writable } from 'node:stream';
+import type { LogLine } from '../node/container-log.ts';
+import type { TraceAnswer, TraceQuestion } from '../proxy/what-if/types.ts';
+
+export interface ExecRequest {
+  readonly namespace: string;
+  readonly pod: string;
+  readonly container?: string;
+  readonly argv: readonly string[];
+  readonly tty: boolean;
+}
+
+export interface ExecStreams {
+  readonly stdin: Readable | null;
+  readonly stdout: Writable;
+  readonly stderr: Writable;
+}
+
+export interface ExecSession {
+  /** The exit code. Rejects when the command could not be started. */
+  readonly exit: Promise<number>;
+  resize(columns: number, rows: number): void;
+  /** Ends the command: the client has gone. */
+  kill(): void;
+}
+
+export interface LogRequest {
+  readonly namespace: string;
+  readonly pod: string;
+  readonly container?: string;
+  readonly previous?: boolean;
+}
+
+export interface CaptureRequest {
+  /** Pods as `namespace/name`; all when empty. */
+  readonly pods: readonly string[];
+  /** A filter in pcap-filter's language, '' for all. */
+  readonly filter: string;
+}
+
+export interface CaptureSession {
+  /** Stops, after the last packet has been given to the sink. */
+  stop(): Promise<void>;
+}
+
+export interface NodeStatus {
+  readonly name: string;
+  readonly pods: number;
+  readonly rxPackets: number;
+  readonly txPackets: number;
+  /** Drop reason to count, zero ones left out. */
+  readonly drops: Record<string, number>;
+  readonly conntrack: number;
+  readonly rssBytes: number;
+}
+
+export type RulesFormat = 'iptables-save' | 'ipset-save' | 'ipvsadm-save';
+
+export interface NodeHandle {
+  readonly name: string;
+  exec(request: ExecRequest, streams: ExecStreams): ExecSession;
+  logs(request: LogRequest): Promise<readonly LogLine[]>;
+  /** `sink` gets the bytes of one pcapng file, in order. */
+  capture(request: CaptureRequest, sink: (bytes: Uint8Array) => void): Promise<CaptureSession>;
+  trace(question: TraceQuestion): Promise<TraceAnswer>;
+  rules(format: RulesFormat): Promise<string>;
+  status(): Promise<NodeStatus>;
+  /** Ends the Node and everything on it. */
+  close(): Promise<void>;
+}

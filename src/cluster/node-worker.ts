@@ -1,0 +1,84 @@
+// The thread of one Node: receives its settings and two ports (the API, and calls of the cluster), makes the Node and serves
+// the calls until told to close.
+import { PassThrough, Writable } from 'node:stream';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { connectPort } from '../client/port-client.ts';
+import { RealClock } from '../lib/clock.ts';
+import { unseededRng } from '../lib/rng.ts';
+import type { TraceQuestion } from '../proxy/what-if/types.ts';
+import { EmulatedNode } from './emulated-node.ts';
+import type { CaptureRequest, ExecRequest, LogRequest, RulesFormat } from './node-handle.ts';
+import { type Call, type Handler, Rpc } from './rpc.ts';
+import type { ClusterSettings, NodeSettings } from './settings.ts';
+
+export interface NodeWorkerData {
+  readonly settings: ClusterSettings;
+  readonly node: NodeSettings;
+  readonly apiPort: MessagePort;
+  readonly callPort: MessagePort;
+}
+
+/** Messages of an exec call. To the Node: */
+export type ExecInput =
+  | { readonly stdin: Uint8Array }
+  | { readonly end: true }
+  | { readonly columns: number; readonly rows: number }
+  | { readonly kill: true };
+/** From the Node: */
+export type ExecOutput = { readonly stdout: Uint8Array } | { readonly stderr: Uint8Array };
+
+async function main(): Promise<void> {
+  const { settings, node: nodeSettings, apiPort, callPort } = workerData as NodeWorkerData;
+  const node = new EmulatedNode({
+    client: connectPort(apiPort),
+    clock: new RealClock(),
+    rng: unseededRng(),
+    settings,
+    node: nodeSettings,
+    onError: (error) => process.stderr.write(`podwire: ${nodeSettings.name}: ${error instanceof Error ? error.message : String(error)}\n`),
+  });
+  const handlers: Record<string, Handler> = {
+    start: () => node.start(),
+    exec: (params, call) => serveExec(node, params as ExecRequest & { stdin: boolean }, call),
+    logs: (params) => node.logs(params as LogRequest),
+    capture: (params, call) => serveCapture(node, params as CaptureRequest, call),
+    trace: (params) => node.trace(params as TraceQuestion),
+    rules: (params) => node.rules(params as RulesFormat),
+    status: () => node.status(),
+    close: async () => {
+      await node.close();
+      apiPort.close();
+      setImmediate(() => callPort.close()); // after the answer has been sent
+    },
+  };
+  new Rpc(callPort, handlers);
+}
+
+async function serveExec(node: EmulatedNode, request: ExecRequest & { stdin: boolean }, call: Call): Promise<number> {
+  const stdin = request.stdin ? new PassThrough() : null;
+  const output = (name: 'stdout' | 'stderr'): Writable =>
+    new Writable({
+      write: (chunk: Buffer, _encoding, done) => {
+        call.send({ [name]: new Uint8Array(chunk) });
+        done();
+      },
+    });
+  const session = node.exec(request, { stdin, stdout: output('stdout'), stderr: output('stderr') });
+  call.onMessage((message) => {
+    const input = message as ExecInput;
+    if ('stdin' in input) stdin?.write(input.stdin);
+    else if ('end' in input) stdin?.end();
+    else if ('kill' in input) session.kill();
+    else session.resize(input.columns, input.rows);
+  });
+  return session.exit;
+}
+
+/** Returns when the caller has sent any message: stop. */
+async function serveCapture(node: EmulatedNode, request: CaptureRequest, call: Call): Promise<void> {
+  const session = await node.capture(request, (bytes) => call.send(bytes));
+  await new Promise<void>((resolve) => call.onMessage(() => resolve()));
+  await session.stop();
+}
+
+if (parentPort) await main();

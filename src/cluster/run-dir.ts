@@ -1,0 +1,90 @@
+// The directory of a running cluster: its control socket, the id of its process, the files of its netns Pods. One cluster at
+// a time uses it. What a killed cluster left (namespaces, /etc/netns entries, files) is found by its marks and removed by the next.
+import { createHash } from 'node:crypto';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+
+const NETNS_DIR = '/run/netns';
+const ETC_NETNS = '/etc/netns';
+
+export class RunDirError extends Error {}
+
+export interface RunDir {
+  readonly path: string;
+  readonly controlSocket: string;
+  /** Marks the network namespaces of clusters of this directory; a directory other than the default gets its own mark. */
+  readonly netnsPrefix: string;
+}
+
+/** PODWIRE_RUN_DIR, or /run/podwire for root, or a directory of the user's own. */
+export function runDir(env: Readonly<Record<string, string | undefined>> = process.env): RunDir {
+  const usual = userInfo().uid === 0 ? '/run/podwire' : join(env['XDG_RUNTIME_DIR'] ?? join(tmpdir(), `podwire-${userInfo().uid}`), 'podwire');
+  const path = env['PODWIRE_RUN_DIR'] ?? usual;
+  const mark = path === usual ? '' : createHash('sha256').update(path).digest('hex').slice(0, 4);
+  return { path, controlSocket: join(path, 'control.sock'), netnsPrefix: `pw${mark}_` };
+}
+
+/** The process of the cluster that uses the directory, if it is alive. */
+export function runningPid(dir: RunDir): number | undefined {
+  let pid: number;
+  try {
+    pid = Number(readFileSync(join(dir.path, 'pid'), 'utf8'));
+    process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM' ? pid! : undefined;
+  }
+  return isPodwire(pid) ? pid : undefined;
+}
+
+/** Takes the directory for this process, after removing what a dead cluster left. Returns what was removed, for the user. */
+export function claim(dir: RunDir): string[] {
+  const pid = runningPid(dir);
+  if (pid !== undefined && pid !== process.pid) {
+    throw new RunDirError(`a cluster is already running (process ${pid}); end it with \`podwire down\``);
+  }
+  const removed = removeLeftovers(dir);
+  rmSync(dir.path, { recursive: true, force: true });
+  mkdirSync(dir.path, { recursive: true, mode: 0o700 });
+  writeFileSync(join(dir.path, 'pid'), String(process.pid));
+  return removed;
+}
+
+/** Gives the directory up. Namespaces must be gone by then; any that are not are removed. */
+export function release(dir: RunDir): void {
+  removeLeftovers(dir);
+  rmSync(dir.path, { recursive: true, force: true });
+}
+
+function removeLeftovers(dir: RunDir): string[] {
+  const removed: string[] = [];
+  for (const name of ownNames(NETNS_DIR, dir.netnsPrefix)) {
+    try {
+      execFileSync('ip', ['netns', 'del', name], { stdio: 'ignore' });
+      removed.push(`network namespace ${name}`);
+    } catch {
+      // another process may be removing it; what stays is reported by `ip netns`
+    }
+  }
+  for (const name of ownNames(ETC_NETNS, dir.netnsPrefix)) {
+    rmSync(join(ETC_NETNS, name), { recursive: true, force: true });
+    removed.push(join(ETC_NETNS, name));
+  }
+  if (existsSync(ETC_NETNS) && readdirSync(ETC_NETNS).length === 0) rmSync(ETC_NETNS, { recursive: true });
+  return removed;
+}
+
+function ownNames(directory: string, prefix: string): string[] {
+  if (process.getuid?.() !== 0 || !existsSync(directory)) return [];
+  return readdirSync(directory).filter((name) => name.startsWith(prefix));
+}
+
+/** A pid may have been given to another program since. */
+function isPodwire(pid: number): boolean {
+  try {
+    return /node|podwire/.test(readFileSync(`/proc/${pid}/comm`, 'utf8'));
+  } catch {
+    return false;
+  }
+}

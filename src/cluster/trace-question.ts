@@ -1,0 +1,72 @@
+// From what a user asks (`podwire trace --pod dev/jump --to ent:8080`) to what a Node is asked: names become addresses the way the
+// asking Pod would resolve them, and the Node is the one that would see the packet first.
+import type { Service } from '../api/core-v1.ts';
+import type { Stored } from '../api/meta.ts';
+import { PODS, SERVICES } from '../api/resources.ts';
+import type { TraceQuestion } from '../proxy/what-if/types.ts';
+import { parseIPv4 } from '../tcpip-ts/wire/address.ts';
+import type { Cluster } from './cluster.ts';
+import { podName } from './control-server.ts';
+import type { NodeHandle } from './node-handle.ts';
+
+export interface AskedTrace {
+  /** `namespace/name` of the Pod that sends; or `from`. */
+  readonly pod?: string;
+  /** `ADDRESS[:PORT]`: a Node's own address, or someone outside. */
+  readonly from?: string;
+  /** `HOST:PORT`, `HOST` alone for icmp. HOST is an address or a name as the Pod would use it. */
+  readonly to: string;
+  readonly protocol: 'tcp' | 'udp' | 'icmp';
+}
+
+export async function resolveQuestion(cluster: Cluster, asked: AskedTrace): Promise<{ node: NodeHandle; question: TraceQuestion }> {
+  const [host, port] = splitHostPort(asked.to);
+  if (asked.protocol !== 'icmp' && port === undefined) throw new Error(`--to ${asked.to}: expected HOST:PORT`);
+  const { client } = cluster;
+  let node = cluster.nodes[0]!;
+  let namespace = 'default';
+  let from = asked.from;
+  if (asked.pod) {
+    const [podNamespace, name] = podName(asked.pod);
+    const pod = await client.get(PODS, podNamespace, name);
+    if (!pod.status?.podIP) throw new Error(`pod ${asked.pod} has no address yet (${pod.status?.phase ?? 'Pending'})`);
+    namespace = podNamespace;
+    from = pod.status.podIP;
+    node = await cluster.nodeOf(podNamespace, name);
+  }
+  if (!from) throw new Error('expected --pod NAMESPACE/NAME or --from ADDRESS');
+  const [source, sourcePort] = splitHostPort(from);
+  const services = (await client.list(SERVICES)).items;
+  const address = parseIPv4(host) !== undefined ? host : resolve(host, namespace, cluster.settings.clusterDomain, services);
+  return {
+    node,
+    question: {
+      from: source,
+      ...(sourcePort !== undefined ? { fromPort: sourcePort } : {}),
+      to: address,
+      ...(port !== undefined ? { toPort: port } : {}),
+      protocol: asked.protocol,
+    },
+  };
+}
+
+/** The ClusterIP that a Pod of `namespace` gets for a name through its search list. */
+function resolve(name: string, namespace: string, domain: string, services: readonly Stored<Service>[]): string {
+  const absolute = name.replace(/\.$/, '');
+  const candidates = [`${absolute}.${namespace}.svc.${domain}`, `${absolute}.svc.${domain}`, `${absolute}.${domain}`, absolute];
+  for (const candidate of candidates) {
+    const service = services.find((s) => `${s.metadata.name}.${s.metadata.namespace}.svc.${domain}` === candidate);
+    const address = service?.spec.clusterIP;
+    if (address === 'None') throw new Error(`${name} is a headless Service: its name stands for the Pods themselves; trace to a Pod's address`);
+    if (address) return address;
+  }
+  throw new Error(`${name}: no Service by that name is reachable from namespace ${namespace} (tried ${candidates.join(', ')})`);
+}
+
+function splitHostPort(text: string): [host: string, port: number | undefined] {
+  const at = text.lastIndexOf(':');
+  if (at < 0) return [text, undefined];
+  const port = Number(text.slice(at + 1));
+  if (!Number.isInteger(port) || port < 1 || port > 65535) throw new Error(`${text}: expected a port from 1 to 65535 after the colon`);
+  return [text.slice(0, at), port];
+}

@@ -1,0 +1,115 @@
+// The main thread's handle of a Node that lives in a worker thread.
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import type { LogLine } from '../node/container-log.ts';
+import type { TraceAnswer, TraceQuestion } from '../proxy/what-if/types.ts';
+import type {
+  CaptureRequest,
+  CaptureSession,
+  ExecRequest,
+  ExecSession,
+  ExecStreams,
+  LogRequest,
+  NodeHandle,
+  NodeStatus,
+  RulesFormat,
+} from './node-handle.ts';
+import type { ExecInput, ExecOutput, NodeWorkerData } from './node-worker.ts';
+import { Rpc } from './rpc.ts';
+import type { ClusterSettings, NodeSettings } from './settings.ts';
+
+export class WorkerNode implements NodeHandle {
+  readonly name: string;
+  readonly #worker: Worker;
+  readonly #rpc: Rpc;
+  readonly #exited: Promise<void>;
+  #closing = false;
+
+  /** `apiPort` leads to the API server; it is handed over to the thread. `onDeath` hears of a thread that ends uncalled. */
+  constructor(settings: ClusterSettings, node: NodeSettings, apiPort: MessagePort, onDeath: (error: Error) => void) {
+    this.name = node.name;
+    const { port1, port2 } = new MessageChannel();
+    const workerData: NodeWorkerData = { settings, node, apiPort, callPort: port2 };
+    this.#worker = new Worker(new URL('./node-worker.js', import.meta.url), {
+      workerData,
+      transferList: [apiPort, port2],
+      name: node.name,
+    });
+    this.#rpc = new Rpc(port1, {});
+    let cause: Error | undefined;
+    this.#worker.on('error', (error) => {
+      cause = error;
+    });
+    this.#exited = new Promise((resolve) => {
+      this.#worker.on('exit', () => {
+        port1.close();
+        resolve();
+        const error = new Error(`node ${node.name}: its thread ended${cause ? `: ${cause.message}` : ''}`, { cause });
+        this.#rpc.fail(error);
+        if (!this.#closing) onDeath(error);
+      });
+    });
+  }
+
+  async start(): Promise<void> {
+    await this.#rpc.call('start', undefined).result;
+  }
+
+  exec(request: ExecRequest, streams: ExecStreams): ExecSession {
+    const call = this.#rpc.call('exec', { ...request, stdin: streams.stdin !== null });
+    const send = (input: ExecInput): void => call.send(input);
+    call.onMessage((message) => {
+      const output = message as ExecOutput;
+      if ('stdout' in output) streams.stdout.write(output.stdout);
+      else streams.stderr.write(output.stderr);
+    });
+    streams.stdin?.on('data', (chunk: Buffer) => send({ stdin: new Uint8Array(chunk) }));
+    streams.stdin?.on('end', () => send({ end: true }));
+    return {
+      exit: call.result as Promise<number>,
+      resize: (columns, rows) => send({ columns, rows }),
+      kill: () => send({ kill: true }),
+    };
+  }
+
+  async logs(request: LogRequest): Promise<readonly LogLine[]> {
+    return (await this.#rpc.call('logs', request).result) as readonly LogLine[];
+  }
+
+  async capture(request: CaptureRequest, sink: (bytes: Uint8Array) => void): Promise<CaptureSession> {
+    const call = this.#rpc.call('capture', request);
+    // The first bytes (the file's header) tell that it runs; a refused filter rejects instead.
+    await new Promise<void>((resolve, reject) => {
+      call.result.catch(reject);
+      call.onMessage((bytes) => {
+        sink(bytes as Uint8Array);
+        resolve();
+      });
+    });
+    return {
+      stop: async () => {
+        call.send('stop');
+        await call.result;
+      },
+    };
+  }
+
+  async trace(question: TraceQuestion): Promise<TraceAnswer> {
+    return (await this.#rpc.call('trace', question).result) as TraceAnswer;
+  }
+
+  async rules(format: RulesFormat): Promise<string> {
+    return (await this.#rpc.call('rules', format).result) as string;
+  }
+
+  async status(): Promise<NodeStatus> {
+    return (await this.#rpc.call('status', undefined).result) as NodeStatus;
+  }
+
+  async close(): Promise<void> {
+    if (this.#closing) return this.#exited;
+    this.#closing = true;
+    await this.#rpc.call('close', undefined).result.catch(() => undefined); // a thread that is gone has nothing to close
+    await this.#exited;
+  }
+}
+
