@@ -11,9 +11,19 @@ export interface Transport {
   input(skb: Skb): void;
   /**
    * An ICMP error about a packet that this host sent. `b` holds the quoted packet: its IP header at `nh`, its transport
-   * header at `th`, at least 8 bytes of it before `end`. `mtu` is the next-hop MTU of ICMP_FRAG_NEEDED, else 0. Borrows `b`.
+   * header at `th`, at least 8 bytes of it before `end`. `mtu` is the next-hop MTU of ICMP_FRAG_NEEDED, else 0. `reporter` sent
+   * the error; it is our own address when a neighbour could not be resolved. Borrows `b`.
    */
-  error(b: Uint8Array, nh: number, th: number, end: number, type: number, code: number, mtu: number): void;
+  error(
+    b: Uint8Array,
+    nh: number,
+    th: number,
+    end: number,
+    type: number,
+    code: number,
+    mtu: number,
+    reporter: number,
+  ): void;
 }
 
 /** Where a packet to some address would leave, and as whom. */

@@ -45,7 +45,11 @@ export function icmpMtu(b: Uint8Array, o: number): number {
 /** Errors quote the packet they are about, from offset 8; they are never answered with an error. */
 export function isIcmpError(type: number): boolean {
   return (
-    type === ICMP_DEST_UNREACH || type === ICMP_TIME_EXCEEDED || type === ICMP_PARAMETERPROB || type === ICMP_REDIRECT || type === 4
+    type === ICMP_DEST_UNREACH ||
+    type === ICMP_TIME_EXCEEDED ||
+    type === ICMP_PARAMETERPROB ||
+    type === ICMP_REDIRECT ||
+    type === 4
   );
 }
 

@@ -1,0 +1,75 @@
+// Sending ICMP errors, after Linux's icmp_send(): never about an error, a fragment past the first, a group address or a
+// nonsense source (RFC 1122 3.2.2), rate limited, quoting as much as fits 576 bytes (RFC 1812 4.3.2.3).
+import { SNMP } from '../counters.ts';
+import type { IpLayer } from '../ip/ip-layer.ts';
+import { RTN_LOCAL } from '../ip/route.ts';
+import type { Skb } from '../skb.ts';
+import {
+  emitIcmp,
+  ICMP_DEST_UNREACH,
+  ICMP_HLEN,
+  ICMP_PARAMETERPROB,
+  ICMP_TIME_EXCEEDED,
+  icmpType,
+  isIcmpError,
+} from '../wire/icmpv4.ts';
+import {
+  DEFAULT_TTL,
+  IP_OFFSET_MASK,
+  IPPROTO_ICMP,
+  IPV4_HLEN,
+  ipDaddr,
+  ipFrag,
+  ipHlen,
+  ipProto,
+  ipSaddr,
+  ipTos,
+} from '../wire/ipv4.ts';
+import { IcmpRateLimit } from './rate-limit.ts';
+
+const MAX_QUOTE = 576 - IPV4_HLEN - ICMP_HLEN;
+const TOS_INTERNETWORK_CONTROL = 0xc0;
+
+export class IcmpErrors {
+  readonly #ip: IpLayer;
+  readonly #limit: IcmpRateLimit;
+
+  constructor(ip: IpLayer) {
+    this.#ip = ip;
+    this.#limit = new IcmpRateLimit(ip.clock);
+  }
+
+  /** An error of `type` and `code` to the source of the received packet in `skb`; `info` is the second header word. Borrows `skb`. */
+  send(skb: Skb, type: number, code: number, info: number): void {
+    const ip = this.#ip;
+    const { v } = ip.counters;
+    const b = skb.bytes;
+    const nh = skb.nh;
+    const to = ipSaddr(b, nh);
+    if (skb.cb0 !== RTN_LOCAL || (ipFrag(b, nh) & IP_OFFSET_MASK) !== 0) return;
+    if (to === 0 || to >>> 28 >= 14 || ip.routes.isBroadcast(to)) return;
+    const th = nh + ipHlen(b, nh);
+    if (ipProto(b, nh) === IPPROTO_ICMP && (th >= skb.tail || isIcmpError(icmpType(b, th)))) return;
+    const allowed = this.#limit.take(to);
+    if (allowed !== 'ok') {
+      v[allowed === 'host' ? SNMP.IcmpOutRateLimitHost : SNMP.IcmpOutRateLimitGlobal]!++;
+      return;
+    }
+    const out = ip.alloc();
+    if (out === null) {
+      v[SNMP.IcmpOutErrors]!++;
+      return;
+    }
+    const quote = Math.min(skb.tail - nh, MAX_QUOTE);
+    out.bytes.set(b.subarray(nh, nh + quote), out.th + ICMP_HLEN);
+    out.tail = out.th + ICMP_HLEN + quote;
+    emitIcmp(out.bytes, out.th, out.tail, type, code, info >>> 16, info & 0xffff);
+    v[SNMP.IcmpOutMsgs]!++;
+    if (type === ICMP_DEST_UNREACH) v[SNMP.IcmpOutDestUnreachs]!++;
+    else if (type === ICMP_TIME_EXCEEDED) v[SNMP.IcmpOutTimeExcds]!++;
+    else if (type === ICMP_PARAMETERPROB) v[SNMP.IcmpOutParmProbs]!++;
+    const tos = (ipTos(b, nh) & 0x1e) | TOS_INTERNETWORK_CONTROL;
+    // The packet was taken in, so its destination is an address that we answer for.
+    ip.send(out, ipDaddr(b, nh), to, IPPROTO_ICMP, DEFAULT_TTL, tos, false);
+  }
+}

@@ -1,0 +1,145 @@
+// The way out of IPv4, after Linux's ip_output.c: route -> header -> fragment if it must be -> interface. Identification is
+// by a hashed counter per pair of addresses from random starts (RFC 7739 5.3; Linux's ip_idents), so that one peer's traffic
+// does not show in another's.
+import type { Rng } from '../../lib/rng.ts';
+import { NETSTAT, SNMP } from '../counters.ts';
+import { EMSGSIZE, ENETUNREACH, ENOBUFS } from '../errno.ts';
+import { LINK_F_CSUM, LINK_F_TSO4 } from '../link.ts';
+import { CHECKSUM_PARTIAL, GSO_NONE, GSO_TCPV4, type Skb } from '../skb.ts';
+import { completeChecksum } from '../skb-checksum.ts';
+import {
+  emitIPv4,
+  IP_DF,
+  IP_MF,
+  IPPROTO_TCP,
+  IPV4_HLEN,
+  ipDaddr,
+  ipId,
+  ipProto,
+  ipSaddr,
+  ipTos,
+  ipTtl,
+} from '../wire/ipv4.ts';
+import { tcpHlen } from '../wire/tcp.ts';
+import type { IpLayer } from './ip-layer.ts';
+import { type Route, RTN_BROADCAST } from './route.ts';
+
+const MAX_PACKET = 65535;
+
+/** As IpOutput.send. */
+export function ipSend(
+  ip: IpLayer,
+  skb: Skb,
+  saddr: number,
+  daddr: number,
+  proto: number,
+  ttl: number,
+  tos: number,
+  df: boolean,
+): number {
+  const { v } = ip.counters;
+  const route = ip.routes.lookup(daddr);
+  if (route === undefined || (proto === IPPROTO_TCP && (route.type === RTN_BROADCAST || daddr >>> 28 === 14))) {
+    v[SNMP.IpOutNoRoutes]!++;
+    skb.free();
+    return -ENETUNREACH;
+  }
+  if (saddr === 0) saddr = route.saddr;
+  skb.nh = skb.th - IPV4_HLEN;
+  const total = skb.tail - skb.nh;
+  const largest = skb.gsoType === GSO_NONE ? total : segmentLen(skb);
+  const tooBig = largest > route.mtu;
+  if (total > MAX_PACKET || (tooBig && ((df && !route.noDf) || skb.gsoType !== GSO_NONE)) || !canSegment(skb, route)) {
+    v[SNMP.IpFragFails]!++;
+    skb.free();
+    return -EMSGSIZE;
+  }
+  v[SNMP.IpOutRequests]!++;
+  if (route.type === RTN_BROADCAST) v[NETSTAT.IpExtOutBcastPkts]!++;
+  const id = ip.idents.next(saddr, daddr);
+  emitIPv4(skb.bytes, skb.nh, tos, total, id, df && !route.noDf ? IP_DF : 0, ttl, proto, saddr, daddr);
+  if (skb.checksum === CHECKSUM_PARTIAL && (tooBig || (route.features & LINK_F_CSUM) === 0)) completeChecksum(skb);
+  if (tooBig) return fragment(ip, skb, route);
+  return transmit(ip, skb, route, daddr);
+}
+
+/** Length of each packet that the link will make of a super-segment. */
+function segmentLen(skb: Skb): number {
+  const hlen = skb.gsoType === GSO_TCPV4 ? tcpHlen(skb.bytes, skb.th) : 8;
+  return Math.min(skb.tail - skb.nh, skb.th - skb.nh + hlen + skb.gsoSize);
+}
+
+/** Super-segments are TCP's, and only for links that take them; the sender sees that in RouteInfo.features. */
+function canSegment(skb: Skb, route: Route): boolean {
+  return skb.gsoType === GSO_NONE || (skb.gsoType === GSO_TCPV4 && (route.features & LINK_F_TSO4) !== 0);
+}
+
+function transmit(ip: IpLayer, skb: Skb, route: Route, daddr: number): number {
+  const { v } = ip.counters;
+  v[NETSTAT.IpExtOutOctets]! += skb.tail - skb.nh;
+  if (route.iface !== null) {
+    skb.oif = route.iface.ifIndex;
+    route.iface.output(skb, route, daddr);
+    return 0;
+  }
+  if (ip.loopback.push(skb)) return 0;
+  v[SNMP.IpOutDiscards]!++;
+  return -ENOBUFS;
+}
+
+/** Cuts a packet with its header complete into pieces of the route's MTU (RFC 791 3.2); owns `skb`. */
+function fragment(ip: IpLayer, skb: Skb, route: Route): number {
+  const { v } = ip.counters;
+  const b = skb.bytes;
+  const nh = skb.nh;
+  const daddr = ipDaddr(b, nh);
+  const step = (route.mtu - IPV4_HLEN) & ~7;
+  const length = skb.tail - skb.th;
+  for (let at = 0; at < length; at += step) {
+    const piece = ip.alloc();
+    if (piece === null) {
+      v[SNMP.IpFragFails]!++;
+      skb.free();
+      return -ENOBUFS;
+    }
+    const size = Math.min(step, length - at);
+    const frag = (at + size < length ? IP_MF : 0) | (at >> 3);
+    piece.bytes.set(b.subarray(skb.th + at, skb.th + at + size), piece.th);
+    piece.tail = piece.th + size;
+    emitIPv4(
+      piece.bytes,
+      piece.nh,
+      ipTos(b, nh),
+      IPV4_HLEN + size,
+      ipId(b, nh),
+      frag,
+      ipTtl(b, nh),
+      ipProto(b, nh),
+      ipSaddr(b, nh),
+      daddr,
+    );
+    piece.mark = skb.mark;
+    v[SNMP.IpFragCreates]!++;
+    transmit(ip, piece, route, daddr);
+  }
+  v[SNMP.IpFragOKs]!++;
+  skb.free();
+  return 0;
+}
+
+const IDENT_BUCKETS = 256;
+
+export class IpIdents {
+  readonly #counters = new Uint16Array(IDENT_BUCKETS);
+  readonly #secret: number;
+
+  constructor(rng: Rng) {
+    for (let i = 0; i < IDENT_BUCKETS; i++) this.#counters[i] = rng.u32();
+    this.#secret = rng.u32() | 0;
+  }
+
+  next(saddr: number, daddr: number): number {
+    const h = Math.imul(saddr ^ this.#secret, 0x9e3779b1) ^ Math.imul(daddr ^ this.#secret, 0x85ebca6b);
+    return this.#counters[(h ^ (h >>> 15)) & (IDENT_BUCKETS - 1)]!++;
+  }
+}
