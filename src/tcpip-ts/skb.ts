@@ -55,6 +55,8 @@ export class Skb {
   /** Index into the connection table, 0 if none, and the packet's relation to it (IP_CT_*). */
   ct = 0;
   ctinfo = 0;
+  /** skb->ipvs_property: the kernel's IPVS has dealt with it and lets it pass from then on. */
+  ipvs = false;
   /** Free for the layer that holds the skb now: a route type, an address type, flags. */
   cb0 = 0;
   cb1 = 0;
@@ -96,6 +98,7 @@ export class Skb {
     this.mark = 0;
     this.ct = 0;
     this.ctinfo = 0;
+    this.ipvs = false;
     this.cb0 = 0;
     this.cb1 = 0;
     this.next = null;

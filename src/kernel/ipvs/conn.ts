@@ -1,0 +1,355 @@
+// The IPVS connection table, after ip_vs_conn.c of Linux 6.1: rows in typed columns, chained from hash heads, newest first
+// in a bucket. One row is one connection, or a template (client port 0) that keeps a client's affinity.
+//
+//   client caddr:cport ──▶ service vaddr:vport ──▶ real server daddr:dport       bucket = hash(caddr, cport, proto)
+//
+// Both directions are found in one bucket: a request carries the client as source, a reply as destination.
+//
+// Theory of operation. A row is born by `create` (bound to its dest, counted inactive or persistent), restarted by each
+// packet (`touch`), and dies when its timer fires: it leaves the bucket, its dest and its template. A template that still
+// controls connections lives on for 60 s at a time. `expireNow` lets the timer fire one tick later, `kill` at once. Timers
+// are lazy: a packet only stores the new expiry; the wheel finds out when the old one comes due. Only a timeout that
+// becomes shorter moves the timer itself.
+//
+// Limits: rows double when they run out (never per packet). Times are microseconds. Addresses are host-order words, signed
+// in here (| 0): a word above 2^31 passed between functions would be boxed, and a packet may allocate nothing.
+import type { Clock } from '../../lib/clock.ts';
+import type { Rng } from '../../lib/rng.ts';
+import { TimerWheel } from '../../lib/timer-wheel.ts';
+import type { Dest, DestTable } from './dest.ts';
+
+/** An index into the table; 0 is none. */
+export type ConnId = number & { readonly __brand: 'IpvsConn' };
+export const NO_CONN = 0 as ConnId;
+
+/** IP_VS_CONN_F_* */
+export const CONN_F_HASHED = 0x0040;
+export const CONN_F_INACTIVE = 0x0100;
+export const CONN_F_TEMPLATE = 0x1000;
+export const CONN_F_ONE_PACKET = 0x2000;
+/** conntrack's entry lives and dies with this one (sysctl conntrack). */
+export const CONN_F_NFCT = 0x8000;
+
+/** State bit of a template once one of its connections was established: it survives their deletion. */
+export const TEMPLATE_ASSURED = 1;
+
+/** One jiffy of the kernel we are compared with (HZ=100): resolution of all timers here. */
+export const TICK_US = 10_000;
+const CONTROLLING_TIMEOUT_US = 60e6; // ip_vs_conn_expire(): again in 60 s while it controls others
+const NEW_TIMEOUT_US = 3e6; // until the protocol sets one
+
+export class ConnTable {
+  caddr!: Int32Array;
+  vaddr!: Int32Array;
+  daddr!: Int32Array;
+  cport!: Uint16Array;
+  vport!: Uint16Array;
+  dport!: Uint16Array;
+  proto!: Uint8Array;
+  state!: Uint8Array;
+  flags!: Uint16Array;
+  /** Row of the dest table. */
+  dest!: Int32Array;
+  /** The template that controls a connection, NO_CONN if none; and how many a template controls. */
+  control!: Int32Array;
+  nControl!: Int32Array;
+  timeoutUs!: Float64Array;
+  expiresUs!: Float64Array;
+  /** When the wheel will look. */
+  #armedUs!: Float64Array;
+  #next!: Int32Array;
+  /** Hash heads; NO_CONN ends a chain. */
+  #heads: Int32Array;
+  #capacity = 0;
+  #freeIds: Int32Array = new Int32Array(0);
+  #free = 0;
+  #count = 0;
+  readonly #seed: number;
+  readonly #clock: Clock;
+  readonly #now: { readonly nowUs: number };
+  readonly #wheel: TimerWheel;
+  readonly #dests: DestTable;
+  readonly #onExpire: (id: ConnId) => void;
+
+  /** `now` is the time of the breath. `onExpire` is told of each row just before it is forgotten. */
+  constructor(
+    clock: Clock,
+    now: { readonly nowUs: number },
+    rng: Rng,
+    dests: DestTable,
+    onExpire: (id: ConnId) => void,
+    capacity = 1024,
+  ) {
+    this.#clock = clock;
+    this.#now = now;
+    this.#dests = dests;
+    this.#onExpire = onExpire;
+    this.#seed = rng.u32() | 0;
+    this.#heads = new Int32Array(capacity * 2);
+    this.#wheel = new TimerWheel(clock, TICK_US, (id) => this.#expired(id as ConnId), capacity);
+    this.#resize(capacity);
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** The connection of a request caddr:cport -> vaddr:vport. */
+  findIn(proto: number, caddr: number, cport: number, vaddr: number, vport: number): ConnId {
+    const { caddr: caddrs, vaddr: vaddrs, cport: cports, vport: vports } = this;
+    for (let id = this.#heads[this.#bucket(caddr, cport, proto)]!; id !== NO_CONN; id = this.#next[id]!) {
+      if (caddrs[id] !== caddr || cports[id] !== cport || vaddrs[id] !== vaddr || vports[id] !== vport) continue;
+      if (this.proto[id] !== proto || (this.flags[id]! & CONN_F_TEMPLATE) !== 0) continue;
+      return id as ConnId;
+    }
+    return NO_CONN;
+  }
+
+  /** The connection of a reply daddr:dport -> caddr:cport. */
+  findOut(proto: number, daddr: number, dport: number, caddr: number, cport: number): ConnId {
+    const { caddr: caddrs, daddr: daddrs, cport: cports, dport: dports } = this;
+    for (let id = this.#heads[this.#bucket(caddr, cport, proto)]!; id !== NO_CONN; id = this.#next[id]!) {
+      if (caddrs[id] !== caddr || cports[id] !== cport || daddrs[id] !== daddr || dports[id] !== dport) continue;
+      if (this.proto[id] !== proto || (this.flags[id]! & CONN_F_TEMPLATE) !== 0) continue;
+      return id as ConnId;
+    }
+    return NO_CONN;
+  }
+
+  /** The template of a client network for a service. */
+  findTemplate(proto: number, cnet: number, vaddr: number, vport: number): ConnId {
+    for (let id = this.#heads[this.#bucket(cnet, 0, proto)]!; id !== NO_CONN; id = this.#next[id]!) {
+      if (this.caddr[id] !== cnet || this.cport[id] !== 0 || this.vaddr[id] !== vaddr || this.vport[id] !== vport)
+        continue;
+      if (this.proto[id] !== proto || (this.flags[id]! & CONN_F_TEMPLATE) === 0) continue;
+      return id as ConnId;
+    }
+    return NO_CONN;
+  }
+
+  /** A new row bound to `dest`; not yet timed: touch() it. A one-packet row is never found again. */
+  create(
+    proto: number,
+    caddr: number,
+    cport: number,
+    vaddr: number,
+    vport: number,
+    daddr: number,
+    dport: number,
+    flags: number,
+    dest: Dest,
+  ): ConnId {
+    if (this.#free === 0) this.#resize(this.#capacity * 2);
+    const id = this.#freeIds[--this.#free]! as ConnId;
+    this.proto[id] = proto;
+    this.caddr[id] = caddr;
+    this.cport[id] = cport;
+    this.vaddr[id] = vaddr;
+    this.vport[id] = vport;
+    this.daddr[id] = daddr;
+    this.dport[id] = dport;
+    this.flags[id] = flags;
+    this.state[id] = 0;
+    this.dest[id] = dest.id;
+    this.control[id] = NO_CONN;
+    this.nControl[id] = 0;
+    this.timeoutUs[id] = NEW_TIMEOUT_US;
+    this.expiresUs[id] = 0;
+    this.#armedUs[id] = 0;
+    this.#count++;
+    this.#bind(id, dest);
+    if ((flags & CONN_F_ONE_PACKET) === 0) this.#hash(id);
+    return id;
+  }
+
+  /** Restarts the timer with the row's timeout; a one-packet row ends here. */
+  touch(id: ConnId): void {
+    if ((this.flags[id]! & CONN_F_ONE_PACKET) !== 0) {
+      this.#forget(id);
+      return;
+    }
+    const expiresUs = this.#now.nowUs + this.timeoutUs[id]!;
+    this.expiresUs[id] = expiresUs;
+    const armedUs = this.#armedUs[id]!;
+    if (armedUs === 0 || expiresUs < armedUs) {
+      this.#armedUs[id] = expiresUs;
+      this.#wheel.arm(id, this.timeoutUs[id]!);
+    }
+  }
+
+  /** Lets `template` control `id`. */
+  addControl(id: ConnId, template: ConnId): void {
+    this.control[id] = template;
+    this.nControl[template]!++;
+  }
+
+  /** Lets the timer fire at the next tick; a row that has no timer running, or is about to end, is left alone. */
+  expireNow(id: ConnId): void {
+    const nowUs = this.#now.nowUs;
+    if (this.#armedUs[id] === 0 || this.expiresUs[id]! <= nowUs) return;
+    this.expiresUs[id] = nowUs;
+    this.#armedUs[id] = nowUs;
+    this.#wheel.arm(id, 0);
+  }
+
+  /** Ends the row now, and its template with it when that has no other use and never saw an established connection. */
+  kill(id: ConnId): void {
+    if ((this.flags[id]! & CONN_F_HASHED) === 0) return;
+    this.#wheel.disarm(id);
+    if (this.nControl[id]! > 0) {
+      this.#keepControlling(id);
+      return;
+    }
+    const template = this.control[id]! as ConnId;
+    this.#forget(id);
+    if (template === NO_CONN || this.nControl[template]! > 0) return;
+    if ((this.state[template]! & TEMPLATE_ASSURED) === 0) this.kill(template);
+  }
+
+  /** Makes a template unfindable for good, its dest gone or quiescent; it stays until its timer fires. */
+  invalidateTemplate(id: ConnId): void {
+    if (this.vport[id] === 0xffff) return;
+    this.#unhash(id);
+    this.dport[id] = 0xffff;
+    this.vport[id] = 0xffff;
+    this.cport[id] = 0;
+    this.#hash(id);
+  }
+
+  /** All rows, in no order; the callback may end the row it is given. */
+  forEach(fn: (id: ConnId) => void): void {
+    for (let id = 1; id < this.#capacity; id++) if ((this.flags[id]! & CONN_F_HASHED) !== 0) fn(id as ConnId);
+  }
+
+  /** Microseconds until the row expires. */
+  remainingUs(id: ConnId): number {
+    return Math.max(0, this.expiresUs[id]! - this.#clock.nowUs());
+  }
+
+  close(): void {
+    this.#wheel.close();
+  }
+
+  #bucket(caddr: number, cport: number, proto: number): number {
+    let h = Math.imul(caddr ^ this.#seed, 0x9e3779b1) ^ Math.imul((cport << 8) | proto, 0x85ebca6b);
+    h = Math.imul(h ^ (h >>> 15), 0x2c1b3c6d);
+    return (h ^ (h >>> 13)) & (this.#heads.length - 1);
+  }
+
+  #hash(id: ConnId): void {
+    const bucket = this.#bucket(this.caddr[id]!, this.cport[id]!, this.proto[id]!);
+    this.#next[id] = this.#heads[bucket]!;
+    this.#heads[bucket] = id;
+    this.flags[id]! |= CONN_F_HASHED;
+  }
+
+  #unhash(id: ConnId): void {
+    const bucket = this.#bucket(this.caddr[id]!, this.cport[id]!, this.proto[id]!);
+    let before: number = NO_CONN;
+    for (let at = this.#heads[bucket]!; at !== id; at = this.#next[at]!) before = at;
+    if (before === NO_CONN) this.#heads[bucket] = this.#next[id]!;
+    else this.#next[before] = this.#next[id]!;
+    this.flags[id]! &= ~CONN_F_HASHED;
+  }
+
+  #bind(id: ConnId, dest: Dest): void {
+    dest.refs++;
+    if ((this.flags[id]! & CONN_F_TEMPLATE) !== 0) {
+      dest.persistConns++;
+    } else {
+      this.flags[id]! |= CONN_F_INACTIVE;
+      dest.inactConns++;
+    }
+    if (dest.uThreshold !== 0 && dest.totalConns >= dest.uThreshold) dest.overloaded = true;
+  }
+
+  #unbind(id: ConnId): void {
+    const dest = this.#dests.at(this.dest[id]!);
+    dest.refs--;
+    if ((this.flags[id]! & CONN_F_TEMPLATE) !== 0) dest.persistConns--;
+    else if ((this.flags[id]! & CONN_F_INACTIVE) !== 0) dest.inactConns--;
+    else dest.activeConns--;
+    if (dest.lThreshold !== 0) {
+      if (dest.totalConns < dest.lThreshold) dest.overloaded = false;
+    } else if (dest.uThreshold === 0 || dest.totalConns * 4 < dest.uThreshold * 3) {
+      dest.overloaded = false;
+    }
+  }
+
+  #expired(id: ConnId): void {
+    const leftUs = this.expiresUs[id]! - this.#clock.nowUs();
+    if (leftUs > 0) {
+      // Packets came meanwhile.
+      this.#armedUs[id] = this.expiresUs[id]!;
+      this.#wheel.arm(id, leftUs);
+    } else if (this.nControl[id]! > 0) {
+      this.#keepControlling(id);
+    } else {
+      this.#forget(id);
+    }
+  }
+
+  #keepControlling(id: ConnId): void {
+    this.timeoutUs[id] = CONTROLLING_TIMEOUT_US;
+    this.expiresUs[id] = this.#clock.nowUs() + CONTROLLING_TIMEOUT_US;
+    this.#armedUs[id] = this.expiresUs[id]!;
+    this.#wheel.arm(id, CONTROLLING_TIMEOUT_US);
+  }
+
+  #forget(id: ConnId): void {
+    this.#onExpire(id);
+    if ((this.flags[id]! & CONN_F_HASHED) !== 0) this.#unhash(id);
+    const template = this.control[id]!;
+    if (template !== NO_CONN) this.nControl[template]!--;
+    this.#unbind(id);
+    this.flags[id] = 0;
+    this.#armedUs[id] = 0;
+    this.#freeIds[this.#free++] = id;
+    this.#count--;
+  }
+
+  #resize(capacity: number): void {
+    const from = Math.max(1, this.#capacity); // row 0 stands for none
+    this.caddr = grown(this.caddr, Int32Array, capacity);
+    this.vaddr = grown(this.vaddr, Int32Array, capacity);
+    this.daddr = grown(this.daddr, Int32Array, capacity);
+    this.cport = grown(this.cport, Uint16Array, capacity);
+    this.vport = grown(this.vport, Uint16Array, capacity);
+    this.dport = grown(this.dport, Uint16Array, capacity);
+    this.proto = grown(this.proto, Uint8Array, capacity);
+    this.state = grown(this.state, Uint8Array, capacity);
+    this.flags = grown(this.flags, Uint16Array, capacity);
+    this.dest = grown(this.dest, Int32Array, capacity);
+    this.control = grown(this.control, Int32Array, capacity);
+    this.nControl = grown(this.nControl, Int32Array, capacity);
+    this.timeoutUs = grown(this.timeoutUs, Float64Array, capacity);
+    this.expiresUs = grown(this.expiresUs, Float64Array, capacity);
+    this.#armedUs = grown(this.#armedUs, Float64Array, capacity);
+    const next = this.#next ?? new Int32Array(0);
+    this.#next = new Int32Array(capacity);
+    this.#freeIds = new Int32Array(capacity);
+    for (let id = capacity - 1; id >= from; id--) this.#freeIds[this.#free++] = id;
+    this.#capacity = capacity;
+    this.#rehash(next);
+  }
+
+  /** Deals the chains out over twice the rows; each keeps its order, newest first. */
+  #rehash(next: Int32Array): void {
+    const heads = this.#heads;
+    this.#heads = new Int32Array(this.#capacity * 2);
+    const chain: number[] = [];
+    for (let head of heads) {
+      chain.length = 0;
+      for (; head !== NO_CONN; head = next[head]!) chain.push(head);
+      while (chain.length > 0) this.#hash(chain.pop()! as ConnId);
+    }
+  }
+}
+
+type Column = Uint8Array | Uint16Array | Int32Array | Float64Array;
+
+function grown<T extends Column>(column: T | undefined, make: new (length: number) => T, length: number): T {
+  const bigger = new make(length);
+  if (column) bigger.set(column);
+  return bigger;
+}

@@ -1,0 +1,215 @@
+// Requests to virtual services, after ip_vs_in() and ip_vs_schedule() of ip_vs_core.c, Linux 6.1: finds or makes the
+// connection of a packet, keeps its state, and sends the packet to the real server. Everything else passes.
+import type { Skb } from '../../tcpip-ts/skb.ts';
+import { get16, get32 } from '../../tcpip-ts/wire/bytes.ts';
+import { ICMP_DEST_UNREACH, ICMP_PORT_UNREACH } from '../../tcpip-ts/wire/icmpv4.ts';
+import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, ipProto, ipTotalLen } from '../../tcpip-ts/wire/ipv4.ts';
+import { TCP_HLEN, TCP_RST, TCP_SYN, tcpFlags } from '../../tcpip-ts/wire/tcp.ts';
+import { UDP_HLEN } from '../../tcpip-ts/wire/udp.ts';
+import { DropReason } from '../core/drop-reason.ts';
+import { type HookNumber, NF_ACCEPT, NF_DROP, NF_STOLEN, type Verdict } from '../netfilter/hooks.ts';
+import {
+  CONN_F_INACTIVE,
+  CONN_F_NFCT,
+  CONN_F_ONE_PACKET,
+  CONN_F_TEMPLATE,
+  type ConnId,
+  NO_CONN,
+  TEMPLATE_ASSURED,
+} from './conn.ts';
+import { type Dest, STAT_CONNS, STAT_IN_BYTES, STAT_IN_PKTS } from './dest.ts';
+import { icmpIn, isTranslatedError } from './icmp.ts';
+import type { Ipvs } from './ipvs.ts';
+import { SVC_F_ONEPACKET } from './scheduler/scheduler.ts';
+import type { VirtualService } from './service.ts';
+import {
+  DIR_INPUT,
+  DIR_OUTPUT,
+  type Direction,
+  isTcpActive,
+  TCP_S_CLOSE,
+  TCP_S_ESTABLISHED,
+  TCP_S_TIME_WAIT,
+  tcpNextState,
+} from './state.ts';
+import { natXmit } from './xmit.ts';
+
+const FTPDATA = 20;
+const LOOPBACK_IFINDEX = 1;
+/** What scheduling may answer besides a connection. */
+const PASS_UP = 0;
+const REFUSE = -1;
+
+/** Hook function of LOCAL_IN and LOCAL_OUT. */
+export function ipvsIn(ipvs: Ipvs, skb: Skb, hook: HookNumber): Verdict {
+  if (skb.ipvs || !ipvs.enabled) return NF_ACCEPT;
+  const b = skb.bytes;
+  const proto = ipProto(b, skb.nh);
+  if (proto === IPPROTO_ICMP) return isTranslatedError(skb) ? icmpIn(ipvs, skb, hook) : NF_ACCEPT;
+  if (proto !== IPPROTO_TCP && proto !== IPPROTO_UDP) return NF_ACCEPT;
+  if (skb.th + (proto === IPPROTO_TCP ? TCP_HLEN : UDP_HLEN) > skb.tail) return NF_DROP;
+
+  const { conns } = ipvs;
+  const saddr = get32(b, skb.nh + 12) | 0;
+  const daddr = get32(b, skb.nh + 16) | 0;
+  const sport = get16(b, skb.th);
+  const dport = get16(b, skb.th + 2);
+  const flags = proto === IPPROTO_TCP ? tcpFlags(b, skb.th) : 0;
+
+  let id: ConnId = conns.findIn(proto, saddr, sport, daddr, dport);
+  if (id !== NO_CONN && (flags & TCP_SYN) !== 0 && isRescheduled(ipvs, id, skb)) {
+    const old = knowsFlow(ipvs, skb);
+    abandon(ipvs, id, old);
+    if (old) return drop(ipvs, skb, DropReason.IPVS_EXPIRED_CONN);
+    id = NO_CONN;
+  }
+  if (id !== NO_CONN && !ipvs.destTable.at(conns.dest[id]!).available) {
+    // Its real server was deleted. The timer is not restarted.
+    if (ipvs.sysctl.expire_nodest_conn === 0) return drop(ipvs, skb, DropReason.IPVS_EXPIRED_CONN);
+    const old = knowsFlow(ipvs, skb);
+    if (!old) conns.flags[id]! &= ~CONN_F_NFCT;
+    conns.expireNow(id);
+    if (old) return drop(ipvs, skb, DropReason.IPVS_EXPIRED_CONN);
+    id = NO_CONN;
+  }
+  if (id === NO_CONN) {
+    if (proto === IPPROTO_TCP && !mayStart(ipvs, flags)) return NF_ACCEPT;
+    const svc = ipvs.table.lookup(proto, daddr, dport);
+    if (!svc) return NF_ACCEPT;
+    const scheduled = schedule(ipvs, svc, skb, saddr, sport, daddr, dport);
+    if (scheduled === PASS_UP) return NF_ACCEPT;
+    if (scheduled === REFUSE) {
+      ipvs.net.icmpSend(skb, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH, 0);
+      return drop(ipvs, skb, DropReason.IPVS_NO_DEST);
+    }
+    id = scheduled as ConnId;
+  }
+
+  countIn(ipvs.destTable.at(conns.dest[id]!), ipTotalLen(b, skb.nh));
+  setState(ipvs, id, DIR_INPUT, flags);
+  const verdict = natXmit(ipvs, skb, id, hook);
+  conns.touch(id);
+  return verdict;
+}
+
+/** Whether a TCP segment without a connection may be scheduled. */
+function mayStart(ipvs: Ipvs, flags: number): boolean {
+  return (flags & TCP_RST) === 0 && ((flags & TCP_SYN) !== 0 || ipvs.sysctl.sloppy_tcp !== 0);
+}
+
+/** Whether a SYN on a known connection asks for a new real server. */
+function isRescheduled(ipvs: Ipvs, id: ConnId, skb: Skb): boolean {
+  const { conns, sysctl } = ipvs;
+  if (sysctl.expire_nodest_conn !== 0 && ipvs.destTable.at(conns.dest[id]!).weight === 0) return true;
+  if (sysctl.conn_reuse_mode === 0 || conns.control[id] !== NO_CONN) return false;
+  // Bit 1 of the mode would add FIN_WAIT, but only where replies are not seen: never under masquerade.
+  const state = conns.state[id]!;
+  if (state !== TCP_S_TIME_WAIT && state !== TCP_S_CLOSE) return false;
+  return conns.nControl[id] === 0 || !knowsFlow(ipvs, skb);
+}
+
+/** ip_vs_conn_uses_old_conntrack(): netfilter has this packet in a connection older than the packet. */
+function knowsFlow(ipvs: Ipvs, skb: Skb): boolean {
+  return skb.ct !== 0 && ipvs.net.conntrack.isConfirmed(skb.ct);
+}
+
+function abandon(ipvs: Ipvs, id: ConnId, old: boolean): void {
+  if (!old) ipvs.conns.flags[id]! &= ~CONN_F_NFCT; // netfilter's entry is the new connection's
+  if (ipvs.conns.nControl[id] === 0) ipvs.conns.expireNow(id);
+}
+
+/** A new connection's row, PASS_UP or REFUSE. */
+function schedule(
+  ipvs: Ipvs,
+  svc: VirtualService,
+  skb: Skb,
+  saddr: number,
+  sport: number,
+  daddr: number,
+  dport: number,
+): number {
+  if (sport === FTPDATA) return PASS_UP; // active FTP from a local real server
+  const { conns } = ipvs;
+  const proto = svc.proto;
+  if (skb.iif <= LOOPBACK_IFINDEX && conns.findIn(proto, daddr, dport, saddr, sport) !== NO_CONN) return PASS_UP; // a reply
+  const template = svc.persistent ? affinity(ipvs, svc, saddr, sport, daddr) : NO_CONN;
+  if (template === REFUSE) return REFUSE;
+  const dest =
+    template === NO_CONN
+      ? svc.scheduler.schedule(saddr, sport, daddr)
+      : ipvs.destTable.at(conns.dest[template as ConnId]!);
+  if (!dest) return REFUSE;
+  let flags = ipvs.sysctl.conntrack !== 0 ? CONN_F_NFCT : 0;
+  if ((svc.flags & SVC_F_ONEPACKET) !== 0 && proto === IPPROTO_UDP) flags |= CONN_F_ONE_PACKET;
+  const id = conns.create(proto, saddr, sport, daddr, dport, dest.addr | 0, dest.port, flags, dest);
+  if (template !== NO_CONN) {
+    conns.addControl(id, template as ConnId);
+    conns.touch(template as ConnId);
+  }
+  dest.stats[STAT_CONNS]!++;
+  dest.svc.stats[STAT_CONNS]!++;
+  return id;
+}
+
+/** The template of the client, an old one or, with a freshly scheduled dest, a new one; or REFUSE. */
+function affinity(ipvs: Ipvs, svc: VirtualService, saddr: number, sport: number, daddr: number): ConnId | -1 {
+  const { conns } = ipvs;
+  const cnet = saddr & svc.netmask;
+  const found = conns.findTemplate(svc.proto, cnet, daddr, svc.port);
+  if (found !== NO_CONN) {
+    const dest = ipvs.destTable.at(conns.dest[found]!);
+    if (dest.available && !(ipvs.sysctl.expire_quiescent_template !== 0 && dest.weight === 0)) return found;
+    conns.invalidateTemplate(found);
+  }
+  const dest = svc.scheduler.schedule(saddr, sport, daddr);
+  if (!dest) return REFUSE;
+  const template = conns.create(svc.proto, cnet, 0, daddr, svc.port, dest.addr | 0, dest.port, CONN_F_TEMPLATE, dest);
+  conns.timeoutUs[template] = svc.timeoutS * 1e6;
+  return template;
+}
+
+/** Takes the connection through a packet: state, timeout, and its dest's counters. */
+export function setState(ipvs: Ipvs, id: ConnId, direction: Direction, flags: number): void {
+  const { conns } = ipvs;
+  if (conns.proto[id] !== IPPROTO_TCP) {
+    conns.timeoutUs[id] = ipvs.timeouts.udpUs;
+    if (direction === DIR_OUTPUT) assureTemplate(ipvs, id);
+    return;
+  }
+  const was = conns.state[id]!;
+  const is = tcpNextState(was, direction, flags);
+  if (is !== was) {
+    const dest = ipvs.destTable.at(conns.dest[id]!);
+    const inactive = (conns.flags[id]! & CONN_F_INACTIVE) !== 0;
+    if (!inactive && !isTcpActive(is)) {
+      dest.activeConns--;
+      dest.inactConns++;
+      conns.flags[id]! |= CONN_F_INACTIVE;
+    } else if (inactive && isTcpActive(is)) {
+      dest.inactConns--;
+      dest.activeConns++;
+      conns.flags[id]! &= ~CONN_F_INACTIVE;
+    }
+    if (is === TCP_S_ESTABLISHED) assureTemplate(ipvs, id);
+    conns.state[id] = is;
+  }
+  conns.timeoutUs[id] = ipvs.timeouts.tcpUs[is]!;
+}
+
+function assureTemplate(ipvs: Ipvs, id: ConnId): void {
+  const template = ipvs.conns.control[id]!;
+  if (template !== NO_CONN) ipvs.conns.state[template]! |= TEMPLATE_ASSURED;
+}
+
+export function countIn(dest: Dest, bytes: number): void {
+  if (!dest.available) return;
+  dest.stats[STAT_IN_PKTS]!++;
+  dest.stats[STAT_IN_BYTES]! += bytes;
+  dest.svc.stats[STAT_IN_PKTS]!++;
+  dest.svc.stats[STAT_IN_BYTES]! += bytes;
+}
+
+function drop(ipvs: Ipvs, skb: Skb, reason: DropReason): Verdict {
+  ipvs.net.drops.drop(skb, reason);
+  return NF_STOLEN;
+}

@@ -1,0 +1,222 @@
+// IP Virtual Server in the emulated kernel: the tables, what netlink may do to them, and the hooks, after ip_vs_core.c and
+// ip_vs_ctl.c of Linux 6.1 (IPv4, TCP and UDP, masquerade). The packet path is in in.ts (requests), out.ts (replies),
+// icmp.ts and xmit.ts; this file owns what they work on.
+//
+//   LOCAL_IN   98 reply   99 request       (after the filter, before nat INPUT)
+//   LOCAL_OUT  -99 reply  -98 request      (after nat OUTPUT)
+//   FORWARD    99 ICMP errors from clients 100 reply
+//
+// Left out: fwmark and port-zero services, FTP and other application helpers, direct routing and tunnels, SCTP, the sync
+// daemon, secure_tcp and the drop defences, IPv6.
+import type { Timer } from '../../lib/clock.ts';
+import type { Net } from '../core/context.ts';
+import {
+  NF_INET_FORWARD,
+  NF_INET_LOCAL_IN,
+  NF_INET_LOCAL_OUT,
+  NF_IP_PRI_NAT_DST,
+  NF_IP_PRI_NAT_SRC,
+} from '../netfilter/hooks.ts';
+import {
+  type IpvsControl,
+  NetlinkError,
+  type RealServer,
+  type RealServerStatus,
+  type VirtualServer,
+  type VirtualServerKey,
+} from '../netlink.ts';
+import { CONN_F_NFCT, CONN_F_ONE_PACKET, CONN_F_TEMPLATE, type ConnId, ConnTable, NO_CONN, TICK_US } from './conn.ts';
+import { type Dest, type DestOptions, DestTable } from './dest.ts';
+import { forwardIcmp } from './icmp.ts';
+import { ipvsIn } from './in.ts';
+import { ipvsOut } from './out.ts';
+import { SCHEDULERS } from './scheduler/registry.ts';
+import { ServiceTable, VirtualService } from './service.ts';
+import { Timeouts } from './state.ts';
+
+/** net.ipv4.vs.*, with the kernel's defaults. */
+export interface IpvsSysctl {
+  /** Keep netfilter's connection for ours, so that masquerading works. */
+  conntrack: number;
+  conn_reuse_mode: number;
+  expire_nodest_conn: number;
+  expire_quiescent_template: number;
+  sloppy_tcp: number;
+}
+
+export class Ipvs implements IpvsControl {
+  readonly net: Net;
+  readonly sysctl: IpvsSysctl = {
+    conntrack: 0,
+    conn_reuse_mode: 1,
+    expire_nodest_conn: 0,
+    expire_quiescent_template: 0,
+    sloppy_tcp: 0,
+  };
+  readonly timeouts = new Timeouts();
+  readonly table = new ServiceTable();
+  readonly destTable: DestTable;
+  readonly conns: ConnTable;
+  /** False until the first service: the hooks let everything pass. */
+  enabled = false;
+  readonly #unregister: (() => void)[] = [];
+  #nodestTimer: Timer | null = null;
+
+  constructor(net: Net) {
+    this.net = net;
+    this.destTable = new DestTable(net.clock);
+    this.conns = new ConnTable(net.clock, net, net.rng, this.destTable, (id) => this.#dropConntrack(id));
+    const reply = ipvsOut.bind(null, this);
+    const request = ipvsIn.bind(null, this);
+    this.#unregister.push(
+      net.hooks.register(NF_INET_LOCAL_IN, NF_IP_PRI_NAT_SRC - 2, reply),
+      net.hooks.register(NF_INET_LOCAL_IN, NF_IP_PRI_NAT_SRC - 1, request),
+      net.hooks.register(NF_INET_LOCAL_OUT, NF_IP_PRI_NAT_DST + 1, reply),
+      net.hooks.register(NF_INET_LOCAL_OUT, NF_IP_PRI_NAT_DST + 2, request),
+      net.hooks.register(NF_INET_FORWARD, 99, forwardIcmp.bind(null, this)),
+      net.hooks.register(NF_INET_FORWARD, 100, reply),
+    );
+  }
+
+  // Services and dests. Failures are NetlinkErrors.
+
+  addService(service: VirtualServer): void {
+    if (this.table.lookup(service.proto, service.addr, service.port))
+      throw new NetlinkError('EEXIST', 'ipvs add service');
+    this.table.add(makeService(service));
+    this.enabled = true;
+  }
+
+  updateService(service: VirtualServer): void {
+    const svc = this.#service(service, 'update service');
+    try {
+      svc.edit(service);
+    } catch (cause) {
+      throw new NetlinkError('ENOENT', 'ipvs update service', undefined, { cause });
+    }
+  }
+
+  deleteService(key: VirtualServerKey): void {
+    const svc = this.#service(key, 'delete service');
+    this.table.delete(svc);
+    const had = svc.numDests > 0;
+    svc.clear(this.destTable);
+    if (had) this.#expireNodestSoon();
+  }
+
+  addDest(key: VirtualServerKey, dest: RealServer | DestOptions): void {
+    if (!this.#service(key, 'add destination').addDest(dest, this.destTable)) {
+      throw new NetlinkError('EEXIST', 'ipvs add destination');
+    }
+  }
+
+  updateDest(key: VirtualServerKey, dest: RealServer | DestOptions): void {
+    const svc = this.#service(key, 'update destination');
+    svc.editDest(this.#dest(svc, dest, 'update destination'), dest);
+  }
+
+  deleteDest(key: VirtualServerKey, dest: { readonly addr: number; readonly port: number }): void {
+    const svc = this.#service(key, 'delete destination');
+    svc.removeDest(this.#dest(svc, dest, 'delete destination'), this.destTable);
+    this.#expireNodestSoon();
+  }
+
+  flush(): void {
+    for (const svc of [...this.table]) this.deleteService(svc);
+  }
+
+  setSysctl(name: string, value: number): void {
+    if (!(name in this.sysctl)) throw new NetlinkError('ENOENT', `sysctl net.ipv4.vs.${name}`);
+    this.sysctl[name as keyof IpvsSysctl] = value;
+  }
+
+  setTimeouts(tcpS: number, tcpFinS: number, udpS: number): void {
+    this.timeouts.set(tcpS, tcpFinS, udpS);
+  }
+
+  services(): readonly VirtualServer[] {
+    return Array.from(this.table, (svc) => ({
+      proto: svc.proto,
+      addr: svc.addr,
+      port: svc.port,
+      scheduler: svc.schedulerName,
+      flags: svc.flags,
+      timeoutS: svc.persistent ? svc.timeoutS : 0,
+      netmask: svc.netmask,
+    }));
+  }
+
+  dests(key: VirtualServerKey): readonly RealServerStatus[] {
+    return Array.from(this.#service(key, 'get destinations').dests(), (dest) => ({
+      addr: dest.addr,
+      port: dest.port,
+      weight: dest.weight,
+      activeConns: dest.activeConns,
+      inactiveConns: dest.inactConns,
+      persistConns: dest.persistConns,
+    }));
+  }
+
+  /** Takes the hooks out and forgets every connection. */
+  close(): void {
+    for (const unregister of this.#unregister.splice(0)) unregister();
+    this.#nodestTimer?.cancel();
+    this.#nodestTimer = null;
+    this.conns.close();
+    this.destTable.close();
+  }
+
+  #service(key: VirtualServerKey, what: string): VirtualService {
+    const svc = this.table.lookup(key.proto, key.addr, key.port);
+    if (!svc) throw new NetlinkError('ESRCH', `ipvs ${what}`);
+    return svc;
+  }
+
+  #dest(svc: VirtualService, { addr, port }: { readonly addr: number; readonly port: number }, what: string): Dest {
+    const dest = svc.find(addr, port);
+    if (!dest) throw new NetlinkError('ENOENT', `ipvs ${what}`);
+    return dest;
+  }
+
+  /** With expire_nodest_conn, connections of deleted dests go one tick after the deletion (expire_nodest_conn_work). */
+  #expireNodestSoon(): void {
+    if (this.sysctl.expire_nodest_conn === 0) return;
+    this.#nodestTimer ??= this.net.clock.after(TICK_US, () => {
+      this.#nodestTimer = null;
+      this.#expireNodest();
+    });
+  }
+
+  #expireNodest(): void {
+    const { conns } = this;
+    conns.forEach((id) => {
+      if (this.destTable.at(conns.dest[id]!).available || conns.nControl[id]! > 0) return;
+      const template = conns.control[id]! as ConnId;
+      conns.kill(id);
+      if (template !== NO_CONN && conns.nControl[template] === 0) conns.kill(template);
+    });
+  }
+
+  /** The connection ends, and netfilter's with it (ip_vs_conn_drop_conntrack). */
+  #dropConntrack(id: ConnId): void {
+    const { conns } = this;
+    if ((conns.flags[id]! & (CONN_F_NFCT | CONN_F_TEMPLATE | CONN_F_ONE_PACKET)) !== CONN_F_NFCT) return;
+    const { conntrack } = this.net;
+    const handle = conntrack.find(
+      conns.proto[id]!,
+      conns.caddr[id]!,
+      conns.cport[id]!,
+      conns.vaddr[id]!,
+      conns.vport[id]!,
+    );
+    if (handle !== 0) conntrack.delete(handle >> 1);
+  }
+}
+
+function makeService(service: VirtualServer): VirtualService {
+  try {
+    return new VirtualService(service, SCHEDULERS);
+  } catch (cause) {
+    throw new NetlinkError('ENOENT', `ipvs add service: scheduler ${service.scheduler}`, undefined, { cause });
+  }
+}

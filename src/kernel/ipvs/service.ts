@@ -1,0 +1,222 @@
+// Virtual services: address, port and protocol of a service, its dests in kernel order (newest first) and its scheduler,
+// after struct ip_vs_service and ip_vs_ctl.c of Linux 6.1. Left out: firewall-mark services, port-zero services.
+// The table finds a service by what a packet carries in one chained hash lookup over columns.
+import { type Dest, type DestOptions, type DestTable, STATS } from './dest.ts';
+import { type Scheduler, type SchedulerFactory, SVC_F_PERSISTENT } from './scheduler/scheduler.ts';
+
+export interface ServiceKey {
+  readonly proto: number;
+  readonly addr: number;
+  readonly port: number;
+}
+
+export interface ServiceOptions extends ServiceKey {
+  readonly scheduler: string;
+  /** SVC_F_* */
+  readonly flags: number;
+  /** Of client affinity, with SVC_F_PERSISTENT. */
+  readonly timeoutS?: number;
+  /** Clients that share an address under it share affinity. */
+  readonly netmask?: number;
+}
+
+const DEFAULT_PERSISTENCE_S = 360; // IPVS_SVC_PERSISTENT_TIMEOUT in ipvsadm
+
+export class VirtualService implements ServiceKey {
+  readonly proto: number;
+  readonly addr: number;
+  readonly port: number;
+  schedulerName: string;
+  scheduler: Scheduler;
+  flags: number;
+  timeoutS: number;
+  netmask: number;
+  head: Dest | null = null;
+  tail: Dest | null = null;
+  numDests = 0;
+  readonly stats = new Float64Array(STATS);
+  readonly #factories: ReadonlyMap<string, SchedulerFactory>;
+
+  /** Throws on an unknown scheduler. */
+  constructor(options: ServiceOptions, factories: ReadonlyMap<string, SchedulerFactory>) {
+    this.proto = options.proto;
+    this.addr = options.addr;
+    this.port = options.port;
+    this.flags = options.flags;
+    this.timeoutS = options.timeoutS ?? DEFAULT_PERSISTENCE_S;
+    this.netmask = options.netmask ?? 0xffffffff;
+    this.schedulerName = options.scheduler;
+    this.#factories = factories;
+    this.scheduler = this.#make(options.scheduler);
+  }
+
+  get persistent(): boolean {
+    return (this.flags & SVC_F_PERSISTENT) !== 0;
+  }
+
+  /** Another scheduler starts afresh; the same one keeps its state. */
+  edit(options: ServiceOptions): void {
+    this.flags = options.flags;
+    this.timeoutS = options.timeoutS ?? DEFAULT_PERSISTENCE_S;
+    this.netmask = options.netmask ?? 0xffffffff;
+    if (options.scheduler === this.schedulerName) return;
+    const scheduler = this.#make(options.scheduler);
+    this.scheduler.close();
+    this.scheduler = scheduler;
+    this.schedulerName = options.scheduler;
+  }
+
+  find(addr: number, port: number): Dest | undefined {
+    for (let dest = this.head; dest; dest = dest.next) if (dest.addr === addr && dest.port === port) return dest;
+    return undefined;
+  }
+
+  *dests(): Generator<Dest> {
+    for (let dest = this.head; dest; dest = dest.next) yield dest;
+  }
+
+  /** Undefined when the service has that dest already. */
+  addDest(options: DestOptions, table: DestTable): Dest | undefined {
+    if (this.find(options.addr, options.port)) return undefined;
+    const dest = table.obtain(this, options.addr, options.port);
+    setDest(dest, options);
+    dest.lastWeight = options.weight;
+    dest.prev = null;
+    dest.next = this.head;
+    if (this.head) this.head.prev = dest;
+    else this.tail = dest;
+    this.head = dest;
+    this.numDests++;
+    this.scheduler.destAdded(dest);
+    return dest;
+  }
+
+  editDest(dest: Dest, options: DestOptions): void {
+    setDest(dest, options);
+    if (options.weight !== 0) dest.lastWeight = options.weight;
+    this.scheduler.destUpdated(dest);
+  }
+
+  /** The unlinked dest keeps its own `prev` and `next`: a scheduler's cursor may need them. */
+  removeDest(dest: Dest, table: DestTable): void {
+    dest.available = false;
+    this.#unlink(dest);
+    this.scheduler.destRemoved(dest);
+    table.discard(dest);
+  }
+
+  /** Deletes the service's dests and scheduler; the table has forgotten it. */
+  clear(table: DestTable): void {
+    this.scheduler.close();
+    for (let dest = this.head; dest; dest = this.head) {
+      dest.available = false;
+      this.#unlink(dest);
+      table.discard(dest);
+    }
+  }
+
+  #unlink(dest: Dest): void {
+    if (dest.prev) dest.prev.next = dest.next;
+    else this.head = dest.next;
+    if (dest.next) dest.next.prev = dest.prev;
+    else this.tail = dest.prev;
+    this.numDests--;
+  }
+
+  #make(name: string): Scheduler {
+    const factory = this.#factories.get(name);
+    if (!factory)
+      throw new RangeError(`IPVS scheduler ${name} is not known; known: ${[...this.#factories.keys()].join(' ')}`);
+    return factory(this);
+  }
+}
+
+function setDest(dest: Dest, options: DestOptions): void {
+  const uThreshold = options.uThreshold ?? 0;
+  dest.weight = options.weight;
+  dest.available = true;
+  if (uThreshold === 0 || uThreshold > dest.uThreshold) dest.overloaded = false;
+  dest.uThreshold = uThreshold;
+  dest.lThreshold = options.lThreshold ?? 0;
+}
+
+const NONE = -1;
+const GOLDEN_RATIO_32 = 0x61c88647;
+
+/** Services by (protocol, address, port): chains over columns, twice as many heads as rows. */
+export class ServiceTable {
+  #heads = new Int32Array(64).fill(NONE);
+  #next = new Int32Array(32);
+  #addrs = new Int32Array(32);
+  /** proto << 16 | port */
+  #ports = new Uint32Array(32);
+  #rows: (VirtualService | undefined)[] = [];
+  readonly #free: number[] = [];
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** `addr` is a word, signed or not. One hash and, on average, half a step along a chain; allocates nothing. */
+  lookup(proto: number, addr: number, port: number): VirtualService | undefined {
+    addr |= 0;
+    const key = (proto << 16) | port;
+    for (let row = this.#heads[this.#slot(addr, key)]!; row !== NONE; row = this.#next[row]!) {
+      if (this.#addrs[row] === addr && this.#ports[row] === key) return this.#rows[row];
+    }
+    return undefined;
+  }
+
+  add(svc: VirtualService): void {
+    if (this.#size === this.#next.length) this.#grow();
+    const row = this.#free.pop() ?? this.#size;
+    this.#addrs[row] = svc.addr | 0;
+    this.#ports[row] = (svc.proto << 16) | svc.port;
+    this.#rows[row] = svc;
+    this.#link(row);
+    this.#size++;
+  }
+
+  delete(svc: VirtualService): void {
+    const key = (svc.proto << 16) | svc.port;
+    const slot = this.#slot(svc.addr, key);
+    let before = NONE;
+    for (let row = this.#heads[slot]!; row !== NONE; before = row, row = this.#next[row]!) {
+      if (this.#rows[row] !== svc) continue;
+      if (before === NONE) this.#heads[slot] = this.#next[row]!;
+      else this.#next[before] = this.#next[row]!;
+      this.#rows[row] = undefined;
+      this.#free.push(row);
+      this.#size--;
+      return;
+    }
+  }
+
+  *[Symbol.iterator](): Generator<VirtualService> {
+    for (const svc of this.#rows) if (svc) yield svc;
+  }
+
+  #slot(addr: number, key: number): number {
+    return Math.imul(addr ^ Math.imul(key, 0x9e3779b1), GOLDEN_RATIO_32) >>> (Math.clz32(this.#heads.length) + 1);
+  }
+
+  #link(row: number): void {
+    const slot = this.#slot(this.#addrs[row]!, this.#ports[row]!);
+    this.#next[row] = this.#heads[slot]!;
+    this.#heads[slot] = row;
+  }
+
+  #grow(): void {
+    const rows = this.#next.length;
+    const addrs = new Int32Array(rows * 2);
+    addrs.set(this.#addrs);
+    const ports = new Uint32Array(rows * 2);
+    ports.set(this.#ports);
+    this.#addrs = addrs;
+    this.#ports = ports;
+    this.#next = new Int32Array(rows * 2);
+    this.#heads = new Int32Array(rows * 4).fill(NONE);
+    for (let row = 0; row < rows; row++) if (this.#rows[row]) this.#link(row);
+  }
+}
