@@ -34,14 +34,19 @@ class Forwarder implements LinkReceiver {
   receive(skb: Skb): void {
     const b = skb.bytes;
     const type = ethType(b, skb.mh);
-    if (type === ETH_P_ARP && b[skb.nh + 7] === 1) return this.answerArp(skb);
     const found = this.at === 16 ? ipDaddr(b, skb.nh) : ipSaddr(b, skb.nh);
-    if (type !== ETH_P_IP || found !== this.was || this.other === null) return skb.free();
+    if (type === ETH_P_ARP && b[skb.nh + 7] === 1) this.answerArp(skb);
+    else if (type === ETH_P_IP && found === this.was && this.other !== null) this.forward(skb, this.other.link);
+    else skb.free();
+  }
+
+  forward(skb: Skb, to: TapLink): void {
+    const b = skb.bytes;
     this.translate(skb);
     decrementTtl(b, skb.nh);
-    putMac(b, skb.mh, this.other.link.mac);
+    putMac(b, skb.mh, to.mac);
     putMac(b, skb.mh + 6, GATEWAY_MAC);
-    this.other.link.transmit(skb);
+    to.transmit(skb);
   }
 
   translate(skb: Skb): void {

@@ -72,12 +72,17 @@ export class ImpairedLink implements Link {
   }
 
   transmit(skb: Skb): void {
-    if (this.#closed) return this.#drop(skb);
-    // Both are drawn for every packet, so that changing one share does not shift the other's luck.
+    if (this.#closed) {
+      this.#drop(skb);
+      return;
+    }
     const lost = this.#happens(this.#impairment.loss);
     const doubled = this.#happens(this.#impairment.duplicate);
-    const copy = doubled && !lost ? skb.pool.clone(skb) : null;
-    if (lost && !doubled) return this.#drop(skb);
+    if (lost && !doubled) {
+      this.#drop(skb);
+      return;
+    }
+    const copy = doubled && !lost ? skb.pool.clone(skb) : null; // both: of the two, one is lost
     if (copy) this.#schedule(copy);
     this.#schedule(skb);
   }
@@ -112,9 +117,9 @@ export class ImpairedLink implements Link {
         this.#lineFreeUs = dueUs;
       }
     }
-    if (dueUs <= nowUs) return this.#send(skb);
-    if (!this.#waiting.push(dueUs, skb)) return this.#drop(skb);
-    this.#arm();
+    if (dueUs <= nowUs) this.#send(skb);
+    else if (this.#waiting.push(dueUs, skb)) this.#arm();
+    else this.#drop(skb);
   }
 
   #delayUs(): number {

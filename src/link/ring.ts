@@ -62,8 +62,7 @@ export class Backlog implements Pollable {
 
   /** Delivers what was queued when the round began, at most `budget`; what the receivers send waits for the next round. */
   poll(budget: number): number {
-    const queued = this.#tail - this.#head;
-    const n = queued < budget ? queued : budget;
+    const n = Math.min(budget, this.#tail - this.#head);
     for (let k = 0; k < n; k++) {
       const i = this.#head++ & this.#mask;
       const skb = this.#skbs[i]!;

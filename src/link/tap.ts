@@ -116,7 +116,7 @@ export class TapSet implements Pollable {
       return thrown;
     }
     const rx = this.#rx;
-    const n = this.#native.readBatch(this.#set, budget < this.#stock ? budget : this.#stock);
+    const n = this.#native.readBatch(this.#set, Math.min(budget, this.#stock));
     this.#used = n;
     for (let i = 0; i < n; i++) {
       const skb = this.#pool.at(rx[i]!);
