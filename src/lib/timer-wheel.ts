@@ -121,7 +121,10 @@ export class TimerWheel {
       }
     }
     this.#tick = Math.max(this.#tick, now);
-    if (this.#armed > 0 && !this.#wake) this.#wakeAt(this.#firstOccupied());
+    if (this.#armed === 0) return;
+    // A callback that armed a timer has set the wake-up by that one alone; others may be due before it.
+    const first = this.#firstOccupied();
+    if (!this.#wake || first < this.#wakeTick) this.#wakeAt(first);
   };
 
   #firstOccupied(): number {
