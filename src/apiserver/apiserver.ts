@@ -2,7 +2,6 @@
 // the message port are faces on what is here.
 import type { KubeObject, ResourceType } from '../api/meta.ts';
 import { StatusError } from '../api/status-error.ts';
-import type { ApiClient } from '../client/client.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Rng } from '../lib/rng.ts';
 import type { AdmissionPlugin, AdmissionRequest, Lookup, User } from './admission/admission.ts';
@@ -42,7 +41,7 @@ export class ApiServer {
     this.#ready = Promise.resolve();
   }
 
-  client(user: User = ADMIN): ApiClient {
+  client(user: User = ADMIN): LocalClient {
     return new LocalClient(this, user);
   }
 

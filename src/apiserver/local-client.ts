@@ -72,6 +72,15 @@ export class LocalClient implements ApiClient {
     await (await this.#registries.registry(type)).delete(namespace, name, options, this.#options);
   }
 
+  /** A watch to be read at the caller's pace, see RegistryWatch. */
+  async openWatch<T extends KubeObject>(
+    type: ResourceType<T>,
+    options: WatchOptions,
+    wake: () => void,
+  ): Promise<RegistryWatch<T>> {
+    return (await this.#registries.registry(type)).watch(options, wake);
+  }
+
   watch<T extends KubeObject>(
     type: ResourceType<T>,
     options: WatchOptions,
@@ -79,7 +88,7 @@ export class LocalClient implements ApiClient {
     onEnd: (error?: Error) => void,
   ): Watch {
     const watch = new LocalWatch(onEvent, onEnd);
-    void watch.open(this.#registries, type, options);
+    void watch.open((wake) => this.openWatch(type, options, wake));
     return watch;
   }
 }
@@ -95,10 +104,9 @@ class LocalWatch<T extends KubeObject> implements Watch {
     this.#onEnd = onEnd;
   }
 
-  async open(registries: Registries, type: ResourceType<T>, options: WatchOptions): Promise<void> {
+  async open(open: (wake: () => void) => Promise<RegistryWatch<T>>): Promise<void> {
     try {
-      const registry = await registries.registry(type);
-      this.#watch = await registry.watch(options, () => this.#drain());
+      this.#watch = await open(() => this.#drain());
     } catch (error) {
       this.#end(error as Error);
       return;

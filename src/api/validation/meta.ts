@@ -114,7 +114,9 @@ export function validateLabelSelector(selector: LabelSelector | undefined, path:
         errors.invalid(`${p}.operator`, operator, 'not a valid selector operator');
     }
     errors.invalidAll(`${p}.key`, key, qualifiedNameErrors(key));
-    (values ?? []).forEach((value, v) => errors.invalidAll(at(`${p}.values`, v), value, labelValueErrors(value)));
+    for (const [v, value] of (values ?? []).entries()) {
+      errors.invalidAll(at(`${p}.values`, v), value, labelValueErrors(value));
+    }
   });
 }
 

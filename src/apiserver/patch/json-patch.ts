@@ -33,17 +33,21 @@ function apply(holder: Record<string, unknown>, { op, path, from, value }: Opera
   if (typeof path !== 'string') throw unprocessable(`${op} operation does not apply: missing path`);
   switch (op) {
     case 'add':
-      return add(locate(holder, op, path), op, path, clone(value ?? null));
+      add(locate(holder, op, path), op, path, clone(value ?? null));
+      return;
     case 'remove':
       remove(locate(holder, op, path), op, path);
       return;
     case 'replace':
-      return replace(locate(holder, op, path), op, path, clone(value ?? null));
+      replace(locate(holder, op, path), op, path, clone(value ?? null));
+      return;
     case 'copy':
-      return add(locate(holder, op, path), op, path, clone(read(locate(holder, op, from ?? ''), op, from ?? '')));
+      add(locate(holder, op, path), op, path, clone(read(locate(holder, op, from ?? ''), op, from ?? '')));
+      return;
     case 'move': {
       const moved = remove(locate(holder, op, from ?? ''), op, from ?? '');
-      return add(locate(holder, op, path), op, path, moved);
+      add(locate(holder, op, path), op, path, moved);
+      return;
     }
     case 'test': {
       const found = read(locate(holder, op, path), op, path, true);

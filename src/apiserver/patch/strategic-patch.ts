@@ -1,8 +1,9 @@
-// Strategic merge patch: a merge patch in which lists of objects merge by a key (api/patch-keys.ts). After
+// Strategic merge patch: a merge patch in which lists of objects merge by a key (the merge keys stand in api/schema). After
 // k8s.io/apimachinery/pkg/util/strategicpatch/patch.go: the directives `$patch: delete|replace|merge`,
 // `$deleteFromPrimitiveList/<list>`, `$setElementOrder/<list>` and `$retainKeys` are understood.
 import type { KubeObject, ResourceType } from '../../api/meta.ts';
-import { listStrategy } from '../../api/patch-keys.ts';
+import { memberSchema, schemaOf } from '../../api/schema/kinds.ts';
+import type { Schema } from '../../api/schema/schema.ts';
 import { StatusError } from '../../api/status-error.ts';
 import { clone, equal } from '../../lib/tree.ts';
 
@@ -15,92 +16,108 @@ const RETAIN_KEYS = '$retainKeys';
 
 /** Changes `target`, a private copy, and returns the result. */
 export function applyStrategicPatch(type: ResourceType, target: KubeObject, patch: Tree): unknown {
-  return mergeMap(type.kind, '', target as unknown as Tree, patch);
+  return mergeMap(schemaOf(type), target as unknown as Tree, patch);
 }
 
-function mergeMap(kind: string, path: string, target: Tree, patch: Tree): Tree {
+function mergeMap(schema: Schema | undefined, target: Tree, patch: Tree): Tree {
   const directive = patch[DIRECTIVE];
   if (directive === 'replace') return stripped(patch);
   if (directive === 'delete') return {};
   if (directive !== undefined && directive !== 'merge') {
     throw bad(`Unknown patch type found in merging a map: ${String(directive)}`);
   }
-  const retain = patch[RETAIN_KEYS];
-  if (retain !== undefined) {
-    if (!Array.isArray(retain)) throw bad(`invalid patch format of ${RETAIN_KEYS}`);
-    for (const key of Object.keys(target)) if (!retain.includes(key)) delete target[key];
-  }
+  retainKeys(target, patch[RETAIN_KEYS]);
   for (const [key, value] of Object.entries(patch)) {
     if (key === DIRECTIVE || key === RETAIN_KEYS || key === '__proto__' || key.startsWith(ELEMENT_ORDER)) continue;
     if (key.startsWith(DELETE_FROM)) {
-      const list = key.slice(DELETE_FROM.length);
-      const gone = Array.isArray(value) ? value : [];
-      const kept = target[list];
-      if (Array.isArray(kept)) target[list] = kept.filter((item) => !gone.some((g) => equal(g, item)));
+      deleteFrom(target, key.slice(DELETE_FROM.length), value);
       continue;
     }
-    const inner = path === '' ? key : `${path}.${key}`;
+    const inner = memberSchema(schema, key);
     const had = Object.hasOwn(target, key) ? target[key] : undefined;
     if (value === null) delete target[key];
-    else if (Array.isArray(value)) target[key] = mergeList(kind, inner, had, value, patch[ELEMENT_ORDER + key]);
-    else if (isTree(value)) {
-      if (value[DIRECTIVE] === 'delete') delete target[key];
-      else target[key] = mergeMap(kind, inner, isTree(had) ? had : {}, value);
-    } else target[key] = value;
+    else if (Array.isArray(value)) target[key] = mergeList(inner, key, had, value, patch[ELEMENT_ORDER + key]);
+    else if (!isTree(value)) target[key] = value;
+    else if (value[DIRECTIVE] === 'delete') delete target[key];
+    else target[key] = mergeMap(inner, isTree(had) ? had : {}, value);
   }
   // Lists that are only put in order, not changed.
   for (const [key, order] of Object.entries(patch)) {
     if (!key.startsWith(ELEMENT_ORDER)) continue;
-    const list = key.slice(ELEMENT_ORDER.length);
-    const had = target[list];
-    if (Object.hasOwn(patch, list) || !Array.isArray(had)) continue;
-    target[list] = mergeList(kind, path === '' ? list : `${path}.${list}`, had, [], order);
+    const name = key.slice(ELEMENT_ORDER.length);
+    const had = target[name];
+    if (Object.hasOwn(patch, name) || !Array.isArray(had)) continue;
+    target[name] = mergeList(memberSchema(schema, name), name, had, [], order);
   }
   return target;
 }
 
-function mergeList(kind: string, path: string, had: unknown, patch: unknown[], order: unknown): unknown[] {
-  const strategy = listStrategy(kind, path);
-  const target = Array.isArray(had) ? had : [];
+function mergeList(
+  schema: Schema | undefined,
+  name: string,
+  had: unknown,
+  patch: readonly unknown[],
+  order: unknown,
+): unknown[] {
+  const target: unknown[] = Array.isArray(had) ? had : [];
   const replace = patch.some((item) => isTree(item) && item[DIRECTIVE] === 'replace');
-  if (strategy === undefined || replace) {
+  const listSchema = schema?.kind === 'list' ? schema : undefined;
+  if (replace || !(listSchema?.set || listSchema?.mergeKey)) {
     return patch.filter((item) => !(isTree(item) && item[DIRECTIVE] === 'replace')).map((item) => stripDeep(item));
   }
-  if (strategy === 'set') {
-    const out = [...target];
-    for (const item of patch) if (!out.some((o) => equal(o, item))) out.push(clone(item));
-    return ordered(out, patch, order, (item) => item);
-  }
-  const { mergeKey } = strategy;
-  const keyOf = (item: unknown): unknown => (isTree(item) ? item[mergeKey] : undefined);
+  const { mergeKey } = listSchema;
+  const keyOf = (item: unknown): unknown => (mergeKey === undefined || !isTree(item) ? item : item[mergeKey]);
   const out = [...target];
   for (const item of patch) {
-    if (!isTree(item)) throw bad(`delete patch type with no merge key defined in ${path}`);
-    const key = keyOf(item);
-    if (key === undefined) {
-      throw bad(`map: ${JSON.stringify(item)} does not contain declared merge key: ${mergeKey}`);
+    if (mergeKey === undefined) {
+      if (!out.some((o) => equal(o, item))) out.push(clone(item));
+      continue;
+    }
+    const key = isTree(item) ? item[mergeKey] : undefined;
+    if (!isTree(item) || key === undefined) {
+      throw bad(`map: ${JSON.stringify(item)} does not contain declared merge key: ${mergeKey} (in ${name})`);
     }
     const i = out.findIndex((o) => equal(keyOf(o), key));
     if (item[DIRECTIVE] === 'delete') {
       for (let at = i; at >= 0; at = out.findIndex((o) => equal(keyOf(o), key))) out.splice(at, 1);
-    } else if (i < 0) out.push(mergeMap(kind, `${path}[]`, {}, item));
-    else out[i] = mergeMap(kind, `${path}[]`, out[i] as Tree, item);
+    } else if (i < 0) out.push(mergeMap(listSchema.items, {}, item));
+    else out[i] = mergeMap(listSchema.items, out[i] as Tree, item);
   }
-  return ordered(out, patch, order, keyOf);
+  return Array.isArray(order) ? inOrder(out, target, order, keyOf) : out;
 }
 
 /**
- * With an element order, its items come in that order; items of the server that it does not name keep their place relative
- * to their neighbours before them.
+ * The items that the client knows, in the order it wants; items that only the server has are woven in where they stood
+ * before the items they preceded.
  */
-function ordered(list: unknown[], _patch: unknown[], order: unknown, keyOf: (item: unknown) => unknown): unknown[] {
-  if (!Array.isArray(order)) return list;
-  const rank = (item: unknown): number => order.findIndex((o) => equal(isTree(o) ? keyOf(o) : o, keyOf(item)));
-  const named = list.filter((item) => rank(item) >= 0).sort((a, b) => rank(a) - rank(b));
+function inOrder(
+  merged: readonly unknown[],
+  before: readonly unknown[],
+  order: readonly unknown[],
+  keyOf: (item: unknown) => unknown,
+): unknown[] {
+  const rank = (item: unknown): number => order.findIndex((o) => equal(keyOf(o), keyOf(item)));
+  const place = (item: unknown): number => before.findIndex((b) => equal(keyOf(b), keyOf(item)));
+  const known = merged.filter((item) => rank(item) >= 0).sort((a, b) => rank(a) - rank(b));
+  const others = merged.filter((item) => rank(item) < 0);
   const out: unknown[] = [];
-  let next = 0;
-  for (const item of list) out.push(rank(item) >= 0 ? named[next++] : item);
-  return out;
+  while (known.length > 0 && others.length > 0) {
+    const [a, b] = [place(others[0]), place(known[0])];
+    out.push(a >= 0 && b >= 0 && a < b ? others.shift() : known.shift());
+  }
+  return [...out, ...known, ...others];
+}
+
+function retainKeys(target: Tree, keys: unknown): void {
+  if (keys === undefined) return;
+  if (!Array.isArray(keys)) throw bad(`invalid patch format of ${RETAIN_KEYS}`);
+  for (const key of Object.keys(target)) if (!keys.includes(key)) delete target[key];
+}
+
+function deleteFrom(target: Tree, name: string, gone: unknown): void {
+  const had = target[name];
+  if (!Array.isArray(gone) || !Array.isArray(had)) return;
+  target[name] = had.filter((item) => !gone.some((g) => equal(g, item)));
 }
 
 function stripped(patch: Tree): Tree {

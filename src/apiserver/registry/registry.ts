@@ -7,6 +7,8 @@
 import { FieldErrors } from '../../api/field-errors.ts';
 import { apiVersionOf, type KubeObject, type List, type ResourceType, type Stored } from '../../api/meta.ts';
 import { generateName } from '../../api/names.ts';
+import { DecodeError, decode as decodeSchema } from '../../api/schema/decode.ts';
+import { schemaOf } from '../../api/schema/kinds.ts';
 import { parseFieldSelector, parseLabelSelector, SelectorError } from '../../api/selectors.ts';
 import { alreadyExists, conflict, invalid, notFound, StatusError } from '../../api/status-error.ts';
 import { validateMeta, validateMetaUpdate } from '../../api/validation/meta.ts';
@@ -33,6 +35,8 @@ export interface RequestOptions {
   readonly user: User;
   /** Everything is done but the write. */
   readonly dryRun?: boolean;
+  /** What happens to fields that the kind does not have. Absent: they are kept. Ignore: dropped. Strict: refused. */
+  readonly fieldValidation?: 'Ignore' | 'Strict';
 }
 
 export interface ChunkedListOptions extends ListOptions {
@@ -140,7 +144,7 @@ export class Registry<T extends KubeObject> {
   }
 
   async create(object: T, options: RequestOptions): Promise<Stored<T>> {
-    const input = this.#decode(object);
+    const input = this.#decode(object, options);
     if (this.type.namespaced && !input.metadata.namespace) {
       throw new StatusError('BadRequest', 400, 'an empty namespace may not be set during creation');
     }
@@ -187,7 +191,7 @@ export class Registry<T extends KubeObject> {
 
   /** Replaces the object, or its subresource. */
   async update(object: T, subresource: Subresource | undefined, options: RequestOptions): Promise<Stored<T>> {
-    const input = subresource === 'scale' ? clone(object) : this.#decode(object);
+    const input = subresource === 'scale' ? clone(object) : this.#decode(object, options);
     const { namespace, name = '', resourceVersion } = input.metadata;
     if (this.strategy.createOnUpdate && !subresource && !(await this.find(namespace, name))) {
       return await this.create(object, options);
@@ -220,7 +224,7 @@ export class Registry<T extends KubeObject> {
     return await this.#guaranteedUpdate(namespace, name, subresource, options, (old) => {
       const target = subresource === 'scale' ? this.scaleOf(old) : old;
       const patched = applyPatch(this.type, patchType, target, patch) as T;
-      return subresource === 'scale' ? this.#scaled(patched, old) : this.#decode(patched);
+      return subresource === 'scale' ? this.#scaled(patched, old) : this.#decode(patched, options);
     });
   }
 
@@ -398,8 +402,8 @@ export class Registry<T extends KubeObject> {
   }
 
   /** A private copy with everything that may be left out filled in. */
-  #decode(object: T): T {
-    const draft = decode(this.type, object);
+  #decode(object: unknown, options: RequestOptions): T {
+    const draft = decode(this.type, object, options.fieldValidation);
     this.strategy.defaults?.(draft);
     return draft;
   }
@@ -471,16 +475,20 @@ export function keyPrefix(type: ResourceType): string {
   return type.group === '' ? `/registry/${type.resource}/` : `/registry/${type.group}/${type.resource}/`;
 }
 
-function decode<T extends KubeObject>(type: ResourceType<T>, object: T): T {
+/** A private copy of what a client sent, with the shape of its kind. */
+function decode<T extends KubeObject>(
+  type: ResourceType<T>,
+  object: unknown,
+  fieldValidation: RequestOptions['fieldValidation'],
+): T {
   const expected = apiVersionOf(type);
-  if (object === null || typeof object !== 'object' || Array.isArray(object)) {
-    throw new StatusError(
+  const cannot = (why: string): StatusError =>
+    new StatusError(
       'BadRequest',
       400,
-      `${type.kind} in version "${type.version}" cannot be handled as a ${type.kind}`,
+      `${type.kind} in version "${type.version}" cannot be handled as a ${type.kind}: ${why}`,
     );
-  }
-  const { apiVersion = expected, kind = type.kind } = object;
+  const { apiVersion = expected, kind = type.kind } = (object ?? {}) as Partial<KubeObject>;
   if (apiVersion !== expected) {
     throw new StatusError(
       'BadRequest',
@@ -495,11 +503,21 @@ function decode<T extends KubeObject>(type: ResourceType<T>, object: T): T {
       `${kind} in version "${type.version}" cannot be handled as a ${type.kind}`,
     );
   }
-  const draft = clone(object);
-  draft.apiVersion = apiVersion;
-  draft.kind = kind;
+  const schema = schemaOf(type);
+  let draft: T;
+  if (schema) {
+    try {
+      const { value, unknown } = decodeSchema(schema, object, fieldValidation === undefined);
+      if (fieldValidation === 'Strict' && unknown.length > 0) {
+        throw cannot(`strict decoding error: ${unknown.map((path) => `unknown field "${path}"`).join(', ')}`);
+      }
+      draft = value as unknown as T;
+    } catch (error) {
+      throw error instanceof DecodeError ? cannot(error.message) : error;
+    }
+  } else draft = clone(object) as T;
   draft.metadata ??= {};
-  return draft;
+  return Object.assign({ apiVersion, kind }, draft);
 }
 
 function keepStatus(draft: KubeObject, old: KubeObject): void {

@@ -1,0 +1,65 @@
+// Schemas that all kinds share: k8s.io/apimachinery/pkg/apis/meta/v1.
+import { any, bool, int64, list, map, type Schema, type Struct, string, struct, time } from './schema.ts';
+
+export const OBJECT_META = struct('ObjectMeta', {
+  name: string,
+  generateName: string,
+  namespace: string,
+  selfLink: string,
+  uid: string,
+  resourceVersion: string,
+  generation: int64,
+  creationTimestamp: time,
+  deletionTimestamp: time,
+  deletionGracePeriodSeconds: int64,
+  labels: map(string),
+  annotations: map(string),
+  ownerReferences: list(
+    struct('OwnerReference', {
+      apiVersion: string,
+      kind: string,
+      name: string,
+      uid: string,
+      controller: bool,
+      blockOwnerDeletion: bool,
+    }),
+    'uid',
+  ),
+  finalizers: list(string, 'set'),
+  managedFields: list(any),
+});
+
+export const LABEL_SELECTOR = struct('LabelSelector', {
+  matchLabels: map(string),
+  matchExpressions: list(struct('LabelSelectorRequirement', { key: string, operator: string, values: list(string) })),
+});
+
+export const CONDITIONS = list(
+  struct('Condition', {
+    type: string,
+    status: string,
+    reason: string,
+    message: string,
+    lastTransitionTime: time,
+    lastProbeTime: time,
+    lastUpdateTime: time,
+    lastHeartbeatTime: time,
+    observedGeneration: int64,
+  }),
+  'type',
+);
+
+export const OBJECT_REFERENCE = struct('ObjectReference', {
+  kind: string,
+  namespace: string,
+  name: string,
+  uid: string,
+  apiVersion: string,
+  resourceVersion: string,
+  fieldPath: string,
+});
+
+/** A kind: its own fields beside apiVersion, kind and metadata. */
+export function object(name: string, fields: Readonly<Record<string, Schema>>): Struct {
+  return struct(name, { apiVersion: string, kind: string, metadata: OBJECT_META, ...fields });
+}
