@@ -27,6 +27,7 @@ import {
   NUD_FAILED,
   NUD_FREE,
   NUD_INCOMPLETE,
+  NUD_PERMANENT,
   NUD_PROBE,
   NUD_REACHABLE,
   NUD_STALE,
@@ -36,12 +37,12 @@ const REACHABLE_US = 30e6; // base_reachable_time; the actual time is drawn from
 const DELAY_PROBE_US = 5e6; // delay_first_probe_time
 const RETRANS_US = 1e6; // retrans_time
 const SOLICITATIONS = 3; // mcast_solicit and ucast_solicit
-/** Packets, not bytes: each holds a 64 KiB slot of the pool. */
+/** Packets, not bytes: each holds a 64 KiB slot of the pool. All entries together may hold an eighth of it. */
 const MAX_PENDING = 16;
 const DEFEND_INTERVAL_US = 10e6; // RFC 5227 DEFEND_INTERVAL
 const TICK_US = 50e3;
 
-const STATE_NAMES = ['free', 'incomplete', 'reachable', 'stale', 'delay', 'probe', 'failed'] as const;
+const STATE_NAMES = ['free', 'incomplete', 'reachable', 'stale', 'delay', 'probe', 'failed', 'permanent'] as const;
 export type NeighbourState = (typeof STATE_NAMES)[number];
 
 export interface Neighbour {
@@ -69,10 +70,12 @@ export class Arp {
   readonly #env: ArpEnv;
   readonly #table = new NeighbourTable();
   readonly #timers: TimerWheel;
+  readonly #maxWaiting: number;
   #defendedUs = -DEFEND_INTERVAL_US;
 
   constructor(env: ArpEnv) {
     this.#env = env;
+    this.#maxWaiting = Math.max(MAX_PENDING, env.pool.size >> 3);
     this.#timers = new TimerWheel(env.clock, TICK_US, (i) => this.#expire(i), 8);
   }
 
@@ -98,15 +101,11 @@ export class Arp {
       case NUD_FAILED:
         table.state[i] = NUD_INCOMPLETE;
         table.probes[i] = 0;
-        table.enqueue(i, skb);
+        this.#wait(i, skb);
         this.#solicit(i);
         return;
       case NUD_INCOMPLETE:
-        if (table.pendingCount[i]! >= MAX_PENDING) {
-          this.#env.counters.v[NEIGH.ArpUnresolvedDiscards]!++;
-          table.dequeue(i)!.free();
-        }
-        table.enqueue(i, skb);
+        this.#wait(i, skb);
         return;
     }
     this.#transmit(skb, table.mac[i]!);
@@ -136,6 +135,19 @@ export class Arp {
     if (op === ARPOP_REQUEST && forUs) this.#send(ARPOP_REPLY, sha, addr, sha, spa);
   }
 
+  /** Makes `addr` known without asking, for good: the packet never waits and the entry never ages. False when the table is full. */
+  addStatic(addr: number, mac: Mac): boolean {
+    const table = this.#table;
+    let i = table.lookup(addr);
+    if (i === NONE) i = table.insert(addr, this.#evicted);
+    if (i === NONE) return false;
+    this.#timers.disarm(i);
+    table.mac[i] = mac;
+    table.state[i] = NUD_PERMANENT;
+    for (let skb = table.dequeue(i); skb; skb = table.dequeue(i)) this.output(skb, addr);
+    return true;
+  }
+
   /** Tells everyone on the link where our address is: a gratuitous ARP request. */
   announce(): void {
     this.#send(ARPOP_REQUEST, MAC_BROADCAST, this.#env.addr, 0, this.#env.addr);
@@ -160,6 +172,22 @@ export class Arp {
     for (let i = 0; i < this.#table.size; i++) this.#drop(i);
   }
 
+  /** Queues `skb` for entry `i`; the oldest of a full queue is lost, as in Linux. */
+  #wait(i: number, skb: Skb): void {
+    const table = this.#table;
+    const isFull = table.pendingCount[i]! >= MAX_PENDING;
+    if (isFull || table.waiting >= this.#maxWaiting) {
+      this.#env.counters.v[NEIGH.ArpUnresolvedDiscards]!++;
+      const oldest = table.dequeue(i);
+      if (!oldest) {
+        skb.free();
+        return;
+      }
+      oldest.free();
+    }
+    table.enqueue(i, skb);
+  }
+
   #learn(spa: number, sha: Mac, op: number, forUs: boolean): void {
     const table = this.#table;
     let i = table.lookup(spa);
@@ -170,6 +198,7 @@ export class Arp {
     }
     const known = table.mac[i] === sha;
     const state = table.state[i];
+    if (state === NUD_PERMANENT) return;
     table.mac[i] = sha;
     // Only an answer to us proves that the way there and back works; anything else is news to be checked on use.
     if (op === ARPOP_REPLY && forUs) {

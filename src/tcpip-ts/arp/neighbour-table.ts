@@ -18,6 +18,8 @@ export const NUD_DELAY = 4;
 export const NUD_PROBE = 5;
 /** No answer. The next packet starts over. */
 export const NUD_FAILED = 6;
+/** Set by hand: never asked, never overwritten, never evicted. */
+export const NUD_PERMANENT = 7;
 
 export const NONE = -1;
 const MAX_ENTRIES = 1024; // Linux gc_thresh3
@@ -35,6 +37,8 @@ export class NeighbourTable {
   readonly pendingHead: (Skb | null)[] = new Array(8).fill(null);
   readonly pendingTail: (Skb | null)[] = new Array(8).fill(null);
   pendingCount = new Uint8Array(8);
+  /** Packets that wait for any entry. */
+  waiting = 0;
   #chain = new Int32Array(8).fill(NONE);
   #heads = new Int32Array(8).fill(NONE);
   #used = 0;
@@ -53,7 +57,7 @@ export class NeighbourTable {
 
   /**
    * A new entry for `addr`, which must not be in the table: state NUD_FREE, to be set by the caller. At 1024 entries an old one is
-   * taken over (`evicted` is told its index first, while it still holds); NONE when all of them are being resolved.
+   * taken over (`evicted` is told its index first, while it still holds); NONE when all of them are being resolved or permanent.
    */
   insert(addr: number, evicted: (i: number) => void): number {
     let i = NONE;
@@ -84,6 +88,7 @@ export class NeighbourTable {
     else this.pendingHead[i] = skb;
     this.pendingTail[i] = skb;
     this.pendingCount[i]!++;
+    this.waiting++;
   }
 
   /** Takes the oldest packet that waits for entry `i`. */
@@ -93,6 +98,7 @@ export class NeighbourTable {
     this.pendingHead[i] = skb.next;
     if (!skb.next) this.pendingTail[i] = null;
     this.pendingCount[i]!--;
+    this.waiting--;
     skb.next = null;
     return skb;
   }
@@ -101,7 +107,7 @@ export class NeighbourTable {
     for (let n = 0; n < 2 * this.#used; n++) {
       const i = this.#hand;
       this.#hand = (this.#hand + 1) % this.#used;
-      if (this.state[i] === NUD_INCOMPLETE) continue;
+      if (this.state[i] === NUD_INCOMPLETE || this.state[i] === NUD_PERMANENT) continue;
       if (this.referenced[i] === 0 || this.state[i] === NUD_FAILED) return i;
       this.referenced[i] = 0;
     }

@@ -47,7 +47,7 @@ export class IpLayer implements IpOutput {
     this.counters = env.counters;
     this.routes = new RouteTable(env.clock);
     this.idents = new IpIdents(env.rng);
-    this.loopback = new Loopback((skb) => this.#receiveLooped(skb), env.defer);
+    this.loopback = new Loopback(Math.max(16, env.pool.size >> 3), (skb) => this.#receiveLooped(skb), env.defer);
     this.reassembly = new Reassembly(env.clock, env.pool, env.counters, (skb) => {
       skb.cb0 = RTN_LOCAL;
       this.sendIcmpError(skb, ICMP_TIME_EXCEEDED, ICMP_EXC_FRAGTIME, 0);

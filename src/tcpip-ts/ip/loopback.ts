@@ -2,9 +2,8 @@
 // through the backlog, so that no transport is entered while it is sending.
 import type { Skb } from '../skb.ts';
 
-const MAX_QUEUE = 256; // packets; a share of the pool, since each holds a slot. Linux has netdev_max_backlog 1000
-
 export class Loopback {
+  readonly #limit: number;
   readonly #deliver: (skb: Skb) => void;
   readonly #defer: (fn: () => void) => void;
   #head: Skb | null = null;
@@ -13,14 +12,16 @@ export class Loopback {
   #scheduled = false;
   #closed = false;
 
-  constructor(deliver: (skb: Skb) => void, defer: (fn: () => void) => void) {
+  /** At most `limit` packets wait: a share of the pool, since each holds a slot. */
+  constructor(limit: number, deliver: (skb: Skb) => void, defer: (fn: () => void) => void) {
+    this.#limit = limit;
     this.#deliver = deliver;
     this.#defer = defer;
   }
 
   /** Owns `skb`; false when the queue was full and it was dropped. */
   push(skb: Skb): boolean {
-    if (this.#closed || this.#count >= MAX_QUEUE) {
+    if (this.#closed || this.#count >= this.#limit) {
       skb.free();
       return false;
     }
