@@ -45,11 +45,14 @@ export function exec(options: ExecOptions): Promise<number> {
   if (options.stdin) query.set('stdin', '1');
   if (options.tty) query.set('tty', '1');
   return new Promise((resolve, reject) => {
-    const socket = new WebSocket(`ws+unix:${runDir().controlSocket}:/exec?${query}`, CHANNEL_PROTOCOL, { perMessageDeflate: false });
+    const socket = new WebSocket(`ws+unix:${runDir().controlSocket}:/exec?${query}`, CHANNEL_PROTOCOL, {
+      perMessageDeflate: false,
+    });
     const { stdin, stdout, stderr } = process;
     const raw = options.tty && stdin.isTTY;
     const resize = (): void => {
-      if (stdout.columns) socket.send(frame(CHANNEL.resize, JSON.stringify({ Width: stdout.columns, Height: stdout.rows })));
+      if (stdout.columns)
+        socket.send(frame(CHANNEL.resize, JSON.stringify({ Width: stdout.columns, Height: stdout.rows })));
     };
     const restore = (): void => {
       if (raw) stdin.setRawMode(false);
@@ -64,7 +67,10 @@ export function exec(options: ExecOptions): Promise<number> {
       }
       if (!options.stdin) return;
       stdin.on('data', (chunk: Buffer) => socket.send(frame(CHANNEL.stdin, chunk)));
-      stdin.on('end', () => socket.readyState === socket.OPEN && socket.send(Buffer.from([CHANNEL.close, CHANNEL.stdin])));
+      stdin.on(
+        'end',
+        () => socket.readyState === socket.OPEN && socket.send(Buffer.from([CHANNEL.close, CHANNEL.stdin])),
+      );
     });
     socket.on('message', (data: Buffer) => {
       const body = data.subarray(1);

@@ -6,7 +6,7 @@ import { parseManifests } from '../api/manifest.ts';
 import { PODS } from '../api/resources.ts';
 import { Cluster } from '../cluster/cluster.ts';
 import { ControlServer } from '../cluster/control-server.ts';
-import { claim, release, type RunDir, RunDirError, runDir } from '../cluster/run-dir.ts';
+import { claim, type RunDir, RunDirError, release, runDir } from '../cluster/run-dir.ts';
 import { defaultSettings, nodeSettings, type RuntimeHandler } from '../cluster/settings.ts';
 import { RealClock } from '../lib/clock.ts';
 import { unseededRng } from '../lib/rng.ts';
@@ -82,7 +82,11 @@ export async function launch(options: LaunchOptions, say: (line: string) => void
 /** Runs `stop` once on SIGINT, SIGTERM or SIGHUP, then exits 128 + signal; a second signal exits at once. */
 export function stopOnSignals(stop: () => Promise<void>): void {
   let signalled = false;
-  for (const [name, number] of [['SIGHUP', 1], ['SIGINT', 2], ['SIGTERM', 15]] as const) {
+  for (const [name, number] of [
+    ['SIGHUP', 1],
+    ['SIGINT', 2],
+    ['SIGTERM', 15],
+  ] as const) {
     process.on(name, () => {
       if (signalled) process.exit(128 + number);
       signalled = true;
@@ -97,12 +101,18 @@ export function readManifests(files: readonly string[]): ManifestObject[] {
 }
 
 /** Resolves when every Pod is ready or has finished; rejects after `limitMs` with what is still missing. */
-export async function podsReady(cluster: Cluster, limitMs: number, progress: (ready: number, of: number) => void): Promise<void> {
+export async function podsReady(
+  cluster: Cluster,
+  limitMs: number,
+  progress: (ready: number, of: number) => void,
+): Promise<void> {
   const end = Date.now() + limitMs;
   for (;;) {
     const pods = (await cluster.client.list(PODS)).items;
     const waiting = pods.filter(
-      (p) => p.status?.phase !== 'Succeeded' && !p.status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True'),
+      (p) =>
+        p.status?.phase !== 'Succeeded' &&
+        !p.status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True'),
     );
     progress(pods.length - waiting.length, pods.length);
     if (waiting.length === 0 && pods.length > 0) return;
@@ -111,7 +121,9 @@ export async function podsReady(cluster: Cluster, limitMs: number, progress: (re
       const why = first?.status?.containerStatuses?.find((c) => c.state?.waiting)?.state?.waiting;
       throw new CliError(
         `${waiting.length} of ${pods.length} Pods are not ready after ${Math.round(limitMs / 1000)} s` +
-          (first ? `; ${first.metadata.namespace}/${first.metadata.name}: ${why?.message ?? why?.reason ?? first.status?.phase ?? 'Pending'}` : ''),
+          (first
+            ? `; ${first.metadata.namespace}/${first.metadata.name}: ${why?.message ?? why?.reason ?? first.status?.phase ?? 'Pending'}`
+            : ''),
       );
     }
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -122,7 +134,10 @@ function chooseRuntime(wanted: LaunchOptions['runtime'], say: (line: string) => 
   if (wanted === 'userspace') return 'userspace';
   const missing = missingForNetns();
   if (missing.length === 0) return 'netns';
-  if (wanted === 'netns') throw new CliError(`the netns runtime is not available: ${missing.map((m) => m.what).join('; ')}. \`podwire doctor\` says more.`);
+  if (wanted === 'netns')
+    throw new CliError(
+      `the netns runtime is not available: ${missing.map((m) => m.what).join('; ')}. \`podwire doctor\` says more.`,
+    );
   say(`runtime: userspace (no netns Pods here: ${missing[0]!.what}; \`podwire doctor\` says more)`);
   return 'userspace';
 }

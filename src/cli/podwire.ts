@@ -4,7 +4,9 @@ import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { CliError } from './cli-error.ts';
 
-const version = (JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
+const version = (
+  JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }
+).version;
 
 const collect = (value: string, before: string[]): string[] => [...before, value];
 const count = (value: string): number => {
@@ -13,7 +15,10 @@ const count = (value: string): number => {
   return n;
 };
 const runtimeOption = (): Option =>
-  new Option('--runtime <runtime>', 'netns: real processes in namespaces (needs root); userspace: programs on @tcpip-ts; auto: netns where it can be had')
+  new Option(
+    '--runtime <runtime>',
+    'netns: real processes in namespaces (needs root); userspace: programs on @tcpip-ts; auto: netns where it can be had',
+  )
     .choices(['auto', 'netns', 'userspace'])
     .default('auto');
 
@@ -32,7 +37,10 @@ program
   .option('--ipvs-scheduler <name>', 'rr or sh', 'rr')
   .addOption(runtimeOption())
   .option('--images <file>', 'more images for the catalog (YAML)')
-  .option('--resolv-conf <file>', "resolver configuration for the cluster DNS's upstream; without it outside names fail at once")
+  .option(
+    '--resolv-conf <file>',
+    "resolver configuration for the cluster DNS's upstream; without it outside names fail at once",
+  )
   .option('--capture <file>', 'write every packet to a pcapng file from the start')
   .option('--no-offload', 'let no frame exceed the MTU')
   .option('--detach', 'return once the cluster is up, and leave it running')
@@ -84,7 +92,7 @@ program
   .command('trace')
   .description('explain what the Node does to a packet, without sending one')
   .option('--pod <pod>', 'the Pod that sends: NAMESPACE/NAME')
-  .option('--from <address>', 'or the sender\'s address, ADDRESS[:PORT]')
+  .option('--from <address>', "or the sender's address, ADDRESS[:PORT]")
   .requiredOption('--to <destination>', 'HOST:PORT; HOST is an address or a name as the Pod would use it')
   .addOption(new Option('--protocol <protocol>').choices(['tcp', 'udp', 'icmp']).default('tcp'))
   .addOption(new Option('-o, --output <format>').choices(['text', 'json']).default('text'))
@@ -93,7 +101,7 @@ program
 program
   .command('capture')
   .description('write packets as pcapng, an interface for each Pod: podwire capture -w - | tshark -r -')
-  .option('--pod <pod>', 'only this Pod\'s packets, NAMESPACE/NAME; may be given again', collect, [])
+  .option('--pod <pod>', "only this Pod's packets, NAMESPACE/NAME; may be given again", collect, [])
   .option('--node <node>', 'which Node; the first one when left out')
   .option('-w, --write <file>', 'where to; - is standard output', '-')
   .argument('[filter...]', "a filter in pcap-filter's language, such as: udp port 53")
@@ -103,7 +111,11 @@ program
   .command('rules')
   .description("what runs in a Node's kernel, in the real tools' own formats")
   .option('--node <node>', 'which Node; the first one when left out')
-  .addOption(new Option('-o, --output <format>').choices(['iptables-save', 'ipset-save', 'ipvsadm-save']).default('ipvsadm-save'))
+  .addOption(
+    new Option('-o, --output <format>')
+      .choices(['iptables-save', 'ipset-save', 'ipvsadm-save'])
+      .default('ipvsadm-save'),
+  )
   .action(async (options) => (await import('./commands/rules.ts')).rules(options));
 
 program

@@ -13,16 +13,27 @@ export interface Missing {
 export function missingForNetns(): Missing[] {
   const missing: Missing[] = [];
   if (!hasCapability(CAP_SYS_ADMIN) || !hasCapability(CAP_NET_ADMIN)) {
-    missing.push({ what: 'not root', remedy: 'run podwire as root (it makes network namespaces and TAP devices), e.g. with sudo' });
+    missing.push({
+      what: 'not root',
+      remedy: 'run podwire as root (it makes network namespaces and TAP devices), e.g. with sudo',
+    });
   }
   if (!existsSync('/dev/net/tun')) {
-    missing.push({ what: 'no /dev/net/tun', remedy: 'modprobe tun; in a container start it with --device /dev/net/tun' });
+    missing.push({
+      what: 'no /dev/net/tun',
+      remedy: 'modprobe tun; in a container start it with --device /dev/net/tun',
+    });
   }
-  if (!existsSync('/proc/self/ns/net')) missing.push({ what: 'no network namespaces', remedy: 'use a kernel with CONFIG_NET_NS' });
-  if (!/\boverlay\b/.test(readIf('/proc/filesystems'))) missing.push({ what: 'no overlay file system', remedy: 'modprobe overlay' });
+  if (!existsSync('/proc/self/ns/net'))
+    missing.push({ what: 'no network namespaces', remedy: 'use a kernel with CONFIG_NET_NS' });
+  if (!/\boverlay\b/.test(readIf('/proc/filesystems')))
+    missing.push({ what: 'no overlay file system', remedy: 'modprobe overlay' });
   if (!findProgram('ip')) missing.push({ what: 'no `ip` command', remedy: 'apt-get install iproute2' });
   if (!loadNative()) {
-    const remedy = findProgram('cc') && findProgram('make') ? 'node scripts/build-addon.mjs' : 'apt-get install build-essential python3, then node scripts/build-addon.mjs';
+    const remedy =
+      findProgram('cc') && findProgram('make')
+        ? 'node scripts/build-addon.mjs'
+        : 'apt-get install build-essential python3, then node scripts/build-addon.mjs';
     missing.push({ what: nativeMissing() ?? 'the TAP addon does not load', remedy });
   } else if (!nativeFile('pod-init')) {
     missing.push({ what: 'pod-init is not built', remedy: 'node scripts/build-addon.mjs' });

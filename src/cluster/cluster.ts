@@ -31,7 +31,12 @@ export class Cluster {
   readonly #controllers: { close(): void };
   #closing: Promise<void> | null = null;
 
-  private constructor(env: ClusterEnv, server: ApiServer, nodes: readonly NodeHandle[], controllers: { close(): void }) {
+  private constructor(
+    env: ClusterEnv,
+    server: ApiServer,
+    nodes: readonly NodeHandle[],
+    controllers: { close(): void },
+  ) {
     this.settings = env.settings;
     this.client = server.client();
     this.nodes = nodes;

@@ -28,7 +28,10 @@ export class ControlServer {
     this.#cluster = cluster;
     this.#down = down;
     this.#http = createServer((request, response) => void this.#serve(request, response));
-    this.#http.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => void this.#upgrade(request, socket, head));
+    this.#http.on(
+      'upgrade',
+      (request: IncomingMessage, socket: Duplex, head: Buffer) => void this.#upgrade(request, socket, head),
+    );
   }
 
   listen(path: string): Promise<void> {
@@ -80,7 +83,12 @@ export class ControlServer {
         const [namespace, pod] = podName(searchParams.get('pod'));
         const node = await this.#cluster.nodeOf(namespace, pod);
         const container = searchParams.get('container');
-        return node.logs({ namespace, pod, ...(container ? { container } : {}), previous: searchParams.has('previous') });
+        return node.logs({
+          namespace,
+          pod,
+          ...(container ? { container } : {}),
+          previous: searchParams.has('previous'),
+        });
       }
       default:
         throw new Error(`no such request: ${pathname}`);
@@ -107,7 +115,10 @@ export class ControlServer {
 
   async #capture(query: URLSearchParams, response: ServerResponse): Promise<void> {
     const pods = query.getAll('pod');
-    const node = pods.length > 0 && !query.get('node') ? await this.#cluster.nodeOf(...podName(pods[0]!)) : this.#node(query.get('node'));
+    const node =
+      pods.length > 0 && !query.get('node')
+        ? await this.#cluster.nodeOf(...podName(pods[0]!))
+        : this.#node(query.get('node'));
     const session = await node.capture({ pods, filter: query.get('filter') ?? '' }, (bytes) => response.write(bytes));
     response.on('close', () => void session.stop());
   }
@@ -118,13 +129,21 @@ export class ControlServer {
       const [namespace, pod] = podName(query.get('pod'));
       const node = await this.#cluster.nodeOf(namespace, pod);
       const container = query.get('container');
-      const command = { namespace, pod, ...(container ? { container } : {}), argv: query.getAll('command'), tty: query.has('tty') };
+      const command = {
+        namespace,
+        pod,
+        ...(container ? { container } : {}),
+        argv: query.getAll('command'),
+        tty: query.has('tty'),
+      };
       this.#sockets.handleUpgrade(request, socket, head, (ws) => {
         serveRemoteCommand(ws, { stdin: query.has('stdin') }, (streams) => node.exec(command, streams));
       });
     } catch (error) {
       const body = JSON.stringify({ message: error instanceof Error ? error.message : String(error) });
-      socket.end(`HTTP/1.1 400 Bad Request\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`);
+      socket.end(
+        `HTTP/1.1 400 Bad Request\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+      );
     }
   }
 

@@ -1,8 +1,8 @@
 // What the cluster asks of a Node, whether it lives in this thread (simulation, tests) or in a worker. The API's exec, logs and
 // the like, and the CLI's trace, capture and rules, all come down to these calls.
 import type { Readable, Writable } from 'node:stream';
+import type { TraceAnswer, TraceQuestion } from '../kernel/what-if/types.ts';
 import type { LogLine } from '../node/container-log.ts';
-import type { TraceAnswer, TraceQuestion } from '../proxy/what-if/types.ts';
 
 export interface ExecRequest {
   readonly namespace: string;

@@ -3,9 +3,9 @@
 import { PassThrough, Writable } from 'node:stream';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { connectPort } from '../client/port-client.ts';
+import type { TraceQuestion } from '../kernel/what-if/types.ts';
 import { RealClock } from '../lib/clock.ts';
 import { unseededRng } from '../lib/rng.ts';
-import type { TraceQuestion } from '../proxy/what-if/types.ts';
 import { EmulatedNode } from './emulated-node.ts';
 import type { CaptureRequest, ExecRequest, LogRequest, RulesFormat } from './node-handle.ts';
 import { type Call, type Handler, Rpc } from './rpc.ts';
@@ -35,7 +35,10 @@ async function main(): Promise<void> {
     rng: unseededRng(),
     settings,
     node: nodeSettings,
-    onError: (error) => process.stderr.write(`podwire: ${nodeSettings.name}: ${error instanceof Error ? error.message : String(error)}\n`),
+    onError: (error) =>
+      process.stderr.write(
+        `podwire: ${nodeSettings.name}: ${error instanceof Error ? error.message : String(error)}\n`,
+      ),
   });
   const handlers: Record<string, Handler> = {
     start: () => node.start(),

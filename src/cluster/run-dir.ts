@@ -1,7 +1,8 @@
 // The directory of a running cluster: its control socket, the id of its process, the files of its netns Pods. One cluster at
 // a time uses it. What a killed cluster left (namespaces, /etc/netns entries, files) is found by its marks and removed by the next.
-import { createHash } from 'node:crypto';
+
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -20,7 +21,10 @@ export interface RunDir {
 
 /** PODWIRE_RUN_DIR, or /run/podwire for root, or a directory of the user's own. */
 export function runDir(env: Readonly<Record<string, string | undefined>> = process.env): RunDir {
-  const usual = userInfo().uid === 0 ? '/run/podwire' : join(env['XDG_RUNTIME_DIR'] ?? join(tmpdir(), `podwire-${userInfo().uid}`), 'podwire');
+  const usual =
+    userInfo().uid === 0
+      ? '/run/podwire'
+      : join(env['XDG_RUNTIME_DIR'] ?? join(tmpdir(), `podwire-${userInfo().uid}`), 'podwire');
   const path = env['PODWIRE_RUN_DIR'] ?? usual;
   const mark = path === usual ? '' : createHash('sha256').update(path).digest('hex').slice(0, 4);
   return { path, controlSocket: join(path, 'control.sock'), netnsPrefix: `pw${mark}_` };

@@ -37,7 +37,8 @@ const MAX_NODES = 200;
 
 /** Names, addresses and Pod networks of `count` Nodes: 192.168.49.2 and up, a /24 of 10.244.0.0/16 each. */
 export function nodeSettings(count: number): NodeSettings[] {
-  if (!Number.isInteger(count) || count < 1 || count > MAX_NODES) throw new RangeError(`--nodes ${count}: expected 1 to ${MAX_NODES}`);
+  if (!Number.isInteger(count) || count < 1 || count > MAX_NODES)
+    throw new RangeError(`--nodes ${count}: expected 1 to ${MAX_NODES}`);
   return Array.from({ length: count }, (_, i) => ({
     name: `node-${i + 1}`,
     address: `192.168.49.${i + 2}`,
@@ -45,7 +46,9 @@ export function nodeSettings(count: number): NodeSettings[] {
   }));
 }
 
-export function defaultSettings(overrides: Partial<ClusterSettings> & Pick<ClusterSettings, 'stateDir' | 'defaultRuntime'>): ClusterSettings {
+export function defaultSettings(
+  overrides: Partial<ClusterSettings> & Pick<ClusterSettings, 'stateDir' | 'defaultRuntime'>,
+): ClusterSettings {
   return {
     clusterDomain: 'cluster.local',
     serviceCIDR: '10.96.0.0/12',

@@ -3,7 +3,7 @@
 import type { Service } from '../api/core-v1.ts';
 import type { Stored } from '../api/meta.ts';
 import { PODS, SERVICES } from '../api/resources.ts';
-import type { TraceQuestion } from '../proxy/what-if/types.ts';
+import type { TraceQuestion } from '../kernel/what-if/types.ts';
 import { parseIPv4 } from '../tcpip-ts/wire/address.ts';
 import type { Cluster } from './cluster.ts';
 import { podName } from './control-server.ts';
@@ -19,7 +19,10 @@ export interface AskedTrace {
   readonly protocol: 'tcp' | 'udp' | 'icmp';
 }
 
-export async function resolveQuestion(cluster: Cluster, asked: AskedTrace): Promise<{ node: NodeHandle; question: TraceQuestion }> {
+export async function resolveQuestion(
+  cluster: Cluster,
+  asked: AskedTrace,
+): Promise<{ node: NodeHandle; question: TraceQuestion }> {
   const [host, port] = splitHostPort(asked.to);
   if (asked.protocol !== 'icmp' && port === undefined) throw new Error(`--to ${asked.to}: expected HOST:PORT`);
   const { client } = cluster;
@@ -37,7 +40,8 @@ export async function resolveQuestion(cluster: Cluster, asked: AskedTrace): Prom
   if (!from) throw new Error('expected --pod NAMESPACE/NAME or --from ADDRESS');
   const [source, sourcePort] = splitHostPort(from);
   const services = (await client.list(SERVICES)).items;
-  const address = parseIPv4(host) !== undefined ? host : resolve(host, namespace, cluster.settings.clusterDomain, services);
+  const address =
+    parseIPv4(host) !== undefined ? host : resolve(host, namespace, cluster.settings.clusterDomain, services);
   return {
     node,
     question: {
@@ -53,20 +57,31 @@ export async function resolveQuestion(cluster: Cluster, asked: AskedTrace): Prom
 /** The ClusterIP that a Pod of `namespace` gets for a name through its search list. */
 function resolve(name: string, namespace: string, domain: string, services: readonly Stored<Service>[]): string {
   const absolute = name.replace(/\.$/, '');
-  const candidates = [`${absolute}.${namespace}.svc.${domain}`, `${absolute}.svc.${domain}`, `${absolute}.${domain}`, absolute];
+  const candidates = [
+    `${absolute}.${namespace}.svc.${domain}`,
+    `${absolute}.svc.${domain}`,
+    `${absolute}.${domain}`,
+    absolute,
+  ];
   for (const candidate of candidates) {
     const service = services.find((s) => `${s.metadata.name}.${s.metadata.namespace}.svc.${domain}` === candidate);
     const address = service?.spec.clusterIP;
-    if (address === 'None') throw new Error(`${name} is a headless Service: its name stands for the Pods themselves; trace to a Pod's address`);
+    if (address === 'None')
+      throw new Error(
+        `${name} is a headless Service: its name stands for the Pods themselves; trace to a Pod's address`,
+      );
     if (address) return address;
   }
-  throw new Error(`${name}: no Service by that name is reachable from namespace ${namespace} (tried ${candidates.join(', ')})`);
+  throw new Error(
+    `${name}: no Service by that name is reachable from namespace ${namespace} (tried ${candidates.join(', ')})`,
+  );
 }
 
 function splitHostPort(text: string): [host: string, port: number | undefined] {
   const at = text.lastIndexOf(':');
   if (at < 0) return [text, undefined];
   const port = Number(text.slice(at + 1));
-  if (!Number.isInteger(port) || port < 1 || port > 65535) throw new Error(`${text}: expected a port from 1 to 65535 after the colon`);
+  if (!Number.isInteger(port) || port < 1 || port > 65535)
+    throw new Error(`${text}: expected a port from 1 to 65535 after the colon`);
   return [text.slice(0, at), port];
 }

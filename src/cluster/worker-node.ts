@@ -1,7 +1,7 @@
 // The main thread's handle of a Node that lives in a worker thread.
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import type { TraceAnswer, TraceQuestion } from '../kernel/what-if/types.ts';
 import type { LogLine } from '../node/container-log.ts';
-import type { TraceAnswer, TraceQuestion } from '../proxy/what-if/types.ts';
 import type {
   CaptureRequest,
   CaptureSession,
@@ -112,4 +112,3 @@ export class WorkerNode implements NodeHandle {
     await this.#exited;
   }
 }
-

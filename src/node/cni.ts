@@ -1,11 +1,12 @@
 // A Pod's link to its Node, after the CNI plugin ptp with host-local addresses: a device of the Node with the gateway's
 // address, a /32 route to the Pod through it, and on the Pod's side one /32 address, the gateway, and the default route.
 // The other end of the device is a TAP in the Pod's namespace, or an in-memory wire to its userspace stack.
+
+import type { Kernel } from '../kernel/kernel.ts';
+import type { Rng } from '../lib/rng.ts';
 import type { Backlog } from '../link/ring.ts';
 import { ringPair } from '../link/ring.ts';
 import type { TapSet } from '../link/tap.ts';
-import type { Kernel } from '../kernel/kernel.ts';
-import type { Rng } from '../lib/rng.ts';
 import { LINK_F_CSUM, LINK_F_TSO4, LINK_F_USO4, type Link } from '../tcpip-ts/link.ts';
 import type { Mac } from '../tcpip-ts/wire/address.ts';
 import type { Ipam } from './ipam.ts';

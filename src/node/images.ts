@@ -42,11 +42,23 @@ const BUILT_IN: readonly Image[] = [
   { names: ['busybox', 'alpine'], entrypoint: [], cmd: ['sh'] },
   { names: ['ubuntu', 'debian'], entrypoint: [], cmd: ['/bin/bash'] },
   // Spelled as the real image spells it.
-  { names: ['nigelpoulton/k8sbook:text-dev'], entrypoint: greeter('Hello form the DEV Namespace!\nHostname: %h\n'), cmd: [] },
-  { names: ['nigelpoulton/k8sbook:text-prod'], entrypoint: greeter('Hello form the PROD Namespace!\nHostname: %h\n'), cmd: [] },
+  {
+    names: ['nigelpoulton/k8sbook:text-dev'],
+    entrypoint: greeter('Hello form the DEV Namespace!\nHostname: %h\n'),
+    cmd: [],
+  },
+  {
+    names: ['nigelpoulton/k8sbook:text-prod'],
+    entrypoint: greeter('Hello form the PROD Namespace!\nHostname: %h\n'),
+    cmd: [],
+  },
   { names: ['coredns', 'coredns/coredns', 'registry.k8s.io/coredns/coredns'], entrypoint: ['coredns'], cmd: [] },
   {
-    names: ['dnsutils', 'gcr.io/kubernetes-e2e-test-images/dnsutils', 'registry.k8s.io/e2e-test-images/jessie-dnsutils'],
+    names: [
+      'dnsutils',
+      'gcr.io/kubernetes-e2e-test-images/dnsutils',
+      'registry.k8s.io/e2e-test-images/jessie-dnsutils',
+    ],
     entrypoint: [],
     cmd: ['sleep', 'infinity'],
   },

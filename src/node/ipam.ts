@@ -34,7 +34,9 @@ export class Ipam {
       this.#cursor = addr;
       return addr;
     }
-    throw new Error(`failed to allocate for range 0: no IP addresses available in range set: ${formatIPv4(this.#first)}-${formatIPv4(this.#last)}`);
+    throw new Error(
+      `failed to allocate for range 0: no IP addresses available in range set: ${formatIPv4(this.#first)}-${formatIPv4(this.#last)}`,
+    );
   }
 
   release(addr: number): void {

@@ -8,11 +8,14 @@ const NAMES = ['wire', 'ready', 'pods'] as const;
 
 export function bench(names: readonly string[], options: { output: string }): void {
   const unknown = names.find((n) => !(NAMES as readonly string[]).includes(n));
-  if (unknown) throw new CliError(`bench ${unknown}: there is no such bench; expected ${NAMES.join(', ')}`, { exitCode: 2 });
+  if (unknown)
+    throw new CliError(`bench ${unknown}: there is no such bench; expected ${NAMES.join(', ')}`, { exitCode: 2 });
   for (const name of names.length > 0 ? names : NAMES) {
     const file = fileURLToPath(new URL(`../../../bench/${name}.js`, import.meta.url));
     if (!existsSync(file)) throw new CliError('the benches are not built; run `npm run build`');
-    const { status } = spawnSync(process.execPath, [file, ...(options.output === 'json' ? ['-o', 'json'] : [])], { stdio: 'inherit' });
+    const { status } = spawnSync(process.execPath, [file, ...(options.output === 'json' ? ['-o', 'json'] : [])], {
+      stdio: 'inherit',
+    });
     if (status !== 0) throw new CliError(`bench ${name} failed`, { exitCode: status ?? 1 });
   }
 }

@@ -4,9 +4,15 @@ import { pipeline } from 'node:stream/promises';
 import { CliError } from '../cli-error.ts';
 import { open } from '../control-client.ts';
 
-export async function capture(filter: readonly string[], options: { pod: readonly string[]; node?: string; write: string }): Promise<void> {
+export async function capture(
+  filter: readonly string[],
+  options: { pod: readonly string[]; node?: string; write: string },
+): Promise<void> {
   if (options.write === '-' && process.stdout.isTTY) {
-    throw new CliError('refusing to write a capture to a terminal: give a file with -w FILE, or pipe it, e.g. | tshark -r -', { exitCode: 2 });
+    throw new CliError(
+      'refusing to write a capture to a terminal: give a file with -w FILE, or pipe it, e.g. | tshark -r -',
+      { exitCode: 2 },
+    );
   }
   const query = new URLSearchParams({ filter: filter.join(' '), ...(options.node ? { node: options.node } : {}) });
   for (const pod of options.pod) query.append('pod', pod);

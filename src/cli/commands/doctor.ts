@@ -23,6 +23,7 @@ export function doctor(): void {
   for (const { what, remedy } of missing) say(`  - ${what}\n    ${remedy}`);
   const absent = USEFUL.filter(([program]) => !findProgram(program));
   if (absent.length === 0) say('programs for clients, benches and tests: all there');
-  for (const [program, debianPackage, use] of absent) say(`${program}: not found (${use}); apt-get install ${debianPackage}`);
+  for (const [program, debianPackage, use] of absent)
+    say(`${program}: not found (${use}); apt-get install ${debianPackage}`);
   process.exitCode = missing.length === 0 ? 0 : 1;
 }

@@ -15,7 +15,10 @@ export async function down(): Promise<void> {
   await ask('/down', 'POST');
   const end = Date.now() + LIMIT_MS;
   while (runningPid(dir) !== undefined) {
-    if (Date.now() > end) throw new CliError(`process ${pid} has not ended; \`kill ${pid}\` ends it, and the next \`podwire up\` removes what it leaves`);
+    if (Date.now() > end)
+      throw new CliError(
+        `process ${pid} has not ended; \`kill ${pid}\` ends it, and the next \`podwire up\` removes what it leaves`,
+      );
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   process.stdout.write('the cluster is down\n');

@@ -28,11 +28,25 @@ export async function status(options: { output: string }): Promise<void> {
       ),
       table(
         ['NAMESPACE', 'POD', 'READY', 'STATUS', 'RESTARTS', 'IP', 'NODE'],
-        pods.map((p) => [p.metadata.namespace!, p.metadata.name, ready(p), phase(p), restarts(p), p.status?.podIP ?? '<none>', p.spec.nodeName ?? '<none>']),
+        pods.map((p) => [
+          p.metadata.namespace!,
+          p.metadata.name,
+          ready(p),
+          phase(p),
+          restarts(p),
+          p.status?.podIP ?? '<none>',
+          p.spec.nodeName ?? '<none>',
+        ]),
       ),
       table(
         ['NAMESPACE', 'SERVICE', 'TYPE', 'CLUSTER-IP', 'PORT(S)'],
-        services.map((s) => [s.metadata.namespace!, s.metadata.name, s.spec.type ?? 'ClusterIP', s.spec.clusterIP ?? '<none>', ports(s)]),
+        services.map((s) => [
+          s.metadata.namespace!,
+          s.metadata.name,
+          s.spec.type ?? 'ClusterIP',
+          s.spec.clusterIP ?? '<none>',
+          ports(s),
+        ]),
       ),
     ].join('\n'),
   );
@@ -59,5 +73,7 @@ function restarts(pod: Pod): string {
 }
 
 function ports(service: Service): string {
-  return (service.spec.ports ?? []).map((p) => `${p.port}${p.nodePort ? `:${p.nodePort}` : ''}/${p.protocol ?? 'TCP'}`).join(',');
+  return (service.spec.ports ?? [])
+    .map((p) => `${p.port}${p.nodePort ? `:${p.nodePort}` : ''}/${p.protocol ?? 'TCP'}`)
+    .join(',');
 }

@@ -3,10 +3,10 @@ import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runDir, runningPid } from '../../cluster/run-dir.ts';
+import { captureToFile } from '../capture-file.ts';
 import { CliError } from '../cli-error.ts';
 import { ask } from '../control-client.ts';
 import { type LaunchOptions, launch, podsReady, readManifests, stopOnSignals } from '../launch.ts';
-import { captureToFile } from '../capture-file.ts';
 
 export interface UpOptions extends LaunchOptions {
   readonly filename: readonly string[];
@@ -39,7 +39,9 @@ export async function up(options: UpOptions): Promise<void> {
       `cluster is up after ${((performance.now() - startedMs) / 1000).toFixed(2)} s: ${nodes.length} Node${nodes.length > 1 ? 's' : ''}, ` +
         `proxy mode ${cluster.settings.proxyMode}, Pods run in ${defaultRuntime}`,
     );
-    say('try: podwire status; podwire exec NAMESPACE/POD -- curl SERVICE:PORT; podwire trace --pod NAMESPACE/POD --to SERVICE:PORT');
+    say(
+      'try: podwire status; podwire exec NAMESPACE/POD -- curl SERVICE:PORT; podwire trace --pod NAMESPACE/POD --to SERVICE:PORT',
+    );
     say('Ctrl-C or `podwire down` ends it and leaves nothing behind');
   } catch (error) {
     await stopCapture();
@@ -64,7 +66,8 @@ export function progressLine(): (ready: number, of: number) => void {
 async function detach(): Promise<void> {
   const dir = runDir();
   const pid = runningPid(dir);
-  if (pid !== undefined) throw new CliError(`a cluster is already running (process ${pid}); end it with \`podwire down\``);
+  if (pid !== undefined)
+    throw new CliError(`a cluster is already running (process ${pid}); end it with \`podwire down\``);
   const logFile = `${dir.path}.log`; // beside the directory: that one is made anew by the new process
   mkdirSync(join(dir.path, '..'), { recursive: true });
   const log = openSync(logFile, 'w');
@@ -78,7 +81,8 @@ async function detach(): Promise<void> {
   });
   const end = Date.now() + DETACHED_LIMIT_MS;
   while (!readFileSync(logFile, 'utf8').includes('cluster is up')) {
-    if (code !== undefined) throw new CliError(`the cluster did not start:\n${readFileSync(logFile, 'utf8').trimEnd()}`);
+    if (code !== undefined)
+      throw new CliError(`the cluster did not start:\n${readFileSync(logFile, 'utf8').trimEnd()}`);
     if (Date.now() > end) throw new CliError(`the cluster is not up yet; its output is in ${logFile}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }

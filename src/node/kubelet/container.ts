@@ -122,7 +122,8 @@ export class ContainerRunner {
     for (let first = true; !this.#stopping; first = false) {
       const entry = images.find(image);
       if (entry) {
-        if (first && this.restartCount === 0) event('Normal', 'Pulled', `Container image "${image}" already present on machine`);
+        if (first && this.restartCount === 0)
+          event('Normal', 'Pulled', `Container image "${image}" already present on machine`);
         return images.argvOf(entry, spec.command, spec.args);
       }
       const why = `Failed to pull image "${image}": not in the image catalog; use one of ${images.names().slice(0, 6).join(', ')}..., or add it with --images FILE`;

@@ -1,16 +1,16 @@
 // The Node's agent, after pkg/kubelet: watches the Pods bound to this Node and keeps one worker for each; answers exec and
 // logs; registers the Node. All it knows of the cluster comes through the API client.
-import { type Readable, Writable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import type { Node, Pod } from '../../api/core-v1.ts';
 import type { Stored } from '../../api/meta.ts';
 import { CONFIGMAPS, NODES, PODS } from '../../api/resources.ts';
 import { isStatus, notFound } from '../../api/status-error.ts';
 import { Informer } from '../../client/informer.ts';
+import { formatIPv4 } from '../../tcpip-ts/wire/address.ts';
 import type { ContainerLog } from '../container-log.ts';
 import type { RunningProcess } from '../runtime/runtime.ts';
 import { containerEnvironment } from './environment.ts';
-import { podHostname, PodWorker, type PodWorkerEnv } from './pod-worker.ts';
-import { formatIPv4 } from '../../tcpip-ts/wire/address.ts';
+import { PodWorker, type PodWorkerEnv, podHostname } from './pod-worker.ts';
 
 export interface KubeletEnv extends Omit<PodWorkerEnv, 'gone'> {
   /** The Node object to register: name, addresses, podCIDR, labels. */
@@ -35,8 +35,18 @@ export class Kubelet {
   constructor(env: KubeletEnv) {
     this.#env = env;
     const { client, clock, onError } = env;
-    this.#pods = new Informer({ client, clock, type: PODS, fieldSelector: `spec.nodeName=${env.node.metadata.name}`, onError });
+    this.#pods = new Informer({
+      client,
+      clock,
+      type: PODS,
+      fieldSelector: `spec.nodeName=${env.node.metadata.name}`,
+      onError,
+    });
     this.#configMaps = new Informer({ client, clock, type: CONFIGMAPS, onError });
+  }
+
+  get podCount(): number {
+    return this.#workers.size;
   }
 
   /** Registers the Node, then takes on its Pods. */
@@ -72,11 +82,18 @@ export class Kubelet {
   }
 
   /** Starts a command in a container of a Pod. Throws a StatusError as the API server words it. */
-  async exec(namespace: string, name: string, container: string | undefined, argv: readonly string[], io: ExecIo): Promise<RunningProcess> {
+  async exec(
+    namespace: string,
+    name: string,
+    container: string | undefined,
+    argv: readonly string[],
+    io: ExecIo,
+  ): Promise<RunningProcess> {
     const worker = this.#workerOf(namespace, name);
     const runner = worker.container(container);
     if (!runner) throw new Error(`container ${container} is not valid for pod ${name}`);
-    if (!worker.sandbox || !runner.running) throw new Error(`unable to upgrade connection: container not found ("${runner.name}")`);
+    if (!worker.sandbox || !runner.running)
+      throw new Error(`unable to upgrade connection: container not found ("${runner.name}")`);
     const { images, hostIP, apiServiceIP } = this.#env;
     const facts = { hostname: podHostname(worker.pod), podIP: formatIPv4(worker.sandbox.podIP), hostIP, apiServiceIP };
     const spec = io.tty ? { ...runner.spec, tty: true } : runner.spec;
@@ -89,12 +106,15 @@ export class Kubelet {
     const runner = this.#workerOf(namespace, name).container(container);
     if (!runner) throw new Error(`container ${container} is not valid for pod ${name}`);
     if (!previous) return runner.log;
-    if (!runner.previousLog) throw new Error(`previous terminated container "${runner.name}" in pod "${name}" not found`);
+    if (!runner.previousLog)
+      throw new Error(`previous terminated container "${runner.name}" in pod "${name}" not found`);
     return runner.previousLog;
   }
 
   #workerOf(namespace: string, name: string): PodWorker {
-    const worker = [...this.#workers.values()].find((w) => w.pod.metadata.namespace === namespace && w.pod.metadata.name === name);
+    const worker = [...this.#workers.values()].find(
+      (w) => w.pod.metadata.namespace === namespace && w.pod.metadata.name === name,
+    );
     if (!worker) throw notFound(PODS, name);
     return worker;
   }
@@ -102,13 +122,13 @@ export class Kubelet {
   #sync(pod: Stored<Pod>): void {
     if (this.#closed) return;
     const worker = this.#workers.get(pod.metadata.uid);
-    if (worker) return worker.update(pod);
+    if (worker) {
+      worker.update(pod);
+      return;
+    }
     const over = pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
     if (over && !pod.metadata.deletionTimestamp) return;
-    const started = new PodWorker(
-      { ...this.#env, gone: (p) => this.#workers.delete(p.metadata.uid!) },
-      pod,
-    );
+    const started = new PodWorker({ ...this.#env, gone: (p) => this.#workers.delete(p.metadata.uid!) }, pod);
     this.#workers.set(pod.metadata.uid, started);
     if (pod.metadata.deletionTimestamp) started.update(pod);
   }

@@ -80,7 +80,8 @@ function withTransition(next: Condition, old: readonly Condition[] | undefined, 
 /** v1/helper/qos: Guaranteed when every container's limits equal its requests for cpu and memory, BestEffort when none has any. */
 function qosClass(pod: Pod): 'Guaranteed' | 'Burstable' | 'BestEffort' {
   const resources = pod.spec.containers.map((c) => c.resources ?? {});
-  if (resources.every((r) => Object.keys(r.limits ?? {}).length + Object.keys(r.requests ?? {}).length === 0)) return 'BestEffort';
+  if (resources.every((r) => Object.keys(r.limits ?? {}).length + Object.keys(r.requests ?? {}).length === 0))
+    return 'BestEffort';
   const guaranteed = resources.every((r) =>
     ['cpu', 'memory'].every((k) => r.limits?.[k] !== undefined && (r.requests?.[k] ?? r.limits[k]) === r.limits[k]),
   );

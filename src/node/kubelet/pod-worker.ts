@@ -65,7 +65,9 @@ export class PodWorker {
   }
 
   container(name: string | undefined): ContainerRunner | undefined {
-    return name === undefined ? this.#containers[0] : [...this.#containers, ...this.#inits].find((c) => c.name === name);
+    return name === undefined
+      ? this.#containers[0]
+      : [...this.#containers, ...this.#inits].find((c) => c.name === name);
   }
 
   /** The API's newest state of the Pod. */
@@ -117,7 +119,10 @@ export class PodWorker {
         files.set('/etc/hosts', '');
         const { namespace = '', name, uid } = pod.metadata;
         const sandbox = await runtime.create({ namespace, name, uid, hostname, files });
-        sandbox.updateFile('/etc/hosts', podHosts(pod, formatIPv4(sandbox.podIP), hostname, this.#env.dns.clusterDomain));
+        sandbox.updateFile(
+          '/etc/hosts',
+          podHosts(pod, formatIPv4(sandbox.podIP), hostname, this.#env.dns.clusterDomain),
+        );
         this.#sandbox = sandbox;
         return;
       } catch (error) {
@@ -190,9 +195,11 @@ export class PodWorker {
     await this.#sandbox?.close();
     const { namespace, name, uid, deletionTimestamp } = this.#pod.metadata;
     if (deletionTimestamp) {
-      await this.#env.client.delete(PODS, namespace, name, { gracePeriodSeconds: 0, preconditions: { uid } }).catch((error: unknown) => {
-        if (!isStatus(error, 'NotFound') && !isStatus(error, 'Conflict')) throw error;
-      });
+      await this.#env.client
+        .delete(PODS, namespace, name, { gracePeriodSeconds: 0, preconditions: { uid } })
+        .catch((error: unknown) => {
+          if (!isStatus(error, 'NotFound') && !isStatus(error, 'Conflict')) throw error;
+        });
     }
     this.#env.gone(this.#pod);
   }

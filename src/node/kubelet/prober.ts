@@ -57,7 +57,11 @@ export class Prober {
     const periodMs = (probe.periodSeconds ?? 10) * 1000;
     const first = good === 0 && bad === 0;
     const eager = kind !== 'Liveness' && good === 0;
-    const delayMs = first ? (probe.initialDelaySeconds ?? 0) * 1000 : eager ? Math.min(periodMs, EAGER_PERIOD_MS) : periodMs;
+    const delayMs = first
+      ? (probe.initialDelaySeconds ?? 0) * 1000
+      : eager
+        ? Math.min(periodMs, EAGER_PERIOD_MS)
+        : periodMs;
     this.#timers.set(
       kind,
       this.#env.clock.after(delayMs * 1000, () => void this.#attempt(kind, probe, good, bad)),
@@ -94,7 +98,8 @@ export class Prober {
   #probe(probe: Probe): Promise<void> {
     const { actions, container } = this.#env;
     const timeoutMs = (probe.timeoutSeconds ?? 1) * 1000;
-    if (probe.httpGet) return actions.http(portNumber(container, probe.httpGet.port), probe.httpGet.path ?? '/', timeoutMs);
+    if (probe.httpGet)
+      return actions.http(portNumber(container, probe.httpGet.port), probe.httpGet.path ?? '/', timeoutMs);
     if (probe.tcpSocket) return actions.tcp(portNumber(container, probe.tcpSocket.port), timeoutMs);
     return actions.exec(probe.exec?.command ?? [], timeoutMs);
   }

@@ -34,7 +34,8 @@ export function podResolvConf(pod: Pod, settings: DnsSettings): ResolvConf {
   }
   const options = new Map<string, string>();
   for (const option of base.options) options.set(option.split(':')[0]!, option);
-  for (const { name, value } of dnsConfig?.options ?? []) options.set(name, value === undefined ? name : `${name}:${value}`);
+  for (const { name, value } of dnsConfig?.options ?? [])
+    options.set(name, value === undefined ? name : `${name}:${value}`);
   return {
     nameservers: unique([...base.nameservers, ...(dnsConfig?.nameservers ?? [])]).slice(0, MAX_NAMESERVERS),
     searches: fitting(unique([...base.searches, ...(dnsConfig?.searches ?? [])])),
@@ -55,7 +56,10 @@ export function parseResolvConf(text: string): ResolvConf {
   const options: string[] = [];
   let searches: string[] = [];
   for (const line of text.split('\n')) {
-    const [key, ...values] = line.replace(/[#;].*$/, '').trim().split(/\s+/);
+    const [key, ...values] = line
+      .replace(/[#;].*$/, '')
+      .trim()
+      .split(/\s+/);
     if (key === 'nameserver' && values[0]) nameservers.push(values[0]);
     else if (key === 'search' || key === 'domain') searches = values;
     else if (key === 'options') options.push(...values);

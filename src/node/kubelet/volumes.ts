@@ -45,11 +45,15 @@ async function read(namespace: string, volume: Volume, client: ApiClient): Promi
       if (optional) return undefined;
       throw error;
     });
-    const decoded = Object.entries(secret?.data ?? {}).map(([k, v]) => [k, Buffer.from(v, 'base64').toString()] as const);
+    const decoded = Object.entries(secret?.data ?? {}).map(
+      ([k, v]) => [k, Buffer.from(v, 'base64').toString()] as const,
+    );
     return select(Object.fromEntries(decoded), undefined);
   }
   const kind = Object.keys(volume).find((k) => k !== 'name') ?? 'unknown';
-  throw new VolumeError(`volume "${volume.name}": ${kind} volumes are not supported (configMap, secret and emptyDir are)`);
+  throw new VolumeError(
+    `volume "${volume.name}": ${kind} volumes are not supported (configMap, secret and emptyDir are)`,
+  );
 }
 
 function select(data: Record<string, string>, items: { key: string; path: string }[] | undefined): Map<string, string> {

@@ -2,7 +2,7 @@
 // execs are host processes started by `pod-init exec` (native/pod-init.c). Its only network device is a TAP whose other end is
 // the emulated Node. The namespace is named (`ip netns exec pw_dev_jump curl ent:8080` works), with iproute2's
 // /etc/netns/NAME files. Files of the Pod live below the state directory of this run and go with it.
-import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
@@ -79,7 +79,12 @@ class NetnsSandbox implements Sandbox {
   async open(): Promise<void> {
     await ip(['netns', 'add', this.#netns]);
     this.#named = true;
-    const attachment = this.#env.cni.attachTap(this.#config.namespace, this.#config.name, this.#config.uid, `/run/netns/${this.#netns}`);
+    const attachment = this.#env.cni.attachTap(
+      this.#config.namespace,
+      this.#config.name,
+      this.#config.uid,
+      `/run/netns/${this.#netns}`,
+    );
     this.podIP = attachment.podIP;
     this.#detach = attachment.detach;
     await ip(
@@ -129,7 +134,8 @@ class NetnsSandbox implements Sandbox {
       const at = join(this.#dir, `file-${n++}`);
       writeFileSync(at, text);
       this.#paths.set(path, at);
-      if (path === '/etc/resolv.conf' || path === '/etc/hosts') writeFileSync(join(this.#etc, path.slice('/etc/'.length)), text);
+      if (path === '/etc/resolv.conf' || path === '/etc/hosts')
+        writeFileSync(join(this.#etc, path.slice('/etc/'.length)), text);
     }
   }
 
@@ -139,7 +145,14 @@ class NetnsSandbox implements Sandbox {
       this.#env.podInit,
       [
         'sandbox',
-        ...['--netns', `/run/netns/${this.#netns}`, '--hostname', this.#config.hostname, '--root', join(this.#dir, 'root')],
+        ...[
+          '--netns',
+          `/run/netns/${this.#netns}`,
+          '--hostname',
+          this.#config.hostname,
+          '--root',
+          join(this.#dir, 'root'),
+        ],
         ...['--bind', this.#env.podInit, POD_INIT_IN_POD],
         ...binds,
       ],

@@ -53,9 +53,13 @@ class UserspaceSandbox implements Sandbox {
     this.podIP = attachment.podIP;
     this.#detach = attachment.detach;
     this.#stack = new Stack({ clock: env.clock, rng: env.rng, pool: env.pool });
-    const eth0 = this.#stack.addInterface(attachment.podLink, { mac: attachment.podMac, addr: attachment.podIP, prefixLen: 32 });
-    this.#stack.addRoute(attachment.gateway, 32, 0, eth0.index);
-    this.#stack.addRoute(0, 0, attachment.gateway, eth0.index);
+    const eth0 = this.#stack.addInterface(attachment.podLink, {
+      mac: attachment.podMac,
+      addr: attachment.podIP,
+      prefixLen: 32,
+    });
+    this.#stack.addRoute(attachment.gateway, 32, 0, eth0.ifIndex);
+    this.#stack.addRoute(0, 0, attachment.gateway, eth0.ifIndex);
     for (const [path, text] of config.files) this.#files.write(path, text);
   }
 
@@ -137,6 +141,8 @@ class UserspaceProcess implements RunningProcess {
 }
 
 const notFound: Program = async (ctx) => {
-  ctx.stderr.write(`exec: "${ctx.argv[0]}": executable file not found in $PATH (userspace Pods have a small toolbox: run \`help\`)\n`);
+  ctx.stderr.write(
+    `exec: "${ctx.argv[0]}": executable file not found in $PATH (userspace Pods have a small toolbox: run \`help\`)\n`,
+  );
   return 127;
 };

@@ -60,7 +60,12 @@ function parse(args: readonly string[]): Options | string {
 }
 
 /** Answers one request; returns an exit code when the request asked the server to end. */
-function answer(ctx: ProcessContext, options: Options, request: IncomingMessage, response: ServerResponse): number | undefined {
+function answer(
+  ctx: ProcessContext,
+  options: Options,
+  request: IncomingMessage,
+  response: ServerResponse,
+): number | undefined {
   const { method = '', url = '/', httpVersion } = request;
   const peer = request.socket.remoteAddress ?? '-';
   let status = 200;
@@ -90,7 +95,9 @@ function answer(ctx: ProcessContext, options: Options, request: IncomingMessage,
   });
   response.end(method === 'HEAD' ? undefined : bytes);
   const sent = method === 'HEAD' ? 0 : bytes.length;
-  ctx.stdout.write(`${peer} - - [${accessTime(ctx.clock.unixMs())}] "${method} ${url} HTTP/${httpVersion}" ${status} ${sent} "-" "-"\n`);
+  ctx.stdout.write(
+    `${peer} - - [${accessTime(ctx.clock.unixMs())}] "${method} ${url} HTTP/${httpVersion}" ${status} ${sent} "-" "-"\n`,
+  );
   return exitCode;
 }
 

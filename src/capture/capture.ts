@@ -1,0 +1,154 @@
+// A capture of a Node: every packet that crosses one of its devices, as pcapng, an interface for each device. Hangs on the
+// devices' tap, so nothing escapes it and it costs nothing when off. Transport checksums that offloads left partial are
+// completed in the copy; the packet itself is not touched.
+import type { Devices, Direction, NetDevice, PacketTap } from '../kernel/core/device.ts';
+import type { Clock } from '../lib/clock.ts';
+import { CHECKSUM_PARTIAL, type Skb } from '../tcpip-ts/skb.ts';
+import { put16 } from '../tcpip-ts/wire/bytes.ts';
+import { finish, sumBytes } from '../tcpip-ts/wire/checksum.ts';
+import type { PacketFilter } from './filter.ts';
+import { LINKTYPE_ETHERNET, LINKTYPE_RAW, PcapngWriter } from './pcapng.ts';
+
+/** Where names come from. They are written again, before the next packet, when `generation` has changed. */
+export interface CaptureNames {
+  readonly generation: number;
+  /** Addresses of Pods and Services and their names. */
+  addresses(): Iterable<readonly [addr: number, name: string]>;
+  /** The Pod at the other end of a device, `namespace/name`. */
+  podOfDevice(device: string): string | undefined;
+}
+
+export interface CaptureEnv {
+  readonly nodeName: string;
+  readonly devices: Devices;
+  readonly clock: Clock;
+  readonly names: CaptureNames;
+}
+
+export interface CaptureOptions {
+  /** `namespace/name`; empty for all devices. */
+  readonly pods: readonly string[];
+  readonly filter: PacketFilter;
+  /** Gets the file's bytes in order. */
+  readonly sink: (bytes: Uint8Array) => void;
+}
+
+const FLUSH_BYTES = 1 << 18;
+const FLUSH_AFTER_US = 50_000;
+
+export class Capture {
+  readonly #env: CaptureEnv;
+  readonly #options: CaptureOptions;
+  readonly #writer = new PcapngWriter();
+  /** ifindex to interface number; -1 for a device that is not wanted. */
+  readonly #interfaces = new Map<number, number>();
+  /** Wall time of the clock's zero, in nanoseconds. */
+  readonly #startNs: bigint;
+  readonly #tap: PacketTap;
+  readonly #taps: TapList;
+  #interfaceCount = 0;
+  #namesGeneration = -1;
+  #flushing = false;
+  #stopped = false;
+
+  /** Begins at once. */
+  constructor(env: CaptureEnv, taps: TapList, options: CaptureOptions) {
+    this.#env = env;
+    this.#options = options;
+    this.#startNs = BigInt(env.clock.unixMs()) * 1_000_000n - BigInt(Math.round(env.clock.nowUs() * 1000));
+    this.#writer.section('podwire', `podwire node ${env.nodeName}`);
+    this.#writeNames();
+    this.#flush();
+    this.#tap = { packet: (device, direction, skb) => this.#packet(device, direction, skb) };
+    this.#taps = taps;
+    taps.add(this.#tap);
+  }
+
+  /** Ends it; what was captured has been given to the sink. Idempotent. */
+  stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#taps.remove(this.#tap);
+    this.#flush();
+  }
+
+  #packet(device: NetDevice, direction: Direction, skb: Skb): void {
+    const id = this.#interfaces.get(device.ifindex) ?? this.#addInterface(device);
+    if (id < 0) return;
+    const ether = device.kind === 'ether';
+    if (!this.#options.filter(skb, ether)) return;
+    if (this.#env.names.generation !== this.#namesGeneration) this.#writeNames();
+    const start = ether ? skb.mh : skb.nh;
+    const unixNs = this.#startNs + BigInt(Math.round(this.#env.clock.nowUs() * 1000));
+    // A Node receives (inbound) what the Pod at the other end sends.
+    const at = this.#writer.packet(id, unixNs, skb.tail - start, direction === 'rx' ? 'inbound' : 'outbound');
+    const out = this.#writer.bytes();
+    out.set(skb.bytes.subarray(start, skb.tail), at);
+    if (skb.checksum === CHECKSUM_PARTIAL) {
+      const from = at + skb.csumStart - start;
+      put16(out, at + skb.csumField - start, finish(sumBytes(out, from, at + skb.tail - start, 0)) || 0xffff);
+    }
+    if (this.#writer.pending >= FLUSH_BYTES) this.#flush();
+    else this.#flushSoon();
+  }
+
+  #addInterface(device: NetDevice): number {
+    const { names, nodeName } = this.#env;
+    const pod = names.podOfDevice(device.name);
+    const { pods } = this.#options;
+    const wanted = pods.length === 0 || (pod !== undefined && pods.includes(pod));
+    const id = wanted ? this.#interfaceCount++ : -1;
+    if (wanted) {
+      const linkType = device.kind === 'ether' ? LINKTYPE_ETHERNET : LINKTYPE_RAW;
+      this.#writer.interface(
+        linkType,
+        pod ?? device.name,
+        pod ? `${device.name} on ${nodeName}, Pod ${pod}` : `${device.name} on ${nodeName}`,
+      );
+    }
+    this.#interfaces.set(device.ifindex, id);
+    return id;
+  }
+
+  #writeNames(): void {
+    this.#namesGeneration = this.#env.names.generation;
+    this.#writer.names(this.#env.names.addresses());
+  }
+
+  #flushSoon(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    this.#env.clock.after(FLUSH_AFTER_US, () => {
+      this.#flushing = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    if (this.#writer.pending > 0) this.#options.sink(this.#writer.take());
+  }
+}
+
+/** Lets several captures share the one tap of a Node's devices. */
+export class TapList implements PacketTap {
+  readonly #devices: Devices;
+  #taps: readonly PacketTap[] = [];
+
+  constructor(devices: Devices) {
+    this.#devices = devices;
+  }
+
+  add(tap: PacketTap): void {
+    this.#taps = [...this.#taps, tap];
+    this.#devices.tap = this;
+  }
+
+  remove(tap: PacketTap): void {
+    this.#taps = this.#taps.filter((t) => t !== tap);
+    if (this.#taps.length === 0) this.#devices.tap = null;
+  }
+
+  packet(device: NetDevice, direction: Direction, skb: Skb): void {
+    for (let i = 0; i < this.#taps.length; i++) this.#taps[i]!.packet(device, direction, skb);
+  }
+}

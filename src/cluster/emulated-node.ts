@@ -1,0 +1,266 @@
+// One Node, put together: its kernel and devices, its own sockets, kube-proxy, kubelet with both runtimes. Runs in any thread
+// that has a clock and an API client; a worker thread in a real cluster, the test's own thread on a virtual clock.
+import type { Node } from '../api/core-v1.ts';
+import { Capture, type CaptureNames, TapList } from '../capture/capture.ts';
+import { compileFilter } from '../capture/filter.ts';
+import type { ApiClient } from '../client/client.ts';
+import { EventRecorder } from '../controller/events.ts';
+import { DROP_REASONS } from '../kernel/core/drop-reason.ts';
+import { createNetlink } from '../kernel/core/netlink.ts';
+import { Ipvs } from '../kernel/ipvs/ipvs.ts';
+import { Kernel } from '../kernel/kernel.ts';
+import type { TraceAnswer, TraceQuestion } from '../kernel/what-if/types.ts';
+import { explain } from '../kernel/what-if/what-if.ts';
+import { Breath } from '../lib/breath.ts';
+import { type Clock, RealClock } from '../lib/clock.ts';
+import type { Rng } from '../lib/rng.ts';
+import { loadNative, nativeFile } from '../link/native.ts';
+import { Backlog } from '../link/ring.ts';
+import { TapSet } from '../link/tap.ts';
+import { Cni } from '../node/cni.ts';
+import type { LogLine } from '../node/container-log.ts';
+import { ImageCatalog } from '../node/images.ts';
+import { Ipam } from '../node/ipam.ts';
+import { timestamp } from '../node/kubelet/container.ts';
+import { Kubelet } from '../node/kubelet/kubelet.ts';
+import { probeActions } from '../node/probe-actions.ts';
+import { NetnsRuntime } from '../node/runtime/netns.ts';
+import type { Runtime } from '../node/runtime/runtime.ts';
+import { UserspaceRuntime } from '../node/runtime/userspace.ts';
+import { KubeProxy } from '../proxy/kube-proxy.ts';
+import { SkbPool } from '../tcpip-ts/skb.ts';
+import { Stack } from '../tcpip-ts/stack.ts';
+import { ipv4 } from '../tcpip-ts/wire/address.ts';
+import type {
+  CaptureRequest,
+  CaptureSession,
+  ExecRequest,
+  ExecSession,
+  ExecStreams,
+  LogRequest,
+  NodeHandle,
+  NodeStatus,
+  RulesFormat,
+} from './node-handle.ts';
+import { NodeNames } from './node-names.ts';
+import { podRuntime } from './pod-runtime.ts';
+import { programs } from './programs.ts';
+import type { ClusterSettings, NodeSettings } from './settings.ts';
+
+export interface EmulatedNodeEnv {
+  readonly client: ApiClient;
+  readonly clock: Clock;
+  readonly rng: Rng;
+  readonly settings: ClusterSettings;
+  readonly node: NodeSettings;
+  readonly onError: (error: unknown) => void;
+}
+
+export class EmulatedNode implements NodeHandle {
+  readonly name: string;
+  readonly kernel: Kernel;
+  readonly #env: EmulatedNodeEnv;
+  readonly #taps: TapSet | null;
+  readonly #backlog: Backlog;
+  readonly #stack: Stack;
+  readonly #ipvs: Ipvs;
+  readonly #cni: Cni;
+  readonly #kubelet: Kubelet;
+  readonly #proxy: KubeProxy;
+  readonly #names: NodeNames;
+  readonly #tapList: TapList;
+  readonly #captures = new Set<CaptureSession>();
+
+  constructor(env: EmulatedNodeEnv) {
+    const { client, clock, rng, settings, node, onError } = env;
+    this.#env = env;
+    this.name = node.name;
+    const address = ipv4(node.address);
+    const pool = new SkbPool();
+    const breath = new Breath(clock instanceof RealClock ? setImmediate : (fn) => clock.after(0, fn));
+    this.#backlog = new Backlog(breath);
+    breath.add(this.#backlog);
+    const native = settings.defaultRuntime === 'netns' ? loadNative() : undefined;
+    this.#taps = native ? new TapSet(native, pool, breath) : null;
+    if (this.#taps) breath.add(this.#taps);
+
+    this.kernel = new Kernel({ clock, rng, pool, breath, hostname: node.name });
+    this.#ipvs = new Ipvs(this.kernel);
+    const netlink = createNetlink(this.kernel, this.#ipvs);
+    this.#stack = new Stack({ clock, rng, pool });
+    this.#stack.addInterface(this.kernel.localLink(), { addr: address, prefixLen: 32, anyAddress: true });
+    this.#stack.addRoute(0, 0, 0, 1);
+    this.kernel.addresses.add(this.kernel.addDevice('eth0', null, {}), address, 24);
+
+    const ipam = new Ipam(node.podCIDR);
+    this.#cni = new Cni({
+      kernel: this.kernel,
+      ipam,
+      rng,
+      backlog: this.#backlog,
+      taps: this.#taps,
+      offload: settings.offload,
+    });
+    this.#tapList = new TapList(this.kernel.devices);
+    this.#names = new NodeNames({ client, clock, onError }, fixedNames(settings), (device) =>
+      this.#cni.podOfDevice(device),
+    );
+    this.#proxy = new KubeProxy({
+      client,
+      netlink,
+      clock,
+      nodeName: node.name,
+      config: { mode: settings.proxyMode, clusterCIDR: '10.244.0.0/16', ipvs: { scheduler: settings.ipvsScheduler } },
+    });
+    const images = new ImageCatalog(settings.images);
+    const runtimes = this.#runtimes(pool);
+    const recorder = new EventRecorder({ client, clock, rng, onError }, 'kubelet', node.name);
+    this.#kubelet = new Kubelet({
+      client,
+      clock,
+      images,
+      node: nodeObject(node, clock),
+      hostIP: node.address,
+      apiServiceIP: settings.apiServiceIP,
+      dns: { clusterDNS: settings.clusterDNS, clusterDomain: settings.clusterDomain, host: settings.hostResolvConf },
+      runtimeOf: (pod) => podRuntime(pod, runtimes, settings.defaultRuntime, images),
+      probes: (podIP, sandbox) => probeActions(this.#stack, clock, podIP, sandbox),
+      event: (pod, type, reason, message) => recorder.event(pod, type, reason, message),
+      onError,
+    });
+  }
+
+  async start(): Promise<void> {
+    this.#proxy.start();
+    await this.#names.start();
+    await this.#kubelet.start();
+  }
+
+  exec(request: ExecRequest, streams: ExecStreams): ExecSession {
+    const { namespace, pod, container, argv, tty } = request;
+    const process = this.#kubelet.exec(namespace, pod, container, argv, { ...streams, tty });
+    return {
+      exit: process.then((p) => p.exit).then(({ code }) => code),
+      resize: (columns, rows) => void process.then((p) => p.resize(columns, rows)).catch(() => {}),
+      kill: () => void process.then((p) => p.signal('SIGKILL')).catch(() => {}),
+    };
+  }
+
+  async logs({ namespace, pod, container, previous = false }: LogRequest): Promise<readonly LogLine[]> {
+    return this.#kubelet.logOf(namespace, pod, container, previous).lines();
+  }
+
+  async capture(request: CaptureRequest, sink: (bytes: Uint8Array) => void): Promise<CaptureSession> {
+    const filter = compileFilter(request.filter);
+    const names: CaptureNames = this.#names;
+    const capture = new Capture(
+      { nodeName: this.name, devices: this.kernel.devices, clock: this.#env.clock, names },
+      this.#tapList,
+      { pods: request.pods, filter, sink },
+    );
+    const session: CaptureSession = {
+      stop: async () => {
+        this.#captures.delete(session);
+        capture.stop();
+      },
+    };
+    this.#captures.add(session);
+    return session;
+  }
+
+  async trace(question: TraceQuestion): Promise<TraceAnswer> {
+    return explain({ net: this.kernel, ipvs: this.#ipvs, nodeName: this.name }, question);
+  }
+
+  async rules(format: RulesFormat): Promise<string> {
+    if (format === 'ipvsadm-save') return this.#ipvs.save();
+    return format === 'iptables-save' ? this.kernel.iptables.save() : this.kernel.ipset.save();
+  }
+
+  async status(): Promise<NodeStatus> {
+    const devices = this.kernel.devices.list();
+    return {
+      name: this.name,
+      pods: this.#kubelet.podCount,
+      rxPackets: devices.reduce((sum, d) => sum + d.rxPackets, 0),
+      txPackets: devices.reduce((sum, d) => sum + d.txPackets, 0),
+      drops: Object.fromEntries(
+        DROP_REASONS.map((name, reason) => [name, this.kernel.drops.count(reason)] as const).filter(
+          ([, count]) => count > 0,
+        ),
+      ),
+      conntrack: this.kernel.conntrack.count,
+      rssBytes: process.memoryUsage.rss(),
+    };
+  }
+
+  async close(): Promise<void> {
+    for (const capture of this.#captures) await capture.stop();
+    this.#proxy.close();
+    await this.#kubelet.close();
+    this.#names.close();
+    this.#stack.close();
+    this.kernel.close();
+    this.#taps?.close();
+    this.#backlog.close();
+  }
+
+  #runtimes(pool: SkbPool): ReadonlyMap<string, Runtime> {
+    const { client, clock, rng, settings } = this.#env;
+    const runtimes = new Map<string, Runtime>();
+    runtimes.set(
+      'userspace',
+      new UserspaceRuntime({ clock, rng, pool, cni: this.#cni, programs: programs(settings), api: client }),
+    );
+    const podInit = nativeFile('pod-init');
+    if (this.#taps && podInit) {
+      const { stateDir, netnsPrefix } = settings;
+      runtimes.set('netns', new NetnsRuntime({ cni: this.#cni, podInit, stateDir, netnsPrefix }));
+    }
+    return runtimes;
+  }
+}
+
+function fixedNames(settings: ClusterSettings): readonly (readonly [number, string])[] {
+  return settings.nodes.map((n) => [ipv4(n.address), n.name] as const);
+}
+
+function nodeObject(node: NodeSettings, clock: Clock): Node {
+  const now = timestamp(clock);
+  return {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: {
+      name: node.name,
+      labels: {
+        'kubernetes.io/hostname': node.name,
+        'kubernetes.io/os': 'linux',
+        'kubernetes.io/arch': process.arch === 'x64' ? 'amd64' : process.arch,
+      },
+    },
+    spec: { podCIDR: node.podCIDR, podCIDRs: [node.podCIDR] },
+    status: {
+      addresses: [
+        { type: 'InternalIP', address: node.address },
+        { type: 'Hostname', address: node.name },
+      ],
+      conditions: [
+        {
+          type: 'Ready',
+          status: 'True',
+          reason: 'KubeletReady',
+          message: 'kubelet is posting ready status',
+          lastTransitionTime: now,
+        },
+      ],
+      capacity: { pods: '253' },
+      allocatable: { pods: '253' },
+      nodeInfo: {
+        kubeletVersion: 'v1.35.0',
+        operatingSystem: 'linux',
+        containerRuntimeVersion: 'podwire://0.1.0',
+        osImage: 'Podwire',
+      },
+    },
+  };
+}

@@ -1,0 +1,149 @@
+import t from 'tap';
+import type { Container, Pod } from '../../../src/api/core-v1.ts';
+import { VirtualClock } from '../../../src/lib/clock.ts';
+import { ImageCatalog } from '../../../src/node/images.ts';
+import { ContainerRunner } from '../../../src/node/kubelet/container.ts';
+import type { ExitStatus, ProcessConfig, RunningProcess, Sandbox } from '../../../src/node/runtime/runtime.ts';
+
+const SECOND = 1_000_000;
+
+/** A sandbox whose processes end when the test says so, or on a signal. */
+class FakeSandbox implements Sandbox {
+  readonly podIP = 1;
+  readonly started: ProcessConfig[] = [];
+  readonly signals: string[] = [];
+  ignoresTerm = false;
+  #end: ((status: ExitStatus) => void) | null = null;
+
+  async run(config: ProcessConfig): Promise<RunningProcess> {
+    this.started.push(config);
+    const exit = new Promise<ExitStatus>((resolve) => {
+      this.#end = resolve;
+    });
+    return {
+      exit,
+      resize: () => {},
+      signal: (name) => {
+        this.signals.push(name);
+        if (name === 'SIGKILL') this.end(137);
+        else if (!this.ignoresTerm) this.end(143);
+      },
+    };
+  }
+
+  end(code: number): void {
+    this.#end?.({ code });
+  }
+
+  updateFile(): void {}
+  async close(): Promise<void> {}
+}
+
+function start(spec: Partial<Container>, restart: 'Always' | 'OnFailure' | 'Never' = 'Always') {
+  const clock = new VirtualClock();
+  const sandbox = new FakeSandbox();
+  const events: string[] = [];
+  const pod: Pod = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'p', namespace: 'ns', uid: 'u' },
+    spec: { containers: [] },
+  };
+  const runner = new ContainerRunner({
+    pod,
+    spec: { name: 'c', image: 'nginx', ...spec },
+    sandbox,
+    images: new ImageCatalog(),
+    clock,
+    facts: { hostname: 'p', podIP: '10.244.0.2', hostIP: '192.168.49.2', apiServiceIP: '10.96.0.1' },
+    restart,
+    event: (_type, reason) => events.push(reason),
+    changed: () => {},
+  });
+  const over = runner.run();
+  return { clock, sandbox, events, runner, over };
+}
+
+t.test('a crash is restarted at once, then after 10 s, then 20 s', async (t) => {
+  const { clock, sandbox, runner, events } = start({});
+  await clock.run(0);
+  t.equal(sandbox.started.length, 1);
+  sandbox.end(1);
+  await clock.run(0);
+  t.equal(sandbox.started.length, 2, 'at once');
+  t.equal(runner.restartCount, 1);
+  for (const waitS of [10, 20, 40]) {
+    const before = sandbox.started.length;
+    sandbox.end(1);
+    await clock.run(0);
+    t.equal(runner.state.waiting?.reason, 'CrashLoopBackOff');
+    t.match(runner.state.waiting?.message, `back-off ${waitS}s restarting failed container=c pod=p_ns(u)`);
+    t.equal(runner.status().lastState?.terminated?.exitCode, 1);
+    await clock.run((waitS - 1) * SECOND);
+    t.equal(sandbox.started.length, before, `not before ${waitS} s`);
+    await clock.run(SECOND);
+    t.equal(sandbox.started.length, before + 1, `after ${waitS} s`);
+  }
+  t.same(events.slice(0, 3), ['Pulled', 'Created', 'Started']);
+  await runner.stop(0);
+});
+
+t.test('Never is not restarted, OnFailure only after a failure', async (t) => {
+  const never = start({}, 'Never');
+  await never.clock.run(0);
+  never.sandbox.end(3);
+  await never.over;
+  t.same(never.runner.finished, { code: 3 });
+  t.equal(never.runner.state.terminated?.reason, 'Error');
+
+  const onFailure = start({}, 'OnFailure');
+  await onFailure.clock.run(0);
+  onFailure.sandbox.end(1);
+  await onFailure.clock.run(0);
+  t.equal(onFailure.sandbox.started.length, 2);
+  onFailure.sandbox.end(0);
+  await onFailure.over;
+  t.same(onFailure.runner.finished, { code: 0 });
+});
+
+t.test('stop is SIGTERM, and SIGKILL only after the grace period', async (t) => {
+  const { clock, sandbox, runner, over } = start({});
+  await clock.run(0);
+  sandbox.ignoresTerm = true;
+  const stopped = runner.stop(5000);
+  await clock.run(4 * SECOND);
+  t.same(sandbox.signals, ['SIGTERM']);
+  await clock.run(SECOND);
+  t.same(sandbox.signals, ['SIGTERM', 'SIGKILL']);
+  await stopped;
+  await over;
+  t.equal(runner.state.terminated?.exitCode, 137);
+});
+
+t.test('an image that is not in the catalog backs off and says what to do', async (t) => {
+  const { clock, sandbox, runner, events } = start({ image: 'no/such:image' });
+  await clock.run(0);
+  t.equal(runner.state.waiting?.reason, 'ErrImagePull');
+  t.match(runner.state.waiting?.message, /not in the image catalog; use one of nginx, .* or add it with --images FILE/);
+  await clock.run(SECOND);
+  t.equal(runner.state.waiting?.reason, 'ImagePullBackOff');
+  t.equal(sandbox.started.length, 0);
+  t.same(events, ['Failed', 'Failed', 'BackOff']);
+  await runner.stop(0);
+});
+
+t.test('variables are expanded in args, and fields of the Pod in the environment', async (t) => {
+  const { clock, sandbox, runner } = start({
+    command: ['echo'],
+    args: ['$(MY_IP)', '$$(MY_IP)', '$(NOPE)'],
+    env: [
+      { name: 'MY_IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } },
+      { name: 'URL', value: 'http://$(MY_IP)' },
+    ],
+  });
+  await clock.run(0);
+  t.same(sandbox.started[0]!.argv, ['echo', '10.244.0.2', '$(MY_IP)', '$(NOPE)']);
+  t.equal(sandbox.started[0]!.env['URL'], 'http://10.244.0.2');
+  t.equal(sandbox.started[0]!.env['KUBERNETES_SERVICE_HOST'], '10.96.0.1');
+  await runner.stop(0);
+});
