@@ -1,0 +1,28 @@
+// The plugins there are, in the order in which they see a request, whatever their order in the Corefile (CoreDNS plugin.cfg,
+// core/dnsserver/zdirectives.go, version 1.12; the plugins we lack left out).
+import { cachePlugin } from './cache/setup.ts';
+import { errorsPlugin } from './errors/setup.ts';
+import { forwardPlugin } from './forward/setup.ts';
+import { healthPlugin } from './health/setup.ts';
+import { kubernetesPlugin } from './kubernetes/setup.ts';
+import { loadbalancePlugin } from './loadbalance/setup.ts';
+import { logPlugin } from './log/setup.ts';
+import { loopPlugin } from './loop/setup.ts';
+import type { Plugin } from './plugin.ts';
+import { prometheusPlugin } from './prometheus/setup.ts';
+import { readyPlugin } from './ready/setup.ts';
+import { reloadPlugin } from './reload/setup.ts';
+
+export const DIRECTIVES: readonly Plugin[] = [
+  reloadPlugin,
+  readyPlugin,
+  healthPlugin,
+  prometheusPlugin,
+  errorsPlugin,
+  logPlugin,
+  loadbalancePlugin,
+  cachePlugin,
+  kubernetesPlugin,
+  loopPlugin,
+  forwardPlugin,
+];

@@ -1,0 +1,171 @@
+// From a name to what it stands for (CoreDNS plugin/kubernetes/kubernetes.go Records, findServices, findPods; reverse.go; ns.go).
+// The result is either "no such name" (undefined) or a list of items, which may be empty: the name exists without such records.
+// Multi-cluster Services, zonal names and the `labels` filters are left out.
+import { addressBytes } from '../../reverse.ts';
+import { type NameParts, parseName } from './name-parts.ts';
+import type { ObjectIndex, PortFacts, ServiceEntry, SliceFacts } from './objects.ts';
+
+export type PodMode = 'disabled' | 'insecure' | 'verified';
+
+export interface FinderOptions {
+  readonly podMode: PodMode;
+  /** Only these are served; empty: all. */
+  readonly namespaces: ReadonlySet<string>;
+  readonly ignoreEmptyService: boolean;
+  /** The first forward zone: where reverse lookups point. */
+  readonly primaryZone: string;
+  /** Canonical text. */
+  readonly localAddresses: readonly string[];
+}
+
+export interface AddressItem {
+  readonly address: Uint8Array;
+  readonly port: number;
+  /** The name SRV records point at, without the zone: `endpoint.service.namespace.svc`. */
+  readonly owner: string;
+}
+
+/** An ExternalName Service. */
+export interface AliasItem {
+  readonly target: string;
+}
+
+export type Item = AddressItem | AliasItem;
+
+const NOTHING: readonly Item[] = [];
+
+export class Finder {
+  readonly #index: ObjectIndex;
+  readonly #options: FinderOptions;
+
+  constructor(index: ObjectIndex, options: FinderOptions) {
+    this.#index = index;
+    this.#options = options;
+  }
+
+  /**
+   * The addresses of a Service's own name, the commonest question, ready made; undefined when the question is not of that kind
+   * or has another answer, which `items` then gives.
+   */
+  serviceAddresses(base: string, family: 4 | 6): readonly Uint8Array[] | undefined {
+    if (!base.endsWith('.svc')) return undefined;
+    const key = base.slice(0, -4);
+    const entry = this.#index.services.get(key);
+    if (entry?.service === undefined || entry.service.kind === 'externalName' || !this.#exposed(entry.namespace))
+      return undefined;
+    if (entry.service.kind === 'clusterIP') {
+      if (entry.endpoints === 0 && this.#options.ignoreEmptyService) return undefined;
+    } else if (entry.ipv4.length === 0 && entry.ipv6.length === 0) {
+      return undefined;
+    }
+    return family === 4 ? entry.ipv4 : entry.ipv6;
+  }
+
+  /** `base`: the name in lower case without its zone. */
+  items(base: string): readonly Item[] | undefined {
+    const parts = parseName(base);
+    if (parts === 'none') return NOTHING;
+    if (parts === undefined || !this.#exposed(parts.namespace)) return undefined;
+    if (parts.kind === 'pod') return this.#pods(parts);
+    return parts.service === '' ? NOTHING : this.#services(parts);
+  }
+
+  #pods(parts: NameParts): readonly Item[] | undefined {
+    const { podMode } = this.#options;
+    if (podMode === 'disabled') return undefined;
+    const name = parts.service;
+    if (name === '') return NOTHING;
+    const isV4 = !name.includes('--') && name.split('-').length === 4;
+    const text = name.replaceAll('-', isV4 ? '.' : ':');
+    const address = addressBytes(text);
+    if (address === undefined) return undefined;
+    const item = { address, port: 0, owner: `${name}.${parts.namespace}.pod` };
+    if (podMode === 'insecure') return [item];
+    return this.#index.podsByAddress.get(text)?.has(parts.namespace) ? [item] : undefined;
+  }
+
+  #services(parts: NameParts): readonly Item[] | undefined {
+    const entry = this.#index.services.get(parts.key);
+    const service = entry?.service;
+    if (entry === undefined || service === undefined) return undefined;
+    if (service.kind === 'clusterIP' && entry.endpoints === 0 && this.#options.ignoreEmptyService) return undefined;
+    if (service.kind === 'externalName') {
+      return parts.endpoint !== '' || service.externalName === undefined
+        ? undefined
+        : [{ target: service.externalName }];
+    }
+    if (service.kind === 'headless' || parts.endpoint !== '') return endpointItems(entry, parts);
+    const ports = service.ports.filter((port) => matches(parts, port));
+    if (ports.length === 0) return undefined;
+    const owner = `${entry.name}.${entry.namespace}.svc`;
+    return ports.flatMap(({ port }) => service.clusterIPs.map(({ address }) => ({ address, port, owner })));
+  }
+
+  /** What a PTR record of the address points at: the Service with this ClusterIP, else every endpoint with this address. */
+  reverse(address: string): string[] {
+    for (const entry of this.#index.servicesByAddress.get(address) ?? []) {
+      if (!this.#listed(entry.namespace)) continue;
+      return [`${entry.name}.${entry.namespace}.svc.${this.#options.primaryZone}`];
+    }
+    const names = new Set<string>();
+    for (const slice of this.#index.slicesByAddress.get(address) ?? []) {
+      if (!this.#listed(slice.entry.namespace)) continue;
+      for (const endpoint of slice.endpoints) {
+        if (endpoint.text !== address) continue;
+        names.add(`${endpoint.hostname}.${slice.entry.name}.${slice.entry.namespace}.svc.${this.#options.primaryZone}`);
+      }
+    }
+    return [...names];
+  }
+
+  /** The name servers of the cluster: Services in front of this server, or itself as `ns.dns`. Owners are without the zone. */
+  nameServers(): AddressItem[] {
+    const found: AddressItem[] = [];
+    let isEndpoint = false;
+    for (const local of this.#options.localAddresses) {
+      for (const slice of this.#index.slicesByAddress.get(local) ?? []) {
+        isEndpoint = true;
+        found.push(...nameServerItems(slice));
+      }
+    }
+    if (isEndpoint) return found;
+    return this.#options.localAddresses.map((text) => ({ address: addressBytes(text)!, port: 0, owner: 'ns.dns' }));
+  }
+
+  #exposed(namespace: string): boolean {
+    const { namespaces } = this.#options;
+    return (namespaces.size === 0 || namespaces.has(namespace)) && this.#index.namespaces.has(namespace);
+  }
+
+  /** Reverse lookups look at namespaces only when some are listed. */
+  #listed(namespace: string): boolean {
+    return this.#options.namespaces.size === 0 || this.#exposed(namespace);
+  }
+}
+
+function endpointItems(entry: ServiceEntry, parts: NameParts): readonly Item[] | undefined {
+  const items: Item[] = [];
+  for (const slice of entry.slices.values()) {
+    const ports = slice.ports.filter((port) => matches(parts, port));
+    if (ports.length === 0) continue;
+    for (const endpoint of slice.endpoints) {
+      if (parts.endpoint !== '' && endpoint.hostname.toLowerCase() !== parts.endpoint) continue;
+      const owner = `${endpoint.hostname}.${entry.name}.${entry.namespace}.svc`;
+      for (const { port } of ports) items.push({ address: endpoint.address, port, owner });
+    }
+  }
+  return items.length === 0 ? undefined : items;
+}
+
+function nameServerItems({ entry, endpoints }: SliceFacts): AddressItem[] {
+  const { service } = entry;
+  if (service === undefined) return [];
+  const owner = `${entry.name}.${entry.namespace}.svc`;
+  if (service.kind === 'headless')
+    return endpoints.map(({ address, hostname }) => ({ address, port: 0, owner: `${hostname}.${owner}` }));
+  return service.clusterIPs.map(({ address }) => ({ address, port: 0, owner }));
+}
+
+function matches(parts: NameParts, port: PortFacts): boolean {
+  return (parts.port === '' || parts.port === port.name) && (parts.protocol === '' || parts.protocol === port.protocol);
+}

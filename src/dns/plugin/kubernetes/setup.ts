@@ -1,0 +1,183 @@
+// Reads `kubernetes [ZONES...] { ... }` and starts the watches (CoreDNS plugin/kubernetes/setup.go, kubernetes.go
+// InitKubeCache). Leaves out, as errors that say so: labels, namespace_labels, multicluster, zonal. The options that say where
+// the API server is (endpoint, tls, kubeconfig, apiserver_*) are taken and have no effect: there is one API to ask.
+import { ENDPOINTSLICES, NAMESPACES, PODS, SERVICES } from '../../../api/resources.ts';
+import { canonicalAddress, isReverse } from '../../reverse.ts';
+import { type Controller, type Plugin, parseInteger } from '../plugin.ts';
+import { Finder, type PodMode } from './finder.ts';
+import { Kubernetes } from './handler.ts';
+import { ObjectIndex } from './objects.ts';
+import type { Watching } from './source.ts';
+
+const NAME = 'kubernetes';
+const DEFAULT_TTL = 5;
+/** Start waits this long for the first lists, looking every so often, and says so now and then. */
+const SYNC_LIMIT_US = 5_000_000;
+const SYNC_POLL_US = 10_000;
+const SYNC_LOG_US = 500_000;
+
+interface Settings {
+  zones: string[];
+  podMode: PodMode;
+  namespaces: Set<string>;
+  ttl: number;
+  fallthrough: string[] | undefined;
+  endpointPodNames: boolean;
+  ignoreEmptyService: boolean;
+  watchEndpoints: boolean;
+}
+
+export const kubernetesPlugin: Plugin = {
+  name: NAME,
+  setup(c) {
+    let settings: Settings | undefined;
+    c.once(() => {
+      settings = parse(c);
+    });
+    if (settings !== undefined) install(c, settings);
+  },
+};
+
+function parse(c: Controller): Settings {
+  const settings: Settings = {
+    zones: c.zonesFrom(c.remainingArgs()),
+    podMode: 'disabled',
+    namespaces: new Set(),
+    ttl: DEFAULT_TTL,
+    fallthrough: undefined,
+    endpointPodNames: false,
+    ignoreEmptyService: false,
+    watchEndpoints: true,
+  };
+  if (settings.zones.every(isReverse)) throw new Error('non-reverse zone name must be used');
+  while (c.nextBlock()) parseOption(c, settings);
+  return settings;
+}
+
+function parseOption(c: Controller, settings: Settings): void {
+  const option = c.val();
+  const args = c.remainingArgs();
+  switch (option) {
+    case 'endpoint_pod_names':
+      if (args.length > 0) throw c.argErr();
+      settings.endpointPodNames = true;
+      return;
+    case 'pods':
+      if (args.length !== 1) throw c.argErr();
+      if (args[0] !== 'disabled' && args[0] !== 'insecure' && args[0] !== 'verified') {
+        throw new Error(`wrong value for pods: ${args[0]},  must be one of: disabled, verified, insecure`);
+      }
+      settings.podMode = args[0];
+      return;
+    case 'namespaces':
+      if (args.length === 0) throw c.argErr();
+      for (const namespace of args) settings.namespaces.add(namespace);
+      return;
+    case 'ttl': {
+      if (args.length === 0) throw c.argErr();
+      const ttl = parseInteger(args[0]!);
+      if (ttl === undefined) throw new Error(`strconv.Atoi: parsing "${args[0]}": invalid syntax`);
+      if (ttl < 0 || ttl > 3600) throw c.err(`ttl must be in range [0, 3600]: ${ttl}`);
+      settings.ttl = ttl;
+      return;
+    }
+    case 'fallthrough':
+      settings.fallthrough = args.length === 0 ? ['.'] : c.zonesFrom(args);
+      return;
+    case 'noendpoints':
+      if (args.length > 0) throw c.argErr();
+      settings.watchEndpoints = false;
+      return;
+    case 'ignore':
+      if (args.length > 0 && args[0] !== 'empty_service') throw new Error(`unable to parse ignore value: '${args[0]}'`);
+      settings.ignoreEmptyService ||= args.length > 0;
+      return;
+    case 'endpoint':
+    case 'tls':
+    case 'kubeconfig':
+    case 'apiserver_qps':
+    case 'apiserver_burst':
+    case 'apiserver_max_inflight':
+    case 'startup_timeout':
+      if (args.length === 0) throw c.argErr();
+      return;
+    case 'labels':
+    case 'namespace_labels':
+    case 'multicluster':
+    case 'zonal':
+      throw c.err(`property '${option}' is not supported by this server yet`);
+    default:
+      throw c.err(`unknown property '${option}'`);
+  }
+}
+
+function install(c: Controller, settings: Settings): void {
+  const { host, config } = c;
+  if (host.objects === undefined) throw new Error('no Kubernetes API to read from');
+  const { objects } = host;
+  const index = new ObjectIndex(settings.endpointPodNames, () => host.clock.unixMs());
+  const watches: Watching[] = [];
+  const hasSynced = (): boolean => watches.length > 0 && watches.every((watching) => watching.hasSynced());
+  const finder = new Finder(index, {
+    podMode: settings.podMode,
+    namespaces: settings.namespaces,
+    ignoreEmptyService: settings.ignoreEmptyService,
+    primaryZone: settings.zones.find((zone) => !isReverse(zone))!,
+    localAddresses: host.localAddresses.flatMap((text) => canonicalAddress(text) ?? []),
+  });
+  const { zones, ttl, fallthrough } = settings;
+  const options = { zones, ttl, fallthrough, finder, hasSynced, modifiedS: () => index.modifiedS };
+  c.addHandler(NAME, (next) => {
+    const kubernetes = new Kubernetes(options, next);
+    return (request, writer) => kubernetes.serve(request, writer);
+  });
+  config.readiness.push({ name: NAME, ready: hasSynced });
+  config.startups.push(() => {
+    watches.push(
+      objects.watch(NAMESPACES, {
+        set: (o) => void index.namespaces.add(o.metadata.name!),
+        delete: (o) => void index.namespaces.delete(o.metadata.name!),
+      }),
+      objects.watch(SERVICES, { set: (o) => index.setService(o), delete: (o) => index.deleteService(o) }),
+    );
+    if (settings.watchEndpoints) {
+      watches.push(
+        objects.watch(ENDPOINTSLICES, { set: (o) => index.setSlice(o), delete: (o) => index.deleteSlice(o) }),
+      );
+    }
+    if (settings.podMode === 'verified') {
+      watches.push(objects.watch(PODS, { set: (o) => index.setPod(o), delete: (o) => index.deletePod(o) }));
+    }
+    return waitForSync(c, hasSynced);
+  });
+  config.shutdowns.push(() => {
+    for (const watching of watches) watching.close();
+  });
+}
+
+/** The server starts answering when everything has been read once, or after five seconds in any case (then with SERVFAIL). */
+function waitForSync(c: Controller, hasSynced: () => boolean): Promise<void> {
+  const { clock } = c.host;
+  const startUs = clock.nowUs();
+  let logUs = startUs + SYNC_LOG_US;
+  return new Promise((resolve) => {
+    const look = (): void => {
+      if (hasSynced()) {
+        resolve();
+        return;
+      }
+      const nowUs = clock.nowUs();
+      if (nowUs - startUs >= SYNC_LIMIT_US) {
+        c.log(NAME, 'WARNING', 'starting server with unsynced Kubernetes API');
+        resolve();
+        return;
+      }
+      if (nowUs >= logUs) {
+        c.log(NAME, 'INFO', 'waiting for Kubernetes API before starting server');
+        logUs += SYNC_LOG_US;
+      }
+      clock.after(SYNC_POLL_US, look);
+    };
+    look();
+  });
+}
