@@ -19,8 +19,9 @@ import type { Link } from '../link.ts';
 import type { Skb, SkbPool } from '../skb.ts';
 import type { Mac } from '../wire/address.ts';
 import { ARP_LEN, ARPOP_REPLY, ARPOP_REQUEST, arpOp, arpSha, arpSpa, arpTpa, emitArp, isArp } from '../wire/arp.ts';
-import { ETH_HLEN, ETH_P_ARP, ETH_P_IP, emitEthernet, MAC_BROADCAST } from '../wire/ethernet.ts';
+import { ETH_HLEN, ETH_P_ARP, emitEthernet, MAC_BROADCAST } from '../wire/ethernet.ts';
 import {
+  HEADER_STRIDE,
   NeighbourTable,
   NONE,
   NUD_DELAY,
@@ -79,12 +80,12 @@ export class Arp {
     this.#timers = new TimerWheel(env.clock, TICK_US, (i) => this.#expire(i), 8);
   }
 
-  /** Sends the IP packet at skb.nh to neighbour `nexthop`, now or when it is resolved; owns `skb`. */
-  output(skb: Skb, nexthop: number): void {
+  /** Sends the IP packet at skb.nh to neighbour skb.nexthop, now or when it is resolved; owns `skb`. */
+  output(skb: Skb): void {
     const table = this.#table;
-    let i = table.lookup(nexthop);
+    let i = table.lookup(skb.nexthop);
     if (i === NONE) {
-      i = table.insert(nexthop, this.#evicted);
+      i = table.insert(skb.nexthop, this.#evicted);
       if (i === NONE) {
         this.#env.counters.v[NEIGH.ArpTableFulls]!++;
         skb.free();
@@ -108,7 +109,7 @@ export class Arp {
         this.#wait(i, skb);
         return;
     }
-    this.#transmit(skb, table.mac[i]!);
+    this.#transmit(skb, i);
   }
 
   /** An ARP frame from the link; owns `skb`. */
@@ -142,9 +143,9 @@ export class Arp {
     if (i === NONE) i = table.insert(addr, this.#evicted);
     if (i === NONE) return false;
     this.#timers.disarm(i);
-    table.mac[i] = mac;
+    table.setMac(i, mac, this.#env.mac);
     table.state[i] = NUD_PERMANENT;
-    for (let skb = table.dequeue(i); skb; skb = table.dequeue(i)) this.output(skb, addr);
+    for (let skb = table.dequeue(i); skb; skb = table.dequeue(i)) this.output(skb);
     return true;
   }
 
@@ -199,7 +200,7 @@ export class Arp {
     const known = table.mac[i] === sha;
     const state = table.state[i];
     if (state === NUD_PERMANENT) return;
-    table.mac[i] = sha;
+    table.setMac(i, sha, this.#env.mac);
     // Only an answer to us proves that the way there and back works; anything else is news to be checked on use.
     if (op === ARPOP_REPLY && forUs) {
       table.state[i] = NUD_REACHABLE;
@@ -209,7 +210,7 @@ export class Arp {
       this.#timers.disarm(i);
     }
     if (state !== NUD_INCOMPLETE) return;
-    for (let skb = table.dequeue(i); skb; skb = table.dequeue(i)) this.output(skb, spa);
+    for (let skb = table.dequeue(i); skb; skb = table.dequeue(i)) this.output(skb);
   }
 
   #expire(i: number): void {
@@ -265,9 +266,14 @@ export class Arp {
     link.transmit(skb);
   }
 
-  #transmit(skb: Skb, dst: Mac): void {
-    skb.mh = skb.nh - ETH_HLEN;
-    emitEthernet(skb.bytes, skb.mh, dst, this.#env.mac, ETH_P_IP);
+  /** Puts the header of entry `i` before the packet: a copy, since MACs as arguments would be boxed. */
+  #transmit(skb: Skb, i: number): void {
+    const b = skb.bytes;
+    const header = this.#table.header;
+    const from = i * HEADER_STRIDE;
+    const mh = skb.nh - ETH_HLEN;
+    for (let n = 0; n < ETH_HLEN; n++) b[mh + n] = header[from + n]!;
+    skb.mh = mh;
     this.#env.link.transmit(skb);
   }
 

@@ -3,6 +3,8 @@
 // entry that is neither in use nor recently used gives way (a clock hand, one reference bit an entry).
 
 import type { Skb } from '../skb.ts';
+import type { Mac } from '../wire/address.ts';
+import { ETH_P_IP, emitEthernet } from '../wire/ethernet.ts';
 
 /** Entry states, after neighbour.h. */
 export const NUD_FREE = 0;
@@ -22,12 +24,15 @@ export const NUD_FAILED = 6;
 export const NUD_PERMANENT = 7;
 
 export const NONE = -1;
+export const HEADER_STRIDE = 16;
 const MAX_ENTRIES = 1024; // Linux gc_thresh3
 
 export class NeighbourTable {
   addr = new Uint32Array(8);
-  /** MACs have 48 bits. */
+  /** MACs have 48 bits. Written by setMac. */
   mac = new Float64Array(8);
+  /** The Ethernet header of packets to each entry, 16 bytes apart, ready to copy (Linux hh_cache). */
+  header = new Uint8Array(8 * HEADER_STRIDE);
   state = new Uint8Array(8);
   /** Requests sent in this state. */
   probes = new Uint8Array(8);
@@ -80,6 +85,12 @@ export class NeighbourTable {
     return i;
   }
 
+  /** Notes the MAC of entry `i`, and makes the header of IPv4 packets to it from `src`. */
+  setMac(i: number, mac: Mac, src: Mac): void {
+    this.mac[i] = mac;
+    emitEthernet(this.header, i * HEADER_STRIDE, mac, src, ETH_P_IP);
+  }
+
   /** Appends to what waits for entry `i`. */
   enqueue(i: number, skb: Skb): void {
     skb.next = null;
@@ -129,6 +140,7 @@ export class NeighbourTable {
     const size = this.state.length * 2;
     this.addr = copyTo(this.addr, new Uint32Array(size));
     this.mac = copyTo(this.mac, new Float64Array(size));
+    this.header = copyTo(this.header, new Uint8Array(size * HEADER_STRIDE));
     this.state = copyTo(this.state, new Uint8Array(size));
     this.probes = copyTo(this.probes, new Uint8Array(size));
     this.referenced = copyTo(this.referenced, new Uint8Array(size));

@@ -111,8 +111,8 @@ export class Interface implements LinkReceiver {
     else this.#drop(skb);
   }
 
-  /** Sends the IP packet at skb.nh, routed by `route` to `daddr`; owns `skb`. */
-  output(skb: Skb, route: Route, daddr: number): void {
+  /** Sends the IP packet at skb.nh, routed by `route`, to the neighbour skb.nexthop; owns `skb`. */
+  output(skb: Skb, route: Route): void {
     if (this.#closed) {
       skb.free();
       return;
@@ -122,8 +122,8 @@ export class Interface implements LinkReceiver {
       skb.mh = skb.nh;
       this.link.transmit(skb);
     } else if (route.type === RTN_BROADCAST) this.#outputTo(skb, MAC_BROADCAST);
-    else if (daddr >>> 28 === 14) this.#outputTo(skb, MULTICAST_MAC + (daddr & 0x7fffff));
-    else arp.output(skb, route.gateway === 0 ? daddr : route.gateway);
+    else if (skb.nexthop >>> 28 === 14) this.#outputTo(skb, MULTICAST_MAC + (skb.nexthop & 0x7fffff));
+    else arp.output(skb);
   }
 
   close(): void {

@@ -79,7 +79,9 @@ function transmit(ip: IpLayer, skb: Skb, route: Route, daddr: number): number {
   v[NETSTAT.IpExtOutOctets]! += skb.tail - skb.nh;
   if (route.iface !== null) {
     skb.oif = route.iface.ifIndex;
-    route.iface.output(skb, route, daddr);
+    // Groups are reached without a gateway.
+    skb.nexthop = route.gateway === 0 || daddr >>> 28 === 14 ? daddr : route.gateway;
+    route.iface.output(skb, route);
     return 0;
   }
   if (ip.loopback.push(skb)) return 0;

@@ -63,9 +63,9 @@ export class Route implements RouteInfo {
 
 export class RouteTable {
   readonly #clock: Clock;
-  /** Own addresses and broadcasts: exact matches. */
-  readonly #exact = new Map<number, Route>();
-  readonly #own = new Set<number>();
+  /** Own addresses and broadcasts: exact matches, a few. A list, since a Map would box each address above 127.255.255.255. */
+  readonly #exact: Route[] = [];
+  #exactAddrs = new Uint32Array(0);
   readonly #loopback = new Route(RTN_LOCAL, 0x7f000000, 8, 0, null, 0x7f000001);
   /** Longest prefix first; among equals, the first added. */
   readonly #routes: Route[] = [];
@@ -102,11 +102,15 @@ export class RouteTable {
   }
 
   isLocal(addr: number): boolean {
-    return addr >>> 24 === 127 || this.#own.has(addr);
+    if (addr >>> 24 === 127) return true;
+    const i = indexOf(this.#exactAddrs, addr);
+    return i >= 0 && this.#exact[i]!.type !== RTN_BROADCAST;
   }
 
   isBroadcast(addr: number): boolean {
-    return addr === 0xffffffff || this.#exact.get(addr)?.type === RTN_BROADCAST;
+    if (addr === 0xffffffff) return true;
+    const i = indexOf(this.#exactAddrs, addr);
+    return i >= 0 && this.#exact[i]!.type === RTN_BROADCAST;
   }
 
   /**
@@ -114,14 +118,11 @@ export class RouteTable {
    * the host behind that link does the looping.
    */
   addLocal(addr: number, via: Interface | null): void {
-    this.#own.add(addr);
-    this.#exact.set(addr, new Route(via ? RTN_UNICAST : RTN_LOCAL, addr, 32, 0, via, addr));
-    this.#forget();
+    this.#setExact(new Route(via ? RTN_UNICAST : RTN_LOCAL, addr, 32, 0, via, addr));
   }
 
   addBroadcast(addr: number, iface: Interface): void {
-    if (!this.#exact.has(addr)) this.#exact.set(addr, new Route(RTN_BROADCAST, addr, 32, 0, iface, iface.addr));
-    this.#forget();
+    if (!this.#exactAddrs.includes(addr)) this.#setExact(new Route(RTN_BROADCAST, addr, 32, 0, iface, iface.addr));
   }
 
   add(network: number, prefixLen: number, gateway: number, iface: Interface): void {
@@ -169,8 +170,8 @@ export class RouteTable {
 
   #find(daddr: number): Route | undefined {
     if (daddr >>> 24 === 127) return this.#loopback;
-    const exact = this.#exact.get(daddr);
-    if (exact) return exact;
+    const i = indexOf(this.#exactAddrs, daddr);
+    if (i >= 0) return this.#exact[i];
     if (this.#exceptions.size > 0) {
       const learnt = this.#exceptions.get(daddr);
       if (learnt && learnt.expiresUs > this.#clock.nowUs()) return learnt;
@@ -179,8 +180,21 @@ export class RouteTable {
     return this.lookupPrefix(daddr);
   }
 
+  #setExact(route: Route): void {
+    const at = this.#exactAddrs.indexOf(route.network);
+    this.#exact[at < 0 ? this.#exact.length : at] = route;
+    this.#exactAddrs = Uint32Array.from(this.#exact, (r) => r.network);
+    this.#forget();
+  }
+
   #forget(): void {
     this.#last = undefined;
     this.#exceptions.clear();
   }
+}
+
+/** As list.indexOf(value), without boxing the value for the call. */
+function indexOf(list: Uint32Array, value: number): number {
+  for (let i = 0; i < list.length; i++) if (list[i] === value) return i;
+  return -1;
 }
