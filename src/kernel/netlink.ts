@@ -114,7 +114,7 @@ export type IpvsOp =
   | { readonly op: 'ipvs-sysctl'; readonly name: string; readonly value: number }
   | { readonly op: 'ipvs-timeouts'; readonly tcpS: number; readonly tcpFinS: number; readonly udpS: number };
 
-/** IPVS as netlink sees it; src/kernel/ipvs implements it, Kernel.setIpvs() hangs it in. Failing calls throw NetlinkError. */
+/** IPVS as netlink sees it; src/kernel/ipvs implements it, createNetlink() takes it. Failing calls throw NetlinkError. */
 export interface IpvsControl {
   addService(service: VirtualServer): void;
   updateService(service: VirtualServer): void;

@@ -28,6 +28,11 @@ export class Breath {
     this.#pollables.push(pollable);
   }
 
+  /** As add, but polled before all others: for the kernel, which reads the time of the turn. */
+  addFirst(pollable: Pollable): void {
+    this.#pollables.unshift(pollable);
+  }
+
   remove(pollable: Pollable): void {
     const i = this.#pollables.indexOf(pollable);
     if (i >= 0) this.#pollables.splice(i, 1);

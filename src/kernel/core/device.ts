@@ -96,7 +96,8 @@ export class NetDevice implements LinkReceiver {
     }
     this.#counters[TX_PACKETS]!++;
     this.#counters[TX_BYTES]! += skb.tail - (this.kind === 'ether' ? skb.mh : skb.nh);
-    if (this.#devices.tap !== null) this.#devices.tap.packet(this, 'tx', skb);
+    // What lo sends it receives: seen once.
+    if (this.#devices.tap !== null && this.kind !== 'loopback') this.#devices.tap.packet(this, 'tx', skb);
     this.link.transmit(skb);
   }
 }

@@ -36,10 +36,9 @@ export const DROP_REASONS = [
   'CPU_BACKLOG',
   'HDR_TRUNC',
   'UNHANDLED_PROTO',
+  'UNICAST_IN_L2_MULTICAST',
   'CONSUMED',
-  // Not in skb_drop_reason: Linux counts these in the conntrack or IPVS statistics, or nowhere.
-  'CONNTRACK_FULL',
-  'CONNTRACK_CLASH',
+  // Not in skb_drop_reason: Linux drops these as NETFILTER_DROP, or without a reason.
   'NF_REJECT',
   'BLACKHOLE',
   'IPVS_NO_DEST',
@@ -76,8 +75,13 @@ export class Drops {
     skb.free();
   }
 
-  /** Counts an event without a packet to free, such as fragments that were already given back. */
-  count(iif: number, reason: DropReason): void {
+  /** Packets dropped for this reason. */
+  count(reason: DropReason): number {
+    return this.counts[reason]!;
+  }
+
+  /** Counts a packet that is freed elsewhere, such as one thrown out of a neighbour's queue. */
+  tally(iif: number, reason: DropReason): void {
     this.counts[reason]!++;
     const device = this.#byDevice[iif];
     if (device !== undefined) device[reason]!++;

@@ -88,6 +88,8 @@ export class Conntrack {
   /** Words of tcp.ts, TCP_CT_WORDS a connection. */
   readonly tcpWords: Uint32Array;
   readonly mark: Uint32Array;
+  /** When the connection was made, microseconds. */
+  readonly startUs: Float64Array;
   /** Confirmed connections: nf_conntrack_count. */
   count = 0;
   /** As /proc/net/stat/nf_conntrack. */
@@ -132,6 +134,7 @@ export class Conntrack {
     this.tcpRetrans = new Uint8Array(slots);
     this.tcpWords = new Uint32Array(slots * TCP_CT_WORDS);
     this.mark = new Uint32Array(slots);
+    this.startUs = new Float64Array(slots);
     this.#tuples = new Uint32Array(slots * 2 * WORDS);
     this.#next = new Int32Array(slots * 2);
     const buckets = 2 ** Math.ceil(Math.log2(Math.max(16, max * 2)));
@@ -287,6 +290,7 @@ export class Conntrack {
     this.tcpRetrans[ct] = 0;
     for (let i = ct * TCP_CT_WORDS; i < (ct + 1) * TCP_CT_WORDS; i++) this.tcpWords[i] = 0;
     this.mark[ct] = 0;
+    this.startUs[ct] = this.#now.nowUs;
     this.#refs[ct] = 0;
     this.#unconfirmed[this.#unconfirmedCount++] = ct;
     return ct;
@@ -339,6 +343,11 @@ export class Conntrack {
     this.deadlineUs[ct] = this.isConfirmed(ct) ? this.#now.nowUs + timeoutUs : timeoutUs;
   }
 
+  /** As refresh, but only if the connection would live longer. */
+  shorten(ct: number, timeoutUs: number): void {
+    if (this.isConfirmed(ct) && this.deadlineUs[ct]! > this.#now.nowUs + timeoutUs) this.refresh(ct, timeoutUs);
+  }
+
   /** Takes a connection out; its slot is reused when no packet holds it. Deleting twice, or an unconfirmed one, does nothing. */
   delete(ct: number): void {
     if (!this.isConfirmed(ct) || this.isDying(ct)) return;
@@ -361,8 +370,7 @@ export class Conntrack {
   }
 
   /** Deletes expired connections; at most `budget` slots are looked at, from where the last call stopped. O(budget). */
-  gc(budget: number): void {
-    const now = this.#now.nowUs;
+  gc(budget: number, now: number): void {
     for (let n = Math.min(budget, this.#high); n > 0; n--) {
       this.#gcAt = this.#gcAt + 1 < this.#high ? this.#gcAt + 1 : 1;
       const ct = this.#gcAt;

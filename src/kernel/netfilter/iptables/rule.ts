@@ -4,12 +4,22 @@
 export type CtState = 'NEW' | 'ESTABLISHED' | 'RELATED' | 'INVALID' | 'UNTRACKED';
 
 export type Match =
-  | { readonly kind: 'source' | 'destination'; readonly addr: number; readonly prefixLen: number; readonly invert?: boolean }
+  | {
+      readonly kind: 'source' | 'destination';
+      readonly addr: number;
+      readonly prefixLen: number;
+      readonly invert?: boolean;
+    }
   | { readonly kind: 'protocol'; readonly proto: number; readonly invert?: boolean }
   | { readonly kind: 'sport' | 'dport'; readonly first: number; readonly last: number; readonly invert?: boolean }
   | { readonly kind: 'in-interface' | 'out-interface'; readonly name: string; readonly invert?: boolean }
   | { readonly kind: 'addrtype'; readonly side: 'src' | 'dst'; readonly type: 'LOCAL'; readonly invert?: boolean }
-  | { readonly kind: 'set'; readonly name: string; readonly dims: readonly ('src' | 'dst')[]; readonly invert?: boolean }
+  | {
+      readonly kind: 'set';
+      readonly name: string;
+      readonly dims: readonly ('src' | 'dst')[];
+      readonly invert?: boolean;
+    }
   | { readonly kind: 'mark'; readonly value: number; readonly mask: number; readonly invert?: boolean }
   | { readonly kind: 'ctstate'; readonly states: readonly CtState[]; readonly invert?: boolean }
   | { readonly kind: 'comment'; readonly text: string };
