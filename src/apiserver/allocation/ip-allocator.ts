@@ -31,7 +31,7 @@ export class IpAllocator {
     this.cidr = `${formatIPv4(network)}/${bits}`;
     this.#first = network + 1;
     this.#size = count - 2;
-    this.#band = bandSize(this.#size);
+    this.#band = Math.min(bandSize(count), this.#size);
     this.#rng = rng;
   }
 
@@ -84,7 +84,7 @@ export class IpAllocator {
   }
 }
 
-/** How many addresses at the beginning are kept for users: none in ranges of less than 16. */
+/** How many addresses at the beginning are kept for users, of a network of so many: none of less than 16. */
 function bandSize(size: number): number {
   if (size < MIN_BAND) return 0;
   return Math.min(Math.max(MIN_BAND, Math.floor(size / BAND_STEP)), MAX_BAND);

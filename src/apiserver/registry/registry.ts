@@ -18,7 +18,7 @@ import type { Rng } from '../../lib/rng.ts';
 import { clone, equal, freeze } from '../../lib/tree.ts';
 import type { AdmissionRequest, Operation, User } from '../admission/admission.ts';
 import { applyPatch } from '../patch/patch.ts';
-import { CompactedError, FutureRevisionError, revisionOf, type Store } from '../storage/store.ts';
+import { CompactedError, FutureRevisionError, revisionOf, type Store, type StoreWatch } from '../storage/store.ts';
 import { decodeContinue, encodeContinue } from './continue-token.ts';
 import { isReleased, planDeletion, timestamp } from './deletion.ts';
 import type { Allocation, Strategy } from './strategy.ts';
@@ -47,6 +47,11 @@ export interface ChunkedListOptions extends ListOptions {
   readonly resourceVersionMatch?: 'Exact' | 'NotOlderThan';
 }
 
+export interface RegistryWatchOptions extends WatchOptions {
+  /** true: first the objects there are, whatever the resourceVersion, and a bookmark after them; false: without them. */
+  readonly sendInitialEvents?: boolean;
+}
+
 export interface Deleted<T extends KubeObject> {
   /** As it was last, or as it now waits to be deleted. */
   readonly object: Stored<T>;
@@ -61,6 +66,7 @@ export class Registry<T extends KubeObject> {
   readonly strategy: Strategy<T>;
   readonly #context: RegistryContext;
   readonly #prefix: string;
+  readonly #watches = new Set<RegistryWatch<T>>();
 
   constructor(strategy: Strategy<T>, context: RegistryContext) {
     this.strategy = strategy;
@@ -124,23 +130,40 @@ export class Registry<T extends KubeObject> {
   }
 
   /** See RegistryWatch: read until [] first, then whenever `wake` is called. Rejects with StatusError 410 for a revision long gone. */
-  async watch(options: WatchOptions, wake: () => void): Promise<RegistryWatch<T>> {
+  async watch(options: RegistryWatchOptions, wake: () => void): Promise<RegistryWatch<T>> {
     const matches = this.#matcher(options);
     const prefix = this.#rangePrefix(options.namespace);
     const { store } = this.#context;
     const asked = options.resourceVersion;
+    const fromNow = asked === undefined || asked === '' || asked === '0';
+    let from: StoreWatch;
+    let initial: Stored<T>[] = [];
     try {
-      if (asked !== undefined && asked !== '' && asked !== '0') {
-        const watch = await store.watch(prefix, this.#revision(asked), wake);
-        return new RegistryWatch([], watch, matches, (error) => this.#storageError(error));
-      }
-      const { objects, revision } = await store.list(prefix);
-      const watch = await store.watch(prefix, revision, wake);
-      const initial = (objects as readonly Stored<T>[]).filter(matches);
-      return new RegistryWatch(initial, watch, matches, (error) => this.#storageError(error));
+      if (fromNow || options.sendInitialEvents) {
+        if (!fromNow) await this.#notOlderThan(asked);
+        const { objects, revision } = await store.list(prefix);
+        from = await store.watch(prefix, revision, wake);
+        if (options.sendInitialEvents !== false) initial = (objects as readonly Stored<T>[]).filter(matches);
+      } else from = await store.watch(prefix, this.#revision(asked), wake);
     } catch (error) {
       throw this.#storageError(error);
     }
+    const watch: RegistryWatch<T> = new RegistryWatch(from, wake, {
+      type: this.type,
+      matches,
+      translateError: (error) => this.#storageError(error),
+      bookmarks: options.allowWatchBookmarks ?? false,
+      initial,
+      markEnd: options.sendInitialEvents === true && options.allowWatchBookmarks === true,
+      closed: (closed) => this.#watches.delete(closed),
+    });
+    this.#watches.add(watch);
+    return watch;
+  }
+
+  /** Watches that want bookmarks get one. */
+  bookmark(): void {
+    for (const watch of this.#watches) watch.remind();
   }
 
   async create(object: T, options: RequestOptions): Promise<Stored<T>> {
@@ -180,7 +203,7 @@ export class Registry<T extends KubeObject> {
     if (!errors.empty) throw invalid(this.type, metadata.name ?? '', errors.causes);
     const key = this.#key(metadata.namespace, metadata.name!);
     if (options.dryRun && (await store.get(key))) throw alreadyExists(this.type, metadata.name!);
-    const allocation = this.strategy.beginCreate?.(draft, options.dryRun ?? false);
+    const allocation = this.strategy.beginCreate?.(draft);
     return await this.#finish(allocation, options.dryRun ?? false, async () => {
       if (options.dryRun) return freeze(draft) as Stored<T>;
       const result = await store.commit([{ key, object: draft, expect: 0 }]);
@@ -191,7 +214,9 @@ export class Registry<T extends KubeObject> {
 
   /** Replaces the object, or its subresource. */
   async update(object: T, subresource: Subresource | undefined, options: RequestOptions): Promise<Stored<T>> {
-    const input = subresource === 'scale' ? clone(object) : this.#decode(object, options);
+    const foreign = subresource === 'scale' || subresource === 'binding';
+    // A Scale or a Binding is no object of this kind.
+    const input = foreign ? clone(object) : this.#decode(object, options);
     const { namespace, name = '', resourceVersion } = input.metadata;
     if (this.strategy.createOnUpdate && !subresource && !(await this.find(namespace, name))) {
       return await this.create(object, options);
@@ -299,7 +324,7 @@ export class Registry<T extends KubeObject> {
       const next = await this.#prepareUpdate(draft, old, subresource, options);
       if (sameState(next, old)) return this.#result(old, subresource);
       const released = isReleased(this.strategy, next);
-      const allocation = released ? undefined : this.strategy.beginUpdate?.(next, old, options.dryRun ?? false);
+      const allocation = released ? undefined : this.strategy.beginUpdate?.(next, old);
       const done = await this.#finish(allocation, options.dryRun ?? false, async () => {
         if (options.dryRun) return freeze(next) as Stored<T>;
         const write = released ? { key } : { key, object: next };

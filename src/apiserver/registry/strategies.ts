@@ -1,23 +1,37 @@
-// The strategies of all resources that are served.
-import type { KubeObject, ResourceType } from '../../api/meta.ts';
-import { dns1035LabelErrors, dns1123LabelErrors, dns1123SubdomainErrors } from '../../api/names.ts';
-import { NAMESPACES, PODS, RESOURCES, SERVICES } from '../../api/resources.ts';
+// The strategies of all resources that are served: add a kind here, in api/resources.ts and in api/schema/kinds.ts.
+import type { KubeObject } from '../../api/meta.ts';
+import { configMapStrategy } from './configmaps.ts';
+import { deploymentStrategy } from './deployments.ts';
+import { endpointsStrategy } from './endpoints.ts';
+import { endpointSliceStrategy } from './endpointslices.ts';
+import { eventStrategy } from './events.ts';
+import { namespaceStrategy } from './namespaces.ts';
+import { nodeStrategy } from './nodes.ts';
+import { podStrategy } from './pods.ts';
+import { replicaSetStrategy } from './replicasets.ts';
+import { runtimeClassStrategy } from './runtimeclasses.ts';
+import { secretStrategy } from './secrets.ts';
+import type { ServiceAllocation } from './service-allocation.ts';
+import { serviceAccountStrategy } from './serviceaccounts.ts';
+import { serviceStrategy } from './services.ts';
 import type { Strategy } from './strategy.ts';
 
-export interface StrategyOptions {
-  serviceCIDR?: string;
-}
-
-export function strategies(_options: StrategyOptions): Strategy<KubeObject>[] {
-  return RESOURCES.map((type) => plain(type));
-}
-
-function plain(type: ResourceType): Strategy<KubeObject> {
-  return {
-    type,
-    nameErrors:
-      type === NAMESPACES ? dns1123LabelErrors : type === SERVICES ? dns1035LabelErrors : dns1123SubdomainErrors,
-    ...(type === PODS ? {} : {}),
-    status: {},
-  };
+export function strategies(services: ServiceAllocation): Strategy<KubeObject>[] {
+  const all = [
+    namespaceStrategy,
+    nodeStrategy,
+    podStrategy,
+    serviceStrategy(services),
+    endpointsStrategy,
+    configMapStrategy,
+    secretStrategy,
+    serviceAccountStrategy,
+    eventStrategy,
+    deploymentStrategy,
+    replicaSetStrategy,
+    endpointSliceStrategy,
+    runtimeClassStrategy,
+  ];
+  // Each strategy only ever sees objects of its own type.
+  return all as unknown as Strategy<KubeObject>[];
 }

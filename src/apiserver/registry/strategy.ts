@@ -44,8 +44,9 @@ export interface Strategy<T extends KubeObject = KubeObject> {
   readonly subresources?: Readonly<
     Partial<Record<'binding' | 'finalize', (input: T, old: Stored<T>, now: string) => T>>
   >;
-  beginCreate?(draft: T, dryRun: boolean): Allocation | undefined;
-  beginUpdate?(draft: T, old: Stored<T>, dryRun: boolean): Allocation | undefined;
+  /** Fills in what is taken from a range; reverted when the write fails or is a dry run. */
+  beginCreate?(draft: T): Allocation | undefined;
+  beginUpdate?(draft: T, old: Stored<T>): Allocation | undefined;
   afterDelete?(object: Stored<T>): void;
   /** Seconds of grace for a deletion; absent: this kind is deleted at once. */
   gracePeriodSeconds?(object: Stored<T>, asked: number | undefined): number;
