@@ -109,8 +109,8 @@ const STEPS: Readonly<Record<string, readonly string[]>> = {
   open: ['syn', 'ssynack', 'ack'],
   close: ['fin', 'sfin', 'ack'],
 };
-/** Between two events of the oracle; it injects them back to back. */
-const EVENT_US = 100;
+/** Between two events. The oracle injects them back to back, with ICMP rate limits off; ours stays below them. */
+const EVENT_US = 1000;
 const SETTLE_MS = 50;
 /** How much later than asked the oracle's guest wakes from a sleep: timers of the same length have fired by then. */
 const OVERSLEEP_US = 20_000;

@@ -1,0 +1,163 @@
+// What kube-proxy is told: the fields of KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1) that the IPVS mode uses,
+// with its defaults. Unknown fields are kept out silently, as they mean nothing here; wrong values are refused by name.
+// Durations are Go's (`30s`, `1m30s`) in the document, microseconds here.
+import { parseCIDR } from '../tcpip-ts/wire/address.ts';
+
+/** Network address and prefix length. */
+export type Cidr = readonly [addr: number, prefixLen: number];
+
+export interface KubeProxyConfig {
+  readonly mode: 'ipvs';
+  /** Where Pods live: traffic to a ClusterIP from elsewhere is masqueraded. Absent: cannot be told. */
+  readonly clusterCIDR: Cidr | undefined;
+  readonly masqueradeAll: boolean;
+  /** The masquerade mark is 1 << masqueradeBit. */
+  readonly masqueradeBit: number;
+  /** Node addresses that take NodePorts; empty: all but loopback. */
+  readonly nodePortAddresses: readonly Cidr[];
+  readonly ipvs: {
+    readonly scheduler: string;
+    /** Least time between syncs. */
+    readonly minSyncPeriodUs: number;
+    /** Most time between them. */
+    readonly syncPeriodUs: number;
+    /** Virtual servers in these are not ours and left alone. */
+    readonly excludeCIDRs: readonly Cidr[];
+    /** 0: the kernel's own. */
+    readonly tcpTimeoutS: number;
+    readonly tcpFinTimeoutS: number;
+    readonly udpTimeoutS: number;
+  };
+}
+
+export const DEFAULT_CONFIG: KubeProxyConfig = {
+  mode: 'ipvs',
+  clusterCIDR: undefined,
+  masqueradeAll: false,
+  masqueradeBit: 14,
+  nodePortAddresses: [],
+  ipvs: {
+    scheduler: 'rr',
+    minSyncPeriodUs: 0,
+    syncPeriodUs: 30e6,
+    excludeCIDRs: [],
+    tcpTimeoutS: 0,
+    tcpFinTimeoutS: 0,
+    udpTimeoutS: 0,
+  },
+};
+
+/** Reads a KubeProxyConfiguration document. Throws TypeError naming the field and what was expected of it. */
+export function parseKubeProxyConfiguration(document: unknown): KubeProxyConfig {
+  const root = new Fields(document, 'KubeProxyConfiguration');
+  const kind = root.string('kind', 'KubeProxyConfiguration');
+  if (kind !== 'KubeProxyConfiguration') throw new TypeError(`kind: expected KubeProxyConfiguration, not ${kind}`);
+  const mode = root.string('mode', 'ipvs') || 'ipvs';
+  if (mode !== 'ipvs') throw new TypeError(`KubeProxyConfiguration.mode: expected ipvs, not ${mode}`);
+  const ipvs = root.object('ipvs');
+  const iptables = root.object('iptables');
+  const detect = root.string('detectLocalMode', 'ClusterCIDR') || 'ClusterCIDR';
+  if (detect !== 'ClusterCIDR') {
+    throw new TypeError(`KubeProxyConfiguration.detectLocalMode: expected ClusterCIDR, not ${detect}`);
+  }
+  const defaults = DEFAULT_CONFIG;
+  const clusterCIDR = root.string('clusterCIDR', '');
+  return {
+    mode,
+    clusterCIDR: clusterCIDR === '' ? undefined : cidrsOf('clusterCIDR', clusterCIDR.split(','))[0],
+    masqueradeAll: iptables.boolean('masqueradeAll', defaults.masqueradeAll),
+    masqueradeBit: iptables.number('masqueradeBit', defaults.masqueradeBit),
+    nodePortAddresses: cidrsOf('nodePortAddresses', root.strings('nodePortAddresses')),
+    ipvs: {
+      scheduler: ipvs.string('scheduler', '') || defaults.ipvs.scheduler,
+      minSyncPeriodUs: ipvs.durationUs('minSyncPeriod', defaults.ipvs.minSyncPeriodUs),
+      syncPeriodUs: ipvs.durationUs('syncPeriod', 0) || defaults.ipvs.syncPeriodUs,
+      excludeCIDRs: cidrsOf('ipvs.excludeCIDRs', ipvs.strings('excludeCIDRs')),
+      tcpTimeoutS: ipvs.durationUs('tcpTimeout', 0) / 1e6,
+      tcpFinTimeoutS: ipvs.durationUs('tcpFinTimeout', 0) / 1e6,
+      udpTimeoutS: ipvs.durationUs('udpTimeout', 0) / 1e6,
+    },
+  };
+}
+
+const UNITS_US: Readonly<Record<string, number>> = {
+  ns: 1e-3,
+  us: 1,
+  µs: 1,
+  ms: 1e3,
+  s: 1e6,
+  m: 60e6,
+  h: 3600e6,
+};
+
+/** A Go duration in microseconds, or undefined. */
+export function parseDurationUs(text: string): number | undefined {
+  if (text === '0') return 0;
+  if (!/^(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/.test(text)) return undefined;
+  let sum = 0;
+  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/g))
+    sum += Number(amount) * UNITS_US[unit!]!;
+  return sum;
+}
+
+/** IPv6 ranges are left out: this house has IPv4 only. */
+function cidrsOf(field: string, texts: readonly string[]): Cidr[] {
+  return texts
+    .filter((text) => !text.includes(':'))
+    .map((text) => {
+      const cidr = parseCIDR(text.trim());
+      if (!cidr) throw new TypeError(`KubeProxyConfiguration.${field}: expected ADDRESS/LENGTH, not ${text}`);
+      return cidr;
+    });
+}
+
+/** The fields of one object of the document, by type. */
+class Fields {
+  readonly #values: Readonly<Record<string, unknown>>;
+  readonly #path: string;
+
+  constructor(value: unknown, path: string) {
+    if (value !== undefined && value !== null && typeof value !== 'object')
+      throw new TypeError(`${path}: expected an object`);
+    this.#values = (value ?? {}) as Record<string, unknown>;
+    this.#path = path;
+  }
+
+  object(name: string): Fields {
+    return new Fields(this.#values[name], `${this.#path}.${name}`);
+  }
+
+  string(name: string, fallback: string): string {
+    return this.#typed(name, 'string', fallback);
+  }
+
+  boolean(name: string, fallback: boolean): boolean {
+    return this.#typed(name, 'boolean', fallback);
+  }
+
+  number(name: string, fallback: number): number {
+    return this.#typed(name, 'number', fallback);
+  }
+
+  strings(name: string): string[] {
+    const value = this.#values[name] ?? [];
+    if (Array.isArray(value) && value.every((v) => typeof v === 'string')) return value;
+    throw new TypeError(`${this.#path}.${name}: expected a list of strings`);
+  }
+
+  durationUs(name: string, fallback: number): number {
+    const value = this.#values[name];
+    if (value === undefined || value === null) return fallback;
+    const us = typeof value === 'string' ? parseDurationUs(value) : value === 0 ? 0 : undefined;
+    if (us === undefined)
+      throw new TypeError(`${this.#path}.${name}: expected a duration such as 30s, not ${String(value)}`);
+    return us;
+  }
+
+  #typed<T>(name: string, type: string, fallback: T): T {
+    const value = this.#values[name];
+    if (value === undefined || value === null) return fallback;
+    if (typeof value !== type) throw new TypeError(`${this.#path}.${name}: expected a ${type}`);
+    return value as T;
+  }
+}

@@ -1,0 +1,176 @@
+// kube-proxy: watches Services, EndpointSlices and its own Node, accumulates what changes, and lets the proxier bring the
+// kernel in line, at most so often. After cmd/kube-proxy/app/server.go and the OnXxx handlers of pkg/proxy, v1.31.
+// Nothing is programmed before the first lists of Services and EndpointSlices are complete.
+import type { Node, Service } from '../api/core-v1.ts';
+import { type EndpointSlice, LABEL_HEADLESS, LABEL_SERVICE_PROXY_NAME } from '../api/discovery-v1.ts';
+import { ENDPOINTSLICES, NODES, SERVICES } from '../api/resources.ts';
+import type { ApiClient } from '../client/client.ts';
+import { Informer, keyOf } from '../client/informer.ts';
+import type { Netlink } from '../kernel/netlink.ts';
+import type { Clock } from '../lib/clock.ts';
+import { parseIPv4 } from '../tcpip-ts/wire/address.ts';
+import { BoundedRunner } from './bounded-runner.ts';
+import { ChangeTracker } from './change-tracker.ts';
+import type { KubeProxyConfig } from './config.ts';
+import { type Endpoint, EndpointSliceCache, type EndpointsByPort } from './endpoints.ts';
+import { IpvsProxier } from './ipvs/proxier.ts';
+import { type ServicePort, type ServicePorts, servicePortsOf } from './service-port.ts';
+
+const NOT_OURS = `!${LABEL_SERVICE_PROXY_NAME},!${LABEL_HEADLESS}`;
+const ZONE_LABEL = 'topology.kubernetes.io/zone';
+const TRIGGER_TIME = 'endpoints.kubernetes.io/last-change-trigger-time';
+
+export interface SyncInfo {
+  /** Operations committed; 0 when there was nothing to do. */
+  readonly operations: number;
+  readonly durationUs: number;
+  /** Of the slices that changed: from the change that caused it to this sync's end (NetworkProgrammingLatency). */
+  readonly latenciesMs: readonly number[];
+}
+
+export interface KubeProxyOptions {
+  readonly client: ApiClient;
+  readonly netlink: Netlink;
+  readonly clock: Clock;
+  readonly nodeName: string;
+  readonly config: KubeProxyConfig;
+  readonly onError?: (error: unknown) => void;
+  readonly onSync?: (info: SyncInfo) => void;
+}
+
+export class KubeProxy {
+  readonly #options: KubeProxyOptions;
+  readonly #proxier: IpvsProxier;
+  readonly #runner: BoundedRunner;
+  readonly #services: Informer<Service>;
+  readonly #slices: Informer<EndpointSlice>;
+  readonly #node: Informer<Node>;
+  readonly #serviceChanges = new ChangeTracker<ServicePorts>(samePorts);
+  readonly #endpointChanges = new ChangeTracker<EndpointsByPort>(samePorts);
+  readonly #cache: EndpointSliceCache;
+  /** Endpoints of each Service as of the last event. */
+  readonly #known = new Map<string, EndpointsByPort>();
+  readonly #ports = new Map<string, ServicePort>();
+  readonly #endpoints = new Map<string, readonly Endpoint[]>();
+  #triggerTimesMs: number[] = [];
+  #ready = false;
+  #startedMs = 0;
+  #closed = false;
+
+  constructor(options: KubeProxyOptions) {
+    const { client, netlink, clock, nodeName, config, onError = () => {} } = options;
+    this.#options = options;
+    this.#proxier = new IpvsProxier({ netlink, clock, nodeName, config, onError });
+    this.#cache = new EndpointSliceCache(nodeName);
+    const { minSyncPeriodUs: minPeriodUs, syncPeriodUs: maxPeriodUs } = config.ipvs;
+    this.#runner = new BoundedRunner({ clock, minPeriodUs, maxPeriodUs, run: () => this.#sync() });
+    const common = { client, clock, onError };
+    this.#services = new Informer({ ...common, type: SERVICES, labelSelector: NOT_OURS });
+    this.#slices = new Informer({ ...common, type: ENDPOINTSLICES, labelSelector: NOT_OURS });
+    this.#node = new Informer({ ...common, type: NODES, fieldSelector: `metadata.name=${nodeName}` });
+  }
+
+  /** Resolves when the first sync has been made. Rejects when the kernel refuses what the mode needs. */
+  async start(): Promise<void> {
+    this.#startedMs = this.#options.clock.unixMs();
+    this.#proxier.prepare();
+    this.#services.addHandler({
+      add: (service) => this.#serviceChanged(undefined, service),
+      update: (old, service) => this.#serviceChanged(old, service),
+      delete: (service) => this.#serviceChanged(service, undefined),
+    });
+    this.#slices.addHandler({
+      add: (slice) => this.#sliceChanged(slice, false),
+      update: (_old, slice) => this.#sliceChanged(slice, false),
+      delete: (slice) => this.#sliceChanged(slice, true),
+    });
+    this.#node.addHandler({ add: () => this.#request(), update: () => this.#request(), delete: () => this.#request() });
+    for (const informer of [this.#services, this.#slices, this.#node]) informer.start();
+    await Promise.all([this.#services.synced, this.#slices.synced, this.#node.synced]);
+    if (this.#closed) return;
+    this.#ready = true;
+    this.#runner.runNow();
+  }
+
+  /** Takes everything that it has programmed out of the kernel again; close() first. Throws NetlinkError. */
+  cleanup(): void {
+    this.#proxier.cleanup();
+  }
+
+  /** Stops watching and syncing; the kernel keeps its rules, as when a real kube-proxy stops. Idempotent. */
+  close(): void {
+    this.#closed = true;
+    this.#runner.close();
+    this.#proxier.close();
+    for (const informer of [this.#services, this.#slices, this.#node]) informer.close();
+  }
+
+  #serviceChanged(old: Service | undefined, service: Service | undefined): void {
+    const changed = this.#serviceChanges.update(
+      keyOf((service ?? old)!),
+      old && servicePortsOf(old),
+      service && servicePortsOf(service),
+    );
+    if (changed) this.#request();
+  }
+
+  #sliceChanged(slice: EndpointSlice, deleted: boolean): void {
+    const name = this.#cache.update(slice, deleted);
+    if (name === undefined) return;
+    const triggered = Date.parse(slice.metadata.annotations?.[TRIGGER_TIME] ?? '');
+    if (!deleted && triggered >= this.#startedMs) this.#triggerTimesMs.push(triggered);
+    const before = this.#known.get(name) ?? NO_ENDPOINTS;
+    const now = this.#cache.endpointsOf(name);
+    if (now.size > 0) this.#known.set(name, now);
+    else this.#known.delete(name);
+    if (this.#endpointChanges.update(name, before, now)) this.#request();
+  }
+  #request(): void {
+    if (this.#ready) this.#runner.request();
+  }
+
+  #sync(): void {
+    const { clock, onError, onSync } = this.#options;
+    const startUs = clock.nowUs();
+    const changed = new Set<string>();
+    apply(this.#serviceChanges, this.#ports, changed);
+    apply(this.#endpointChanges, this.#endpoints, changed);
+    const triggers = this.#triggerTimesMs;
+    this.#triggerTimesMs = [];
+    const node = this.#node.list()[0];
+    const address = node?.status?.addresses?.find((a) => a.type === 'InternalIP')?.address;
+    try {
+      const operations = this.#proxier.sync({
+        ports: this.#ports,
+        endpoints: this.#endpoints,
+        changed,
+        zone: node?.metadata.labels?.[ZONE_LABEL] ?? '',
+        nodeIP: parseIPv4(address ?? ''),
+      });
+      const latenciesMs = triggers.map((ms) => clock.unixMs() - ms);
+      onSync?.({ operations, durationUs: clock.nowUs() - startUs, latenciesMs });
+    } catch (error) {
+      onError?.(error); // the next sync, in syncPeriod at the latest, starts over
+    }
+  }
+}
+
+const NO_ENDPOINTS: EndpointsByPort = new Map();
+
+/** Takes accumulated changes over into `into`, and their keys into `changed`. */
+function apply<T>(changes: ChangeTracker<ReadonlyMap<string, T>>, into: Map<string, T>, changed: Set<string>): void {
+  for (const [, { previous, current }] of changes.drain()) {
+    for (const key of previous?.keys() ?? []) {
+      changed.add(key);
+      if (!current?.has(key)) into.delete(key);
+    }
+    for (const [key, value] of current ?? []) {
+      changed.add(key);
+      into.set(key, value);
+    }
+  }
+}
+
+function samePorts<T>(a: ReadonlyMap<string, T> | undefined, b: ReadonlyMap<string, T> | undefined): boolean {
+  return JSON.stringify([...(a ?? [])]) === JSON.stringify([...(b ?? [])]);
+}

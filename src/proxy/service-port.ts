@@ -1,0 +1,110 @@
+// A Service as proxies see it: one ServicePort for each of its ports, after BaseServicePortInfo and newBaseServiceInfo() of
+// pkg/proxy/serviceport.go, v1.31. Addresses are host-order numbers; what is not IPv4 is left out.
+import type { Service, ServicePort as ServicePortSpec } from '../api/core-v1.ts';
+import { LABEL_SERVICE_PROXY_NAME } from '../api/discovery-v1.ts';
+import { parseCIDR, parseIPv4 } from '../tcpip-ts/wire/address.ts';
+import { IPPROTO_TCP, IPPROTO_UDP } from '../tcpip-ts/wire/ipv4.ts';
+import type { Cidr } from './config.ts';
+
+export interface ServicePort {
+  /** `namespace/name:port/protocol`: unique on the cluster. */
+  readonly key: string;
+  /** `namespace/name`. */
+  readonly service: string;
+  /** Name of the port, '' when it has none. */
+  readonly portName: string;
+  readonly proto: number;
+  readonly port: number;
+  readonly clusterIP: number;
+  /** 0: none. */
+  readonly nodePort: number;
+  readonly externalIPs: readonly number[];
+  /** Of the status, those with ipMode VIP. */
+  readonly loadBalancerIPs: readonly number[];
+  readonly sourceRanges: readonly Cidr[];
+  /** Of session affinity ClientIP; 0: none. */
+  readonly affinityS: number;
+  readonly internalPolicyLocal: boolean;
+  readonly externalPolicyLocal: boolean;
+  /** 0: none. */
+  readonly healthCheckNodePort: number;
+}
+
+export type ServicePorts = ReadonlyMap<string, ServicePort>;
+
+/** Key of a service port, shared with the endpoints of that port. */
+export function portKey(service: string, portName: string, proto: number): string {
+  return `${service}:${portName}/${proto}`;
+}
+
+/** IPPROTO_*; undefined for SCTP. Deviation: the emulated kernel has no SCTP, so such ports are not proxied. */
+export function protocolNumber(protocol: string | undefined): number | undefined {
+  if (protocol === undefined || protocol === 'TCP') return IPPROTO_TCP;
+  return protocol === 'UDP' ? IPPROTO_UDP : undefined;
+}
+
+/** Empty for a Service that is not proxied: headless, ExternalName, somebody else's, IPv6 only. */
+export function servicePortsOf(service: Service): ServicePorts {
+  const ports = new Map<string, ServicePort>();
+  const { spec } = service;
+  const clusterIP = parseIPv4(spec.clusterIP ?? '');
+  if (spec.type === 'ExternalName' || clusterIP === undefined) return ports;
+  if (service.metadata.labels?.[LABEL_SERVICE_PROXY_NAME] !== undefined) return ports;
+  for (const port of spec.ports ?? []) {
+    const servicePort = servicePortOf(service, port, clusterIP);
+    if (servicePort) ports.set(servicePort.key, servicePort);
+  }
+  return ports;
+}
+
+function servicePortOf(service: Service, port: ServicePortSpec, clusterIP: number): ServicePort | undefined {
+  const { spec } = service;
+  const proto = protocolNumber(port.protocol);
+  if (proto === undefined) return undefined;
+  const name = `${service.metadata.namespace}/${service.metadata.name}`;
+  const externalIPs = addresses(spec.externalIPs ?? []);
+  const ingress = service.status?.loadBalancer?.ingress ?? [];
+  const vips =
+    spec.type === 'LoadBalancer' ? ingress.filter((i) => i.ip && (i.ipMode ?? 'VIP') === 'VIP').map((i) => i.ip!) : [];
+  const isExternal = spec.type === 'NodePort' || spec.type === 'LoadBalancer' || externalIPs.length > 0;
+  const affinity =
+    spec.sessionAffinity === 'ClientIP' ? (spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? 10_800) : 0;
+  return {
+    key: portKey(name, port.name ?? '', proto),
+    service: name,
+    portName: port.name ?? '',
+    proto,
+    port: port.port,
+    clusterIP,
+    nodePort: port.nodePort ?? 0,
+    externalIPs,
+    loadBalancerIPs: addresses(vips),
+    sourceRanges: (spec.loadBalancerSourceRanges ?? []).flatMap((text) => {
+      const cidr = parseCIDR(text.trim());
+      return cidr ? [cidr] : [];
+    }),
+    affinityS: affinity,
+    internalPolicyLocal: spec.internalTrafficPolicy === 'Local',
+    externalPolicyLocal: isExternal && spec.externalTrafficPolicy === 'Local',
+    healthCheckNodePort:
+      spec.type === 'LoadBalancer' && spec.externalTrafficPolicy === 'Local' ? (spec.healthCheckNodePort ?? 0) : 0,
+  };
+}
+
+export function isExternallyAccessible(port: ServicePort): boolean {
+  return port.nodePort !== 0 || port.loadBalancerIPs.length > 0 || port.externalIPs.length > 0;
+}
+
+/** Even with a Local external policy: the Node's own traffic to an external address is cut short to any endpoint. */
+export function usesClusterEndpoints(port: ServicePort): boolean {
+  return !port.internalPolicyLocal || isExternallyAccessible(port);
+}
+
+export function usesLocalEndpoints(port: ServicePort): boolean {
+  return port.internalPolicyLocal || (port.externalPolicyLocal && isExternallyAccessible(port));
+}
+
+/** Leading zeros are read as decimal, as the Kubernetes API always did. */
+function addresses(texts: readonly string[]): number[] {
+  return texts.flatMap((text) => parseIPv4(text) ?? []);
+}
