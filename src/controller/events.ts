@@ -4,7 +4,7 @@
 // one every five minutes (spam filter). Recording never fails and never waits.
 // Deviation: the scheduler of Kubernetes records through events.k8s.io; ours uses these too.
 import type { Event, ObjectReference } from '../api/core-v1.ts';
-import { apiVersionOf, type KubeObject, type ResourceType } from '../api/meta.ts';
+import type { KubeObject } from '../api/meta.ts';
 import { EVENTS } from '../api/resources.ts';
 import { isStatus } from '../api/status-error.ts';
 import type { ControllerOptions } from './context.ts';
@@ -54,34 +54,28 @@ export class EventRecorder {
     this.#host = host;
   }
 
-  normal(type: ResourceType, object: KubeObject, reason: string, message: string, fieldPath?: string): void {
-    this.#record('Normal', type, object, reason, message, fieldPath);
+  normal(object: KubeObject, reason: string, message: string): void {
+    this.event(object, 'Normal', reason, message);
   }
 
-  warning(type: ResourceType, object: KubeObject, reason: string, message: string, fieldPath?: string): void {
-    this.#record('Warning', type, object, reason, message, fieldPath);
+  warning(object: KubeObject, reason: string, message: string): void {
+    this.event(object, 'Warning', reason, message);
   }
 
-  #record(
-    eventType: 'Normal' | 'Warning',
-    type: ResourceType,
-    object: KubeObject,
-    reason: string,
-    message: string,
-    fieldPath: string | undefined,
-  ): void {
+  /** `fieldPath`: the part of the object it is about, `spec.containers{web}`. */
+  event(object: KubeObject, type: 'Normal' | 'Warning', reason: string, message: string, fieldPath?: string): void {
     const involved: ObjectReference = {
-      kind: type.kind,
+      kind: object.kind,
       ...(object.metadata.namespace ? { namespace: object.metadata.namespace } : {}),
       name: object.metadata.name!,
       ...(object.metadata.uid ? { uid: object.metadata.uid } : {}),
-      apiVersion: apiVersionOf(type),
+      apiVersion: object.apiVersion,
       ...(object.metadata.resourceVersion ? { resourceVersion: object.metadata.resourceVersion } : {}),
       ...(fieldPath ? { fieldPath } : {}),
     };
     const subject = `${involved.kind}/${involved.namespace ?? ''}/${involved.name}/${involved.uid ?? ''}/${fieldPath ?? ''}`;
     if (!this.#withinBudget(subject)) return;
-    const kind = `${subject}/${eventType}/${reason}`;
+    const kind = `${subject}/${type}/${reason}`;
     const combined = this.#isOneTooMany(kind, message);
     const key = combined ? kind : `${kind}/${message}`;
     const text = combined ? `(combined from similar events): ${message}` : message;
@@ -106,7 +100,7 @@ export class EventRecorder {
       firstTimestamp: now,
       lastTimestamp: now,
       count: 1,
-      type: eventType,
+      type,
       eventTime: null,
       reportingComponent: this.#component,
       reportingInstance: this.#host ?? '',

@@ -28,7 +28,10 @@ export function corefile(clusterDomain: string): string {
     forward . /etc/resolv.conf {
        max_concurrent 1000
     }
-    cache 30
+    cache 30 {
+       disable success ${clusterDomain}
+       disable denial ${clusterDomain}
+    }
     loop
     reload
     loadbalance

@@ -61,7 +61,7 @@ export class NodeLifecycleController implements Controller {
   async #markPodsNotReady(node: Stored<Node>): Promise<void> {
     for (const pod of inOrder(this.#pods.byIndex(BY_NODE, node.metadata.name))) {
       if (!isPodReady(pod)) continue;
-      this.#recorder.warning(PODS, pod, 'NodeNotReady', 'Node is not ready');
+      this.#recorder.warning(pod, 'NodeNotReady', 'Node is not ready');
       const lastTransitionTime = formatTime(this.#ctx.clock.unixMs());
       const patch = { status: { conditions: [{ type: 'Ready', status: 'False', lastTransitionTime }] } };
       const { namespace, name } = pod.metadata;

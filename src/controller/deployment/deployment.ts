@@ -119,7 +119,7 @@ export class DeploymentController implements Controller {
     if (!d) return;
     if (labelSelectorMatcher(d.spec.selector).requirements.length === 0) {
       const message = 'This deployment is selecting all pods. A non-empty selector is required.';
-      this.#recorder.warning(DEPLOYMENTS, d, 'SelectingAll', message);
+      this.#recorder.warning(d, 'SelectingAll', message);
       return;
     }
     const sets = await this.#claim(d);
@@ -243,7 +243,7 @@ export class DeploymentController implements Controller {
     const size = replicasOf(created);
     if (!existed && size > 0) {
       const message = `Scaled up replica set ${created.metadata.name} from 0 to ${size}`;
-      this.#recorder.normal(DEPLOYMENTS, d, 'ScalingReplicaSet', message);
+      this.#recorder.normal(d, 'ScalingReplicaSet', message);
     }
     await this.#setRevision(d, String(revision));
     return created;
@@ -261,7 +261,7 @@ export class DeploymentController implements Controller {
   async #failedCreate(d: Stored<Deployment>, name: string, error: unknown): Promise<void> {
     const why = error instanceof Error ? error.message : String(error);
     const message = `Failed to create new replica set "${name}": ${why}`;
-    this.#recorder.warning(DEPLOYMENTS, d, 'ReplicaSetCreateError', message);
+    this.#recorder.warning(d, 'ReplicaSetCreateError', message);
     if (!hasProgressDeadline(d)) return;
     const nowMs = this.#ctx.clock.unixMs();
     await tolerate(
@@ -348,7 +348,7 @@ export class DeploymentController implements Controller {
     });
     if (from !== to) {
       const message = `Scaled ${from < to ? 'up' : 'down'} replica set ${rs.metadata.name} from ${from} to ${to}`;
-      this.#recorder.normal(DEPLOYMENTS, d, 'ScalingReplicaSet', message);
+      this.#recorder.normal(d, 'ScalingReplicaSet', message);
     }
     return updated;
   }

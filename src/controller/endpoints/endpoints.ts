@@ -112,10 +112,10 @@ export class EndpointsController implements Controller {
       const { namespace, name } = service.metadata;
       if (current) {
         const message = `Failed to update endpoint ${namespace}/${name}: ${why}`;
-        this.#recorder.warning(ENDPOINTS, object, 'FailedToUpdateEndpoint', message);
+        this.#recorder.warning(object, 'FailedToUpdateEndpoint', message);
       } else {
         const message = `Failed to create endpoint for service ${namespace}/${name}: ${why}`;
-        this.#recorder.warning(ENDPOINTS, object, 'FailedToCreateEndpoint', message);
+        this.#recorder.warning(object, 'FailedToCreateEndpoint', message);
       }
       throw error;
     }

@@ -139,7 +139,7 @@ export class EndpointSliceController implements Controller {
       if (!isStatus(error, 'Conflict')) {
         const why = error instanceof Error ? error.message : String(error);
         const message = `Error updating Endpoint Slices for Service ${service.metadata.namespace}/${service.metadata.name}: ${why}`;
-        this.#recorder.warning(SERVICES, service, 'FailedToUpdateEndpointSlices', message);
+        this.#recorder.warning(service, 'FailedToUpdateEndpointSlices', message);
       }
       throw error;
     }

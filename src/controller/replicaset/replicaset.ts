@@ -210,7 +210,7 @@ export class ReplicaSetController implements Controller {
       const error: unknown = failed[0]!.reason;
       if (isNamespaceTerminating(error)) return undefined;
       const message = error instanceof Error ? error.message : String(error);
-      this.#recorder.warning(REPLICASETS, rs, 'FailedCreate', `Error creating: ${message}`);
+      this.#recorder.warning(rs, 'FailedCreate', `Error creating: ${message}`);
       return { reason: 'FailedCreate', message, error };
     }
     return undefined;
@@ -230,7 +230,7 @@ export class ReplicaSetController implements Controller {
       },
       spec: template.spec,
     });
-    this.#recorder.normal(REPLICASETS, rs, 'SuccessfulCreate', `Created pod: ${pod.metadata.name}`);
+    this.#recorder.normal(rs, 'SuccessfulCreate', `Created pod: ${pod.metadata.name}`);
   }
 
   async #delete(
@@ -247,7 +247,7 @@ export class ReplicaSetController implements Controller {
           await this.#ctx.client.delete(PODS, pod.metadata.namespace, pod.metadata.name, {
             preconditions: { uid: pod.metadata.uid },
           });
-          this.#recorder.normal(REPLICASETS, rs, 'SuccessfulDelete', `Deleted pod: ${pod.metadata.name}`);
+          this.#recorder.normal(rs, 'SuccessfulDelete', `Deleted pod: ${pod.metadata.name}`);
         } catch (error) {
           this.#expectations.deletionObserved(key, keyOf(pod));
           if (!isStatus(error, 'NotFound') && !isStatus(error, 'Conflict')) throw error;
@@ -258,7 +258,7 @@ export class ReplicaSetController implements Controller {
     if (!failed) return undefined;
     const error: unknown = failed.reason;
     const message = error instanceof Error ? error.message : String(error);
-    this.#recorder.warning(REPLICASETS, rs, 'FailedDelete', `Error deleting: ${message}`);
+    this.#recorder.warning(rs, 'FailedDelete', `Error deleting: ${message}`);
     return { reason: 'FailedDelete', message, error };
   }
 

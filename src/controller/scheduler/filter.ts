@@ -3,7 +3,7 @@
 // Leaves out: affinity, topology spread, host ports, volumes, preemption (the text says that it would not help).
 import type { Container, Node, Pod } from '../../api/core-v1.ts';
 import type { RuntimeClass } from '../../api/discovery-v1.ts';
-import { parseQuantity } from './quantity.ts';
+import { parseQuantity } from '../../api/quantity.ts';
 
 export interface Taint {
   readonly key: string;
@@ -88,7 +88,7 @@ export function tolerates(tolerations: readonly Toleration[], taint: Taint): boo
 export function requestsOf(pod: Pod): Requests {
   const of = (name: 'cpu' | 'memory') => {
     const asked = (c: Container) =>
-      parseQuantity(c.resources?.requests?.[name] ?? c.resources?.limits?.[name] ?? '0') ?? 0;
+      parseQuantity(c.resources?.requests?.[name] ?? c.resources?.limits?.[name] ?? '0') || 0;
     const inits = pod.spec.initContainers ?? [];
     const sidecars = inits.filter((c) => c.restartPolicy === 'Always').reduce((n, c) => n + asked(c), 0);
     const running = pod.spec.containers.reduce((n, c) => n + asked(c), sidecars);

@@ -147,13 +147,13 @@ export class Scheduler implements Controller {
       const { resourceVersion: _, ...metadata } = pod.metadata;
       await this.#ctx.client.update(PODS, { ...pod, metadata, spec: { ...pod.spec, nodeName: node } }, 'binding');
       const { namespace, name } = pod.metadata;
-      this.#recorder.normal(PODS, pod, 'Scheduled', `Successfully assigned ${namespace}/${name} to ${node}`);
+      this.#recorder.normal(pod, 'Scheduled', `Successfully assigned ${namespace}/${name} to ${node}`);
     } catch (error) {
       this.#release(key);
       if (isStatus(error, 'NotFound')) return;
       if (!isStatus(error, 'Conflict')) {
         const why = error instanceof Error ? error.message : String(error);
-        this.#recorder.warning(PODS, pod, 'FailedScheduling', `binding rejected: ${why}`);
+        this.#recorder.warning(pod, 'FailedScheduling', `binding rejected: ${why}`);
         this.#ctx.onError?.(error, `bind ${key}`);
       }
       this.#loop.queue.addRateLimited(key);
@@ -161,7 +161,7 @@ export class Scheduler implements Controller {
   }
 
   async #unschedulable(pod: Stored<Pod>, message: string): Promise<void> {
-    this.#recorder.warning(PODS, pod, 'FailedScheduling', message);
+    this.#recorder.warning(pod, 'FailedScheduling', message);
     const current = condition(pod.status?.conditions, 'PodScheduled');
     if (current?.status === 'False' && current.message === message) return;
     const now = formatTime(this.#ctx.clock.unixMs());
