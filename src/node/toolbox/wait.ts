@@ -1,0 +1,24 @@
+// Waiting in a program: for a time on the Pod's clock, or until the process is told to end.
+import type { ProcessContext } from '../workloads/program.ts';
+
+/** Resolves after `ms`, or at once when the process is signalled. */
+export function sleepMs(ctx: Pick<ProcessContext, 'clock' | 'signal'>, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    if (ctx.signal.aborted) return resolve();
+    const timer = ctx.clock.after(ms * 1000, done);
+    ctx.signal.addEventListener('abort', done, { once: true });
+    function done(): void {
+      timer.cancel();
+      ctx.signal.removeEventListener('abort', done);
+      resolve();
+    }
+  });
+}
+
+/** Resolves when the process is signalled. */
+export function signalled(ctx: Pick<ProcessContext, 'signal'>): Promise<void> {
+  return new Promise((resolve) => {
+    if (ctx.signal.aborted) resolve();
+    else ctx.signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
