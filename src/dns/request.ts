@@ -194,6 +194,29 @@ export function nextOrFailure(
   return next(request, writer);
 }
 
+/**
+ * Calls the rest of the chain and, when it is through, `done` with its code; a failure comes as its code and the error, which
+ * `done` may throw again.
+ */
+export function afterwards(serve: () => Served, done: (rcode: number, error: unknown) => number): Served {
+  let served: Served;
+  try {
+    served = serve();
+  } catch (error) {
+    return done(rcodeOf(error), error);
+  }
+  if (typeof served === 'number') return done(served, undefined);
+  return served.then(
+    (rcode) => done(rcode, undefined),
+    (error: unknown) => done(rcodeOf(error), error),
+  );
+}
+
+/** The code a client is told of a failure. */
+export function rcodeOf(error: unknown): number {
+  return error instanceof ServeError ? error.rcode : RCODE.SERVFAIL;
+}
+
 /** Whether the plugins have left the writing to the server (CoreDNS plugin.ClientWrite, the other way round). */
 export function mustWrite(rcode: number): boolean {
   return rcode === RCODE.SERVFAIL || rcode === RCODE.REFUSED || rcode === RCODE.FORMERR || rcode === RCODE.NOTIMP;

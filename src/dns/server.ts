@@ -20,6 +20,7 @@ import {
   Request,
   type RequestServer,
   type ResponseWriter,
+  rcodeOf,
   type Served,
   ServeError,
 } from './request.ts';
@@ -148,9 +149,8 @@ export class Server implements RequestServer {
   }
 
   #failed(error: unknown, writer: ResponseWriter): number {
-    if (error instanceof ServeError) return finish(error.rcode, writer);
-    this.#env.onPanic(error);
-    return finish(RCODE.SERVFAIL, writer);
+    if (!(error instanceof ServeError)) this.#env.onPanic(error);
+    return finish(rcodeOf(error), writer);
   }
 
   /** The block with the longest zone that holds the name; for DS, which the parent answers, the shortest but the root. */

@@ -106,7 +106,7 @@ export class MemorySockets implements DnsSockets {
       reply = got;
     });
     this.#ports.get(port)?.(bytes, { address: '10.244.0.9', port: from });
-    for (let i = 0; i < 20 && reply === undefined; i++) await new Promise((resolve) => setImmediate(resolve));
+    for (let i = 0; i < 50 && reply === undefined; i++) await new Promise((resolve) => setImmediate(resolve));
     this.#waiting.delete(from);
     return reply;
   }

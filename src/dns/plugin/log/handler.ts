@@ -6,6 +6,7 @@ import { classText, OPCODE_QUERY, rcodeText, typeText } from '../../constants.ts
 import { FLAG_CD, FLAG_RD } from '../../message-writer.ts';
 import { isSubdomain } from '../../name.ts';
 import {
+  afterwards,
   errorReply,
   type Handler,
   mustWrite,
@@ -51,24 +52,28 @@ export function logQueries(
   log: (line: string) => void,
   next: Handler | undefined,
 ): Handler {
-  const finish = (request: Request, rule: LogRule, recorder: Recorder, startUs: number, rcode: number): number => {
-    if (mustWrite(rcode)) recorder.write(errorReply(rcode));
-    const { reply } = recorder;
-    if (reply === undefined) return rcode;
-    if (rule.classes === undefined || rule.classes.has(responseClass(responseType(request, reply)))) {
-      log(fill(rule.format, request, reply, recorder.bytes, (clock.nowUs() - startUs) / 1e6));
-    }
-    return 0;
-  };
   return (request, writer) => {
     const rule = rules.find(({ zone }) => isSubdomain(zone, request.name));
     if (rule === undefined) return nextOrFailure('log', next, request, writer);
     const recorder = new Recorder(writer);
     const startUs = clock.nowUs();
-    const served = nextOrFailure('log', next, request, recorder);
-    if (typeof served === 'number') return finish(request, rule, recorder, startUs, served);
-    return served.then((rcode) => finish(request, rule, recorder, startUs, rcode));
+    return afterwards(
+      () => nextOrFailure('log', next, request, recorder),
+      (rcode, error) => {
+        if (mustWrite(rcode)) recorder.write(errorReply(rcode));
+        const { reply } = recorder;
+        if (reply !== undefined && isWanted(rule, request, reply)) {
+          log(fill(rule.format, request, reply, recorder.bytes, (clock.nowUs() - startUs) / 1e6));
+        }
+        if (error !== undefined) throw error;
+        return reply === undefined ? rcode : 0;
+      },
+    );
   };
+}
+
+function isWanted(rule: LogRule, request: Request, reply: Reply): boolean {
+  return rule.classes === undefined || rule.classes.has(responseClass(responseType(request, reply)));
 }
 
 function fill(format: string, request: Request, reply: Reply, bytes: number, seconds: number): string {

@@ -2,7 +2,14 @@
 // looked up once and kept in small tables. Sizes in bytes, durations in seconds.
 import type { Clock } from '../../../lib/clock.ts';
 import { rcodeText, typeText } from '../../constants.ts';
-import { type Handler, nextOrFailure, type Reply, type Request, type ResponseWriter } from '../../request.ts';
+import {
+  afterwards,
+  type Handler,
+  nextOrFailure,
+  type Reply,
+  type Request,
+  type ResponseWriter,
+} from '../../request.ts';
 import type { Histogram, HistogramSeries, Registry, Series, Vector } from './registry.ts';
 
 const SIZES = [0, 100, 200, 300, 400, 511, 1023, 2047, 4095, 8291, 16e3, 32e3, 48e3, 64e3];
@@ -61,15 +68,14 @@ export class Monitor {
     return (request, writer) => {
       const recorder = new Recorder(writer);
       const startUs = this.#clock.nowUs();
-      const served = nextOrFailure('prometheus', next, request, recorder);
-      if (typeof served === 'number') {
-        this.#report(request, recorder, served, startUs);
-        return served;
-      }
-      return served.then((rcode) => {
-        this.#report(request, recorder, rcode, startUs);
-        return rcode;
-      });
+      return afterwards(
+        () => nextOrFailure('prometheus', next, request, recorder),
+        (rcode, error) => {
+          this.#report(request, recorder, rcode, startUs);
+          if (error !== undefined) throw error;
+          return rcode;
+        },
+      );
     };
   }
 

@@ -1,0 +1,162 @@
+// health, ready, prometheus, log, loadbalance, reload: what they do besides answering questions.
+import { request as httpRequest } from 'node:http';
+import { duplexPair } from 'node:stream';
+import t from 'tap';
+import { type Dns, fakeUpstream, startDns, texts } from '../harness.ts';
+import { namespace, service, slice } from '../support-objects.ts';
+
+const OBJECTS = [
+  namespace('default'),
+  service('web', '10.96.0.7'),
+  service('db', 'None'),
+  slice('db', ['10.244.0.5', '10.244.0.6', '10.244.0.7']),
+];
+
+/** GET over a connection in memory. */
+async function get(dns: Dns, port: number, path: string): Promise<{ status: number; body: string }> {
+  const accept = dns.sockets.tcp.get(port);
+  if (accept === undefined) throw new Error(`nobody listens at port ${port}`);
+  const [near, far] = duplexPair();
+  accept({ stream: far, remote: { address: '10.244.0.9', port: 50000 } });
+  return new Promise((resolve, reject) => {
+    const request = httpRequest({ host: '10.244.0.3', path, createConnection: () => near as never }, (response) => {
+      let body = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => {
+        body += chunk;
+      });
+      response.on('end', () => resolve({ status: response.statusCode!, body }));
+    });
+    request.on('error', reject);
+    request.end();
+  });
+}
+
+t.test('health says OK until the end, then goes lame for a while and still answers', async (t) => {
+  const dns = await startDns({
+    corefile: '.:53 {\n health {\n  lameduck 5s\n }\n kubernetes cluster.local\n}\n',
+    objects: OBJECTS,
+  });
+  t.strictSame(await get(dns, 8080, '/health'), { status: 200, body: 'OK' });
+  t.match(await get(dns, 8080, '/other'), { status: 404 });
+  const startUs = dns.clock.nowUs();
+  const stopped = dns.stop();
+  t.strictSame(await get(dns, 8080, '/health'), { status: 503, body: '' });
+  t.equal(await stopped, 0);
+  t.ok(dns.clock.nowUs() - startUs >= 5e6);
+  t.strictSame(dns.lines.slice(-2), [
+    '[INFO] SIGTERM: Shutting down servers then terminating',
+    '[INFO] plugin/health: Going into lameduck mode for 5s',
+  ]);
+  t.equal(dns.sockets.tcp.size, 0, 'no port is left open');
+});
+
+t.test('ready waits for the objects', async (t) => {
+  const dns = await startDns({ corefile: '.:53 {\n ready\n kubernetes cluster.local\n}\n', synced: false });
+  t.strictSame(await get(dns, 8181, '/ready'), { status: 503, body: 'kubernetes' });
+  t.equal(dns.lines.at(-1), '[INFO] plugin/ready: Plugins not ready: "kubernetes"');
+  dns.objects.synced = true;
+  t.strictSame(await get(dns, 8181, '/ready'), { status: 200, body: 'OK' });
+  dns.objects.synced = false;
+  t.strictSame(await get(dns, 8181, '/ready'), { status: 200, body: 'OK' }, 'once ready is ready');
+  await dns.stop();
+});
+
+t.test('metrics have the names, labels and counts of CoreDNS', async (t) => {
+  const corefile = '.:53 {\n prometheus :9153\n cache\n kubernetes cluster.local\n}\n';
+  const dns = await startDns({ corefile, objects: OBJECTS });
+  for (const name of ['web', 'web', 'nope']) await dns.ask(`${name}.default.svc.cluster.local.`, 'A');
+  await dns.ask('web.default.svc.cluster.local.', 'TYPE999');
+  const { body } = await get(dns, 9153, '/metrics');
+  const has = (line: string): void => void t.ok(body.includes(`${line}\n`), line);
+  const at = 'server="dns://:53",zone=".",view=""';
+  has(`coredns_dns_requests_total{${at},proto="udp",family="1",type="A"} 3`);
+  has(`coredns_dns_requests_total{${at},proto="udp",family="1",type="other"} 1`);
+  has(`coredns_dns_responses_total{${at},rcode="NOERROR",plugin="kubernetes"} 2`);
+  has(`coredns_dns_responses_total{${at},rcode="NOERROR",plugin="cache"} 1`);
+  has(`coredns_dns_responses_total{${at},rcode="NXDOMAIN",plugin="kubernetes"} 1`);
+  has(`coredns_dns_request_duration_seconds_count{${at}} 4`);
+  has(`coredns_dns_request_size_bytes_bucket{${at},proto="udp",le="100"} 4`);
+  has('coredns_cache_hits_total{server="dns://:53",type="success",zones=".",view=""} 1');
+  has('coredns_cache_entries{server="dns://:53",type="denial",zones=".",view=""} 2');
+  has(`coredns_plugin_enabled{${at},name="kubernetes"} 1`);
+  has('# TYPE coredns_dns_requests_total counter');
+  await dns.stop();
+});
+
+t.test('log writes a line a query, by name and class', async (t) => {
+  const corefile =
+    '.:53 {\n errors\n log cluster.local {\n  class denial error\n }\n log . "{remote} {name} {rcode} {>rflags}"\n kubernetes cluster.local\n}\n';
+  const dns = await startDns({ corefile, objects: OBJECTS });
+  const start = dns.lines.length;
+  await dns.ask('Nope.default.svc.cluster.local.', 'A');
+  await dns.ask('web.default.svc.cluster.local.', 'A');
+  await dns.ask('example.net.', 'A');
+  const [denial, failure, error] = dns.lines.slice(start);
+  t.match(
+    denial,
+    /^\[INFO\] 10\.244\.0\.9:\d+ - 4711 "A IN nope\.default\.svc\.cluster\.local\. udp 48 false 512" NXDOMAIN qr,aa,rd 102 0s$/,
+  );
+  t.equal(dns.lines.length - start, 3);
+  t.equal(failure, '[INFO] 10.244.0.9 example.net. SERVFAIL qr,rd');
+  t.equal(error, '[ERROR] plugin/errors: 2 example.net. A: plugin/kubernetes: no next plugin found');
+  await dns.stop();
+});
+
+t.test('loadbalance turns the order, and only the order', async (t) => {
+  const dns = await startDns({
+    corefile: '.:53 {\n loadbalance\n cache\n kubernetes cluster.local\n}\n',
+    objects: OBJECTS,
+  });
+  const orders = new Map<string, number>();
+  for (let i = 0; i < 600; i++) {
+    const { answer } = await dns.ask('db.default.svc.cluster.local.', 'A');
+    const order = answer.map((record) => (record.rdata as Uint8Array)[3]).join('');
+    orders.set(order, (orders.get(order) ?? 0) + 1);
+  }
+  t.strictSame([...orders.keys()].sort(), ['567', '576', '657', '675', '756', '765']);
+  t.ok(
+    [...orders.values()].every((n) => n > 60),
+    'none is rare',
+  );
+  await dns.stop();
+});
+
+t.test('reload takes a changed Corefile, keeps the old one when the new is wrong', async (t) => {
+  const first = '.:53 {\n errors\n reload 2s 1s\n kubernetes cluster.local\n}\n';
+  let text = first;
+  const dns = await startDns({ corefile: { path: '/etc/coredns/Corefile', read: () => text }, objects: OBJECTS });
+  t.match(dns.lines[1], /^\[INFO\] plugin\/reload: Running configuration SHA512 = [0-9a-f]{128}$/);
+  const ttl = async (): Promise<string> =>
+    texts((await dns.ask('web.default.svc.cluster.local.', 'A')).answer)[0]!.split(' ')[1]!;
+  t.equal(await ttl(), '5');
+  text = first.replace('kubernetes cluster.local', 'kubernetes cluster.local {\n  ttl 17\n }');
+  await dns.clock.run(3e6);
+  t.equal(await ttl(), '17');
+  t.equal(dns.lines.at(-1), '[INFO] Reloading complete');
+  text = '. {\n  nonsense\n}\n';
+  await dns.clock.run(3e6);
+  t.equal(await ttl(), '17');
+  t.match(
+    dns.lines.at(-1),
+    "[ERROR] Corefile changed but reload failed: starting with listener file descriptors: /etc/coredns/Corefile:2 - Error during parsing: Unknown directive 'nonsense'",
+  );
+  const count = dns.lines.length;
+  await dns.clock.run(9e6);
+  t.equal(dns.lines.length, count, 'the same mistake is reported once');
+  text = first.replace('.:53', '.:1053');
+  await dns.clock.run(3e6);
+  t.equal((await dns.ask('web.default.svc.cluster.local.', 'A', { port: 1053 })).answer.length, 1, 'another port');
+  t.equal(await dns.sockets.send(new Uint8Array(12)), undefined, 'the old port is closed');
+  await dns.stop();
+});
+
+t.test('the start reads as that of CoreDNS', async (t) => {
+  const corefile = '.:53 {\n errors\n reload\n}\ncluster.local {\n errors\n}\n';
+  const dns = await startDns({ corefile, upstream: fakeUpstream({}) });
+  t.match(dns.lines.slice(0, 2), ['.:53', 'cluster.local.:53']);
+  t.match(dns.lines[2], /^\[INFO\] plugin\/reload: Running configuration SHA512 = /);
+  t.match(dns.lines[3], /^CoreDNS-1\.\d+\.\d+ \(emulated by podwire/);
+  t.match(dns.lines[4], /^linux\/\w+, node v/);
+  t.equal(await dns.stop(), 0);
+});
