@@ -18,9 +18,10 @@ import type { Interface, InterfaceOptions } from './ip/interface.ts';
 import { IpLayer } from './ip/ip-layer.ts';
 import type { Link } from './link.ts';
 import type { SkbPool } from './skb.ts';
+import { TcpLayer, type TcpOptions } from './tcp/tcp-layer.ts';
 import { UdpLayer } from './udp/udp-layer.ts';
 import { netmask } from './wire/address.ts';
-import { IPPROTO_ICMP, IPPROTO_UDP } from './wire/ipv4.ts';
+import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from './wire/ipv4.ts';
 
 export interface StackEnv {
   readonly clock: Clock;
@@ -28,6 +29,8 @@ export interface StackEnv {
   readonly pool: SkbPool;
   /** Runs a function soon, outside the current call: loopback delivery. By default setImmediate, on a virtual clock a zero timer. */
   readonly defer?: (fn: () => void) => void;
+  /** Tuning of TCP. */
+  readonly tcp?: Partial<TcpOptions>;
 }
 
 export class Stack {
@@ -38,6 +41,7 @@ export class Stack {
   readonly ip: IpLayer;
   readonly icmp: IcmpLayer;
   readonly udp: UdpLayer;
+  readonly tcp: TcpLayer;
   #closed = false;
 
   constructor(env: StackEnv) {
@@ -50,8 +54,10 @@ export class Stack {
     this.ip = new IpLayer({ clock, rng, pool, counters, defer });
     this.icmp = new IcmpLayer(this.ip);
     this.udp = new UdpLayer(this.ip);
+    this.tcp = new TcpLayer({ clock, rng, ip: this.ip, counters, options: env.tcp ?? {} });
     this.ip.setTransport(IPPROTO_ICMP, this.icmp);
     this.ip.setTransport(IPPROTO_UDP, this.udp);
+    this.ip.setTransport(IPPROTO_TCP, this.tcp);
   }
 
   get interfaces(): readonly Interface[] {
@@ -81,6 +87,7 @@ export class Stack {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.tcp.close();
     this.udp.close();
     this.icmp.close();
     this.ip.close();
