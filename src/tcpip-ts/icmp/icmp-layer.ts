@@ -1,5 +1,7 @@
 // ICMP of one host, after Linux's net/ipv4/icmp.c: answers echo requests, hands errors to the transports they are about, learns
 // path MTUs (RFC 1191), serves ping sockets. RFC 792, RFC 1122 3.2.2.
+// Deviation: a path MTU is learnt before the transport has judged the quoted segment (Linux lets TCP compare sequence numbers
+// first), so a forger who knows both addresses can lower it, to 552 and for ten minutes.
 // Leaves out timestamps and address masks (not answered), source quench (RFC 6633) and redirects (counted, not followed).
 import { SNMP } from '../counters.ts';
 import { EADDRINUSE, EBADF, EMSGSIZE, ENOBUFS } from '../errno.ts';
