@@ -244,6 +244,8 @@ export class IptablesTable {
   }
 
   #traceRule(skb: Skb, hook: HookNumber, pc: number): void {
+    const found = this.ruleAt(pc);
+    if (!found || found.chain.rules.length === 0) return; // the policy of a chain that nobody wrote
     const rule = new TracedRule(this, pc);
     this.#trace.sink?.action(skb, STAGES[hook], rule, rule.action);
   }
