@@ -30,6 +30,7 @@ import { type Dest, type DestOptions, DestTable } from './dest.ts';
 import { forwardIcmp } from './icmp.ts';
 import { ipvsIn } from './in.ts';
 import { ipvsOut } from './out.ts';
+import { ipvsadmSave } from './save.ts';
 import { SCHEDULERS } from './scheduler/registry.ts';
 import { ServiceTable, VirtualService } from './service.ts';
 import { Timeouts } from './state.ts';
@@ -155,6 +156,11 @@ export class Ipvs implements IpvsControl {
       inactiveConns: dest.inactConns,
       persistConns: dest.persistConns,
     }));
+  }
+
+  /** As `ipvsadm-save -n`. */
+  save(): string {
+    return ipvsadmSave(this);
   }
 
   /** Takes the hooks out and forgets every connection. */

@@ -42,7 +42,10 @@ export interface TraceHop {
 export interface TraceAnswer {
   readonly verdict: TraceVerdict;
   readonly endpoints: readonly TraceEndpoint[];
-  /** Whether the source is rewritten to an address of the Node's, for some of the endpoints at least. */
+  /**
+   * Whether the source is rewritten to an address of the Node's. An endpoint that is the sender itself always has it rewritten;
+   * that counts only when there is no other endpoint.
+   */
   readonly masquerade: boolean;
   readonly hops: readonly TraceHop[];
   /** The way back of the answer, from the first endpoint. */

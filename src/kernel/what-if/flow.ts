@@ -1,0 +1,25 @@
+// The packet that the what-if engine moves along: only the fields that anything decides by. A port may be unknown (undefined).
+import { formatIPv4 } from '../../tcpip-ts/wire/address.ts';
+import { IPPROTO_ICMP, IPPROTO_TCP } from '../../tcpip-ts/wire/ipv4.ts';
+import type { CtState } from '../netfilter/iptables/rule.ts';
+
+export interface Flow {
+  readonly proto: number;
+  readonly saddr: number;
+  readonly sport: number | undefined;
+  readonly daddr: number;
+  readonly dport: number | undefined;
+  readonly mark: number;
+  /** Device names, '' while there is none. */
+  readonly iif: string;
+  readonly oif: string;
+  readonly ctState: CtState;
+}
+
+/** `10.244.0.5:40000 > 10.96.0.10:53 udp`; `*` for an unknown port. */
+export function formatFlow(flow: Flow): string {
+  const { proto, saddr, sport, daddr, dport } = flow;
+  if (proto === IPPROTO_ICMP) return `${formatIPv4(saddr)} > ${formatIPv4(daddr)} icmp`;
+  const name = proto === IPPROTO_TCP ? 'tcp' : 'udp';
+  return `${formatIPv4(saddr)}:${sport ?? '*'} > ${formatIPv4(daddr)}:${dport ?? '*'} ${name}`;
+}

@@ -1,0 +1,66 @@
+import t from 'tap';
+import { DEFAULT_CONFIG, parseDurationUs, parseKubeProxyConfiguration } from '../../src/proxy/config.ts';
+import { ipv4 } from '../../src/tcpip-ts/wire/address.ts';
+
+t.test('an empty document is the defaults', (t) => {
+  t.same(parseKubeProxyConfiguration({}), DEFAULT_CONFIG);
+  t.end();
+});
+
+t.test('what a document sets is read', (t) => {
+  const config = parseKubeProxyConfiguration({
+    apiVersion: 'kubeproxy.config.k8s.io/v1alpha1',
+    kind: 'KubeProxyConfiguration',
+    mode: 'ipvs',
+    clusterCIDR: '10.0.0.0/8,fd00:10::/64',
+    nodePortAddresses: ['192.168.0.0/24', '::/0'],
+    iptables: { masqueradeAll: true, masqueradeBit: 15 },
+    ipvs: {
+      scheduler: 'sh',
+      minSyncPeriod: '1s',
+      syncPeriod: '1m30s',
+      udpTimeout: '10s',
+      excludeCIDRs: ['10.1.0.0/16'],
+    },
+  });
+  t.match(config, {
+    clusterCIDR: [ipv4('10.0.0.0'), 8],
+    nodePortAddresses: [[ipv4('192.168.0.0'), 24]],
+    masqueradeAll: true,
+    masqueradeBit: 15,
+    ipvs: {
+      scheduler: 'sh',
+      minSyncPeriodUs: 1e6,
+      syncPeriodUs: 90e6,
+      udpTimeoutS: 10,
+      excludeCIDRs: [[ipv4('10.1.0.0'), 16]],
+    },
+  });
+  t.end();
+});
+
+t.test('a wrong value is refused with the field and what was expected', (t) => {
+  t.throws(() => parseKubeProxyConfiguration({ mode: 'ebpf' }), /mode: expected ipvs, not ebpf/);
+  t.throws(() => parseKubeProxyConfiguration({ clusterCIDR: 'everywhere' }), /clusterCIDR: expected ADDRESS\/LENGTH/);
+  t.throws(
+    () => parseKubeProxyConfiguration({ ipvs: { syncPeriod: 'soon' } }),
+    /ipvs\.syncPeriod: expected a duration/,
+  );
+  t.throws(() => parseKubeProxyConfiguration({ ipvs: { scheduler: 7 } }), /ipvs\.scheduler: expected a string/);
+  t.throws(() => parseKubeProxyConfiguration('mode: ipvs'), /expected an object/);
+  t.end();
+});
+
+t.test("durations are Go's", (t) => {
+  const cases: [string, number | undefined][] = [
+    ['0', 0],
+    ['0s', 0],
+    ['30s', 30e6],
+    ['1h2m3.5s', 3723.5e6],
+    ['250ms', 250e3],
+    ['5', undefined],
+    ['', undefined],
+  ];
+  for (const [text, us] of cases) t.equal(parseDurationUs(text), us, text);
+  t.end();
+});

@@ -1,0 +1,157 @@
+// kube-proxy from the API to the kernel, on a virtual clock.
+import t from 'tap';
+import { ENDPOINTSLICES, NAMESPACES, NODES, SERVICES } from '../../src/api/resources.ts';
+import { ApiServer } from '../../src/apiserver/apiserver.ts';
+import type { ApiClient } from '../../src/client/client.ts';
+import { createNetlink } from '../../src/kernel/core/netlink.ts';
+import { Ipvs } from '../../src/kernel/ipvs/ipvs.ts';
+import { SeededRng } from '../../src/lib/rng.ts';
+import { parseKubeProxyConfiguration } from '../../src/proxy/config.ts';
+import { KubeProxy, type SyncInfo } from '../../src/proxy/kube-proxy.ts';
+import { Lab, NODE_IP, POD_A, POD_B } from '../support/kernel.ts';
+import { endpointSlice, NODE_NAME, ready, service } from '../support/services.ts';
+
+const VIP = '10.96.0.10';
+
+interface Bench {
+  readonly lab: Lab;
+  readonly client: ApiClient;
+  readonly ipvs: Ipvs;
+  readonly proxy: KubeProxy;
+  readonly syncs: SyncInfo[];
+  readonly errors: unknown[];
+  close(): void;
+}
+
+async function makeBench(config: Record<string, unknown> = {}): Promise<Bench> {
+  const lab = new Lab();
+  const { clock } = lab;
+  lab.pod('a', POD_A);
+  lab.uplink();
+  const ipvs = new Ipvs(lab.kernel);
+  const netlink = createNetlink(lab.kernel, ipvs);
+  const client = new ApiServer({ clock, rng: new SeededRng(1) }).client();
+  await client.create(NAMESPACES, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default' } });
+  await client.create(NODES, {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name: NODE_NAME, labels: { 'topology.kubernetes.io/zone': 'z1' } },
+    status: { addresses: [{ type: 'InternalIP', address: NODE_IP }] },
+  });
+  const syncs: SyncInfo[] = [];
+  const errors: unknown[] = [];
+  const proxy = new KubeProxy({
+    client,
+    netlink,
+    clock,
+    nodeName: NODE_NAME,
+    config: parseKubeProxyConfiguration({ clusterCIDR: '10.244.0.0/16', ...config }),
+    onError: (error) => errors.push(error),
+    onSync: (info) => syncs.push(info),
+  });
+  const close = (): void => {
+    proxy.close();
+    proxy.close();
+    ipvs.close();
+    lab.close();
+  };
+  return { lab, client, ipvs, proxy, syncs, errors, close };
+}
+
+const web = () => service('web', { clusterIP: VIP, ports: [{ port: 80 }] });
+const slice = (...addresses: string[]) =>
+  endpointSlice(
+    'web',
+    [{ port: 8080, protocol: 'TCP' }],
+    addresses.map((a) => ready(a)),
+  );
+
+t.test('what is there at the start is programmed in one sync, later changes within milliseconds', async (t) => {
+  const b = await makeBench();
+  await b.client.create(SERVICES, web());
+  const stored = await b.client.create(ENDPOINTSLICES, slice(POD_A));
+  const started = b.proxy.start();
+  await b.lab.clock.run(0);
+  await started;
+  t.equal(b.ipvs.save(), '-A -t 10.96.0.10:80 -s rr\n-a -t 10.96.0.10:80 -r 10.244.0.5:8080 -m -w 1\n');
+  t.equal(b.syncs.length, 1);
+  await b.lab.clock.run(5e6);
+  await b.client.update(ENDPOINTSLICES, { ...slice(POD_A, POD_B), metadata: stored.metadata });
+  await b.lab.clock.run(1000);
+  t.match(b.ipvs.save(), /-r 10\.244\.0\.6:8080/);
+  await b.client.delete(SERVICES, 'default', 'web');
+  await b.lab.clock.run(20_000);
+  t.equal(b.ipvs.save(), '');
+  t.same(b.errors, []);
+  b.close();
+});
+
+t.test('nothing is programmed before the first lists are complete', async (t) => {
+  const b = await makeBench();
+  await b.client.create(SERVICES, web());
+  const started = b.proxy.start();
+  t.equal(b.ipvs.save(), '');
+  t.equal(b.syncs.length, 0);
+  await b.lab.clock.run(0);
+  await started;
+  t.equal(b.syncs.length, 1);
+  b.close();
+});
+
+t.test('many changes in a row are few syncs', async (t) => {
+  const b = await makeBench({ ipvs: { minSyncPeriod: '1s' } });
+  const started = b.proxy.start();
+  await b.lab.clock.run(0);
+  await started;
+  await b.lab.clock.run(2e6);
+  const before = b.syncs.length;
+  for (let i = 1; i <= 50; i++) {
+    await b.client.create(SERVICES, service(`s${i}`, { clusterIP: `10.96.1.${i}`, ports: [{ port: 80 }] }));
+    await b.lab.clock.run(10_000);
+  }
+  await b.lab.clock.run(1e6);
+  t.equal(b.ipvs.services().length, 50);
+  t.equal(b.syncs.length - before, 2, 'one at once, one for the rest');
+  b.close();
+});
+
+t.test('the time from the change of a slice to the end of the sync is told', async (t) => {
+  const b = await makeBench();
+  await b.client.create(SERVICES, web());
+  const started = b.proxy.start();
+  await b.lab.clock.run(1e6);
+  await started;
+  const changed = slice(POD_A);
+  changed.metadata.annotations = {
+    'endpoints.kubernetes.io/last-change-trigger-time': new Date(b.lab.clock.unixMs() - 40).toISOString(),
+  };
+  await b.client.create(ENDPOINTSLICES, changed);
+  await b.lab.clock.run(0);
+  t.same(b.syncs.at(-1)!.latenciesMs, [40]);
+  b.close();
+});
+
+t.test('headless Services and those of another proxy are left alone', async (t) => {
+  const b = await makeBench();
+  await b.client.create(SERVICES, service('headless', { clusterIP: 'None', ports: [{ port: 80 }] }));
+  const other = web();
+  other.metadata.labels = { 'service.kubernetes.io/service-proxy-name': 'somebody' };
+  await b.client.create(SERVICES, other);
+  const started = b.proxy.start();
+  await b.lab.clock.run(0);
+  await started;
+  t.equal(b.ipvs.save(), '');
+  b.close();
+});
+
+t.test('a kernel that refuses is told of, and the next sync starts over', async (t) => {
+  const b = await makeBench({ ipvs: { scheduler: 'nosuch' } });
+  await b.client.create(SERVICES, web());
+  const started = b.proxy.start();
+  await b.lab.clock.run(0);
+  await started;
+  t.match(b.errors, [{ code: 'ENOENT', message: /nosuch/ }]);
+  await b.lab.clock.run(31e6);
+  t.equal(b.errors.length, 2, 'again after the sync period');
+  b.close();
+});
