@@ -2,11 +2,11 @@
 import type { KubeObject, ResourceType } from '../../src/api/meta.ts';
 import { resourceOfKind } from '../../src/api/resources.ts';
 import { CLASS_IN, RCODE, typeNumber } from '../../src/dns/constants.ts';
-import { type CoreDnsOptions, runCoreDns } from '../../src/dns/run.ts';
 import { type DecodedReply, decodeMessage, decodeQuery, rdataText } from '../../src/dns/message.ts';
 import { type Edns, encodeMessage, FLAG_QR, FLAG_RA, FLAG_RD } from '../../src/dns/message-writer.ts';
 import type { ObjectHandlers, ObjectSource } from '../../src/dns/plugin/kubernetes/source.ts';
 import type { ResourceRecord } from '../../src/dns/record.ts';
+import { type CoreDnsOptions, runCoreDns } from '../../src/dns/run.ts';
 import type { Address, DnsSockets, UdpPort } from '../../src/dns/sockets.ts';
 import { VirtualClock } from '../../src/lib/clock.ts';
 import { SeededRng } from '../../src/lib/rng.ts';
