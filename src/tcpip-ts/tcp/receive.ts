@@ -1,0 +1,92 @@
+// Data and FIN of an acceptable segment (RFC 9293, 3.10.7.4, seventh and eighth): cut to the window, put in place, and decide
+// how soon to acknowledge: at once for anything out of order, a filled gap, the first segments of a connection, and every
+// second full segment (RFC 9293, 3.8.6.3); otherwise after DELACK_MS.
+import { NETSTAT } from '../counters.ts';
+import { TCP_PSH } from '../wire/tcp.ts';
+import { type Connection, EV_READABLE } from './connection.ts';
+import type { SegmentInfo } from './options.ts';
+import { seqDiff, seqGt, seqLeq, seqLt } from './seq.ts';
+import { MSS_DEFAULT } from './tunables.ts';
+
+/** Takes what is new of the payload and inside the window. */
+export function receiveData(c: Connection, seg: SegmentInfo): void {
+  const { layer } = c;
+  const { v } = layer.counters;
+  const { rcv } = c;
+  const end = (seg.seq + seg.len) | 0;
+  let from = seg.data;
+  let seq = seg.seq;
+  let len = seg.len;
+  if (seqLeq(end, rcv.nxt)) {
+    noteDuplicate(c, seq, end);
+    return;
+  }
+  if (seqLt(seq, rcv.nxt)) {
+    const known = seqDiff(rcv.nxt, seq);
+    from += known;
+    len -= known;
+    seq = rcv.nxt;
+  }
+  const room = seqDiff(c.rcvAdv, seq);
+  if (len > room) {
+    len = room;
+    c.ackNow = true;
+    if (len <= 0) {
+      v[NETSTAT.TcpExtTCPZeroWindowDrop]!++;
+      return;
+    }
+  }
+  measure(c, seg);
+  if (seq !== rcv.nxt) {
+    // Out of order: the duplicate acknowledgment tells the peer, with SACK blocks.
+    c.ackNow = true;
+    c.quickacks = Math.max(c.quickacks, 2);
+    if (c.sackOk && rcv.holds(seq, (seq + len) | 0)) {
+      v[NETSTAT.TcpExtTCPDSACKOfoSent]!++;
+      c.hasDsack = true;
+      c.dsackStart = seq;
+      c.dsackEnd = (seq + len) | 0;
+      return;
+    }
+    v[rcv.write(seq, seg.bytes, from, len) < 0 ? NETSTAT.TcpExtTCPOFODrop : NETSTAT.TcpExtTCPOFOQueue]!++;
+    return;
+  }
+  const hadGap = rcv.ranges > 0;
+  rcv.write(seq, seg.bytes, from, len);
+  c.events |= EV_READABLE;
+  c.ackPending = true;
+  const unacked = seqDiff(rcv.nxt, c.lastAckSent);
+  // RFC 5681, 4.2: a gap filled is acknowledged at once.
+  if (hadGap || c.quickacks > 0 || unacked > c.rcvMss) c.ackNow = true;
+}
+
+/** Remembers where the stream ends; taken when everything before it is there. */
+export function receiveFin(c: Connection, seg: SegmentInfo): void {
+  const at = (seg.seq + seg.len) | 0;
+  if (c.finSeen || seqLt(at, c.rcv.nxt) || seqGt(at, c.rcvAdv)) return;
+  c.finSeen = true;
+  c.finSeq = at;
+}
+
+function noteDuplicate(c: Connection, seq: number, end: number): void {
+  c.ackNow = true;
+  c.quickacks = Math.max(c.quickacks, 2);
+  if (!c.sackOk) return;
+  c.layer.counters.v[NETSTAT.TcpExtTCPDSACKOldSent]!++;
+  c.hasDsack = true;
+  c.dsackStart = seq;
+  c.dsackEnd = end;
+}
+
+/** Learns the peer's segment size and, from its echoes, the round trip as the receiver sees it. */
+function measure(c: Connection, seg: SegmentInfo): void {
+  const size = seg.gsoSize;
+  if (size >= c.rcvMss) c.rcvMss = Math.min(size, 65_535);
+  else if ((seg.flags & TCP_PSH) === 0 && size >= MSS_DEFAULT) c.rcvMss = size;
+  if (!c.tsOk || !seg.hasTs || seg.tsEcr === 0 || size < c.rcvMss) return;
+  const ms = (((c.layer.nowMs + c.tsOffset) | 0) - seg.tsEcr) | 0;
+  if (ms < 0 || ms > 60_000) return;
+  const us = Math.max(1, ms) * 1000;
+  if (c.rcvRttUs === 0 || us < c.rcvRttUs) c.rcvRttUs = us;
+  else c.rcvRttUs += (us - c.rcvRttUs) >> 3;
+}
