@@ -99,9 +99,7 @@ export class Kernel implements Net, DeviceInput, Pollable {
     const { counters, drops, addresses } = this;
     const unreachable = (skb: Skb): void => this.#unreachable(skb);
     this.neighbours = new Neighbours({ clock, rng, pool, counters, drops, addresses, unreachable });
-    this.#reassembly = new Reassembly(clock, pool, counters, (skb) =>
-      this.icmpSend(skb, ICMP_TIME_EXCEEDED, ICMP_EXC_FRAGTIME, 0),
-    );
+    this.#reassembly = new Reassembly(clock, pool, counters, (skb) => this.#incomplete(skb));
     this.#output = new IpOutput(this, this.neighbours, this.#reassembly);
     this.#input = new IpInput(this, this.#output, this.#reassembly);
     this.#icmp = new IcmpErrors(this, addresses, clock);
@@ -237,6 +235,13 @@ export class Kernel implements Net, DeviceInput, Pollable {
     skb.cb0 = 0;
     skb.ipvs = false;
     this.#output.localOut(skb);
+  }
+
+  /** The start of a datagram whose rest never came; borrows `skb`. */
+  #incomplete(skb: Skb): void {
+    this.nowUs = this.clock.nowUs();
+    this.drops.tally(skb.iif, DropReason.FRAG_REASM_TIMEOUT);
+    this.icmpSend(skb, ICMP_TIME_EXCEEDED, ICMP_EXC_FRAGTIME, 0);
   }
 
   /** The next hop of `skb` did not answer. */

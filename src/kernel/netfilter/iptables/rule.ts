@@ -1,4 +1,5 @@
-// An iptables rule as data. From this one tree come the running program (evaluate.ts) and the iptables-save text (save.ts).
+// An iptables rule as data. From this one tree come the running program (compile.ts, walked by
+// table.ts) and the iptables-save text (save.ts).
 // Addresses are host-order numbers. `invert` is the `!` before the match.
 
 export type CtState = 'NEW' | 'ESTABLISHED' | 'RELATED' | 'INVALID' | 'UNTRACKED';
