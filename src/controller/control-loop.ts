@@ -1,16 +1,30 @@
 // The common frame of a controller: a queue of keys and a function that brings one key to its desired state. A failure comes
 // back with backoff; a conflict with another writer is an ordinary case and is only tried again.
+//
+// Pacing: most rounds cost microseconds and follow each change at once. A round over hundreds of Pods costs milliseconds, and
+// there may be a change a Pod; so after a round that took long the same key rests for a multiple of that time, and the changes
+// of the meantime are one round. On a virtual clock rounds take no time, and nothing rests.
 import { isStatus } from '../api/status-error.ts';
 import { WorkQueue } from '../client/workqueue.ts';
+import type { Clock } from '../lib/clock.ts';
 import type { Controller, ControllerContext } from './context.ts';
+
+const SHORT_US = 1000;
+const REST_FACTOR = 3;
+const MAX_REST_US = 50_000;
+const PRUNE_AT = 1024;
 
 export class ControlLoop implements Controller {
   readonly queue: WorkQueue;
+  readonly #clock: Clock;
   readonly #sync: (key: string) => Promise<void>;
   readonly #workers: number;
+  /** Keys that rest, and until when. */
+  readonly #restsUntilUs = new Map<string, number>();
   #running = false;
 
   constructor(ctx: ControllerContext, name: string, sync: (key: string) => Promise<void>, workers: number = 1) {
+    this.#clock = ctx.clock;
     this.#sync = sync;
     this.#workers = workers;
     this.queue = new WorkQueue({
@@ -24,11 +38,31 @@ export class ControlLoop implements Controller {
   run(): void {
     if (this.#running) return;
     this.#running = true;
-    void this.queue.run(this.#sync, this.#workers);
+    void this.queue.run((key) => this.#round(key), this.#workers);
   }
 
   close(): void {
     this.queue.close();
+  }
+
+  async #round(key: string): Promise<void> {
+    const startUs = this.#clock.nowUs();
+    const restsUntilUs = this.#restsUntilUs.get(key);
+    if (restsUntilUs !== undefined && restsUntilUs > startUs) {
+      this.queue.addAfter(key, restsUntilUs - startUs);
+      return;
+    }
+    this.#restsUntilUs.delete(key);
+    await this.#sync(key);
+    const nowUs = this.#clock.nowUs();
+    const tookUs = nowUs - startUs;
+    if (tookUs < SHORT_US) return;
+    if (this.#restsUntilUs.size >= PRUNE_AT) this.#prune(nowUs);
+    this.#restsUntilUs.set(key, nowUs + Math.min(tookUs * REST_FACTOR, MAX_REST_US));
+  }
+
+  #prune(nowUs: number): void {
+    for (const [key, untilUs] of this.#restsUntilUs) if (untilUs <= nowUs) this.#restsUntilUs.delete(key);
   }
 }
 

@@ -13,7 +13,7 @@ export interface FakeKubeletOptions {
   readonly client: ApiClient;
   readonly clock: Clock;
   readonly name: string;
-  /** The third byte of its Pods' addresses: 10.244.N.x. */
+  /** Its Pods get 10.(244 + N).x.y. */
   readonly index: number;
   readonly startUs?: number;
   readonly stopUs?: number;
@@ -43,7 +43,7 @@ export class FakeKubelet {
       apiVersion: 'v1',
       kind: 'Node',
       metadata: { name, labels: { 'kubernetes.io/hostname': name, ...labels } },
-      spec: { podCIDR: `10.244.${index}.0/24` },
+      spec: { podCIDR: `10.${244 + index}.0.0/16` },
     });
     const status = {
       addresses: [{ type: 'InternalIP' as const, address: `192.168.49.${index + 2}` }],
@@ -78,7 +78,8 @@ export class FakeKubelet {
       this.#started.add(uid);
       clock.after(startUs, () => {
         if (this.#stopping.has(uid)) return;
-        const ip = `10.244.${this.#o.index}.${++this.#lastAddress}`;
+        const address = ++this.#lastAddress;
+        const ip = `10.${244 + this.#o.index}.${address >> 8}.${address & 255}`;
         void this.#report(pod, { phase: 'Running', podIP: ip, podIPs: [{ ip }] }, becomesReady(pod));
       });
     }

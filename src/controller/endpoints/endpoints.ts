@@ -8,7 +8,7 @@ import type { Stored } from '../../api/meta.ts';
 import { ENDPOINTS, PODS, SERVICES } from '../../api/resources.ts';
 import { matchesSet } from '../../api/selectors.ts';
 import { type Informer, keyOf } from '../../client/informer.ts';
-import { BY_NAMESPACE, type Controller, type ControllerContext, inOrder } from '../context.ts';
+import { BY_NAMESPACE, type Controller, type ControllerContext } from '../context.ts';
 import { ControlLoop, isNamespaceTerminating, splitKey, tolerate } from '../control-loop.ts';
 import type { EventRecorder } from '../events.ts';
 import { hasManagedEndpoints, isHeadless } from './membership.ts';
@@ -63,9 +63,9 @@ export class EndpointsController implements Controller {
       return;
     }
     if (!hasManagedEndpoints(service)) return;
-    const pods = inOrder(this.#pods.byIndex(BY_NAMESPACE, service.metadata.namespace!)).filter((pod) =>
-      matchesSet(service.spec.selector, pod.metadata.labels),
-    );
+    const pods = this.#pods
+      .byIndex(BY_NAMESPACE, service.metadata.namespace!)
+      .filter((pod) => matchesSet(service.spec.selector, pod.metadata.labels));
     const trigger = this.#triggers.next(key, service, pods);
     const subsets = endpointSubsets(service, pods);
     const truncated = truncateSubsets(subsets);

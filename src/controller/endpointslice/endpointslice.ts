@@ -102,9 +102,9 @@ export class EndpointSliceController implements Controller {
       this.#loop.queue.addAfter(key, GIVE_UP_US);
       return;
     }
-    const pods = inOrder(this.#pods.byIndex(BY_NAMESPACE, service.metadata.namespace!)).filter((pod) =>
-      matchesSet(service.spec.selector, pod.metadata.labels),
-    );
+    const pods = this.#pods
+      .byIndex(BY_NAMESPACE, service.metadata.namespace!)
+      .filter((pod) => matchesSet(service.spec.selector, pod.metadata.labels));
     const trigger = this.#triggers.next(key, service, pods);
     const types = addressTypes(service);
     for (const type of types) {

@@ -46,11 +46,11 @@ export class Scheduler implements Controller {
     this.#loop = new ControlLoop(ctx, 'scheduler', (key) => this.#sync(key));
     this.#pods.addHandler({
       add: (pod) => this.#podChanged(pod),
-      update: (_, pod) => this.#podChanged(pod),
-      delete: (pod) => {
-        this.#waiting.delete(keyOf(pod));
-        this.#release(keyOf(pod));
+      update: (old, pod) => {
+        if (old.metadata.uid !== pod.metadata.uid) this.#podGone(old);
+        this.#podChanged(pod);
       },
+      delete: (pod) => this.#podGone(pod),
     });
     this.#nodes.addHandler({
       add: () => this.#retryWaiting(),
@@ -78,6 +78,11 @@ export class Scheduler implements Controller {
       this.#waiting.delete(key);
       this.#place(key, pod.spec.nodeName, requestsOf(pod));
     } else if (isOurs(pod) && !this.#waiting.has(key)) this.#loop.queue.add(key);
+  }
+
+  #podGone(pod: Stored<Pod>): void {
+    this.#waiting.delete(keyOf(pod));
+    this.#release(keyOf(pod));
   }
 
   #place(key: string, node: string, requests: Requests): void {

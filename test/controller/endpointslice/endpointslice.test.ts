@@ -80,8 +80,8 @@ t.test('named target ports that differ give a slice each, and a Pod without the 
   t.same(
     found.sort((x, y) => (JSON.stringify(x) < JSON.stringify(y) ? -1 : 1)),
     [
-      [[['web', 80]], ['a', 'c']],
       [[['web', 8080]], ['b']],
+      [[['web', 80]], ['a', 'c']],
       [[], ['d']],
     ],
   );
