@@ -1,6 +1,6 @@
 // Plays scenarios of the IPVS oracle (reference/ipvs/README.md: what a real Linux 6.1 decided) against the emulated kernel,
-// packet by packet, and says where the results differ. The world is whatever holds an Ipvs and moves packets: the real
-// Kernel in tests, a bare net around the hooks alone in unit tests.
+// packet by packet, and says where the results differ. The world is whatever holds an Ipvs and moves packets; ours is in
+// ipvs-kernel-world.ts.
 import type { Ipvs } from '../../src/kernel/ipvs/ipvs.ts';
 import { connRows } from '../../src/kernel/ipvs/save.ts';
 import {

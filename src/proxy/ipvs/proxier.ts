@@ -180,9 +180,11 @@ export class IpvsProxier {
 
   #context(input: ProxierInput): CompileContext {
     const own = this.#netlink
-      .addresses()
-      .filter(({ dev, addr }) => dev !== DUMMY_DEVICE && addr >>> 24 !== 127 && addr >>> 16 !== 0xa9fe)
-      .map(({ addr }) => addr);
+      .links()
+      .filter(({ name }) => name !== DUMMY_DEVICE)
+      .flatMap(({ name }) => this.#netlink.addresses(name))
+      .map(({ addr }) => addr)
+      .filter((addr) => addr >>> 24 !== 127 && addr >>> 16 !== 0xa9fe); // loopback, link-local
     const nodeAddresses = new Set(own);
     const { nodePortAddresses: wanted } = this.#config;
     return {
