@@ -26,7 +26,7 @@ export const TYPE = {
 } as const;
 
 export const CLASS_IN = 1;
-export const CLASS_CH = 3;
+const CLASS_CH = 3;
 
 export const OPCODE_QUERY = 0;
 export const OPCODE_NOTIFY = 4;

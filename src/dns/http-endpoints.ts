@@ -73,7 +73,7 @@ function answer(paths: Map<string, Respond>, request: IncomingMessage, response:
 }
 
 /** `:8080`, `127.0.0.1:8080`, `[::1]:8080`; `localhost` is 127.0.0.1. Throws when there is no port. */
-export function splitAddress(address: string): { host: string; port: number } {
+function splitAddress(address: string): { host: string; port: number } {
   const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:]*)):(\d{1,5})$/.exec(address);
   if (match === null || Number(match[3]) > 65535) throw new Error(`address ${address}: missing or invalid port`);
   const host = match[1] ?? match[2]!;

@@ -7,7 +7,7 @@
 // input, does not compress and knows no size limit. Nothing here throws on foreign bytes.
 // Leaves out: TSIG, dynamic updates, more than one question. Units: bytes; TTLs in seconds.
 import dnsPacket, { type Answer } from 'dns-packet';
-import { CLASS_IN, MAX_MESSAGE_SIZE, OPCODE_NOTIFY, OPCODE_QUERY, RCODE, TYPE, typeText } from './constants.ts';
+import { MAX_MESSAGE_SIZE, OPCODE_NOTIFY, OPCODE_QUERY, RCODE, TYPE } from './constants.ts';
 import { type Edns, type EdnsOption, encodeMessage, FLAG_QR, HEADER_SIZE, type Question } from './message-writer.ts';
 import { fqdn, isValidName, readName } from './name.ts';
 import { type Rdata, type ResourceRecord, shapeOf } from './record.ts';
@@ -206,12 +206,7 @@ export function recordData(record: ResourceRecord): unknown {
   }
 }
 
-/** One line as in a zone file; types without a text form of their own in RFC 3597's. */
-export function recordText(record: ResourceRecord): string {
-  const head = `${record.name}\t${record.ttl}\t${record.class === CLASS_IN ? 'IN' : `CLASS${record.class}`}\t${typeText(record.type)}`;
-  return `${head}\t${rdataText(record)}`;
-}
-
+/** The data as in a zone file; types without a text form of their own in RFC 3597's. */
 export function rdataText(record: ResourceRecord): string {
   const { rdata, type } = record;
   if (!(rdata instanceof Uint8Array)) {

@@ -117,12 +117,6 @@ export function fqdn(name: string): string {
   return isAbsolute(name) ? name : `${name}.`;
 }
 
-/** `a.` and `b.` make `a.b.`; a root parent adds nothing. */
-export function joinNames(child: string, parent: string): string {
-  const head = fqdn(child);
-  return parent === '.' ? head : head + parent;
-}
-
 /** Whether `name` is `zone` or lies below it. Both absolute and in lower case. */
 export function isSubdomain(zone: string, name: string): boolean {
   if (zone === '.') return true;

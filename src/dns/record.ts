@@ -90,8 +90,3 @@ export function txtRecord(name: string, ttl: number, text: string): ResourceReco
   for (let i = 0; i < text.length; i++) rdata[i + 1] = text.charCodeAt(i);
   return { name, type: TYPE.TXT, class: CLASS_IN, ttl, rdata };
 }
-
-/** The name a CNAME, NS, PTR, MX or SRV record points at; undefined for other types. */
-export function targetOf(record: ResourceRecord): string | undefined {
-  return record.rdata instanceof Uint8Array ? undefined : record.rdata.names[0];
-}

@@ -17,7 +17,7 @@ export interface PortFacts {
   readonly port: number;
 }
 
-export interface EndpointFacts {
+interface EndpointFacts {
   readonly address: Uint8Array;
   /** Canonical text. */
   readonly text: string;
