@@ -7,18 +7,12 @@
       'cflags': ['-std=gnu11', '-O2', '-Wall', '-Wextra', '-Wno-unused-parameter'],
       'ldflags': ['-pthread'],
     },
-  ],
-  'conditions': [
-    # The first process of a netns Pod; a program of its own, built beside the addon as build/Release/pod-init.
-    ['"<!(test -f native/pod-init.c && echo yes || echo no)"=="yes"', {
-      'targets': [
-        {
-          'target_name': 'pod-init',
-          'type': 'executable',
-          'sources': ['<!@(ls native/pod-*.c)'],
-          'cflags': ['-std=gnu11', '-O2', '-Wall', '-Wextra'],
-        },
-      ],
-    }],
+    {
+      # Process 1 of a netns Pod, and what starts programs in it.
+      'target_name': 'pod-init',
+      'type': 'executable',
+      'sources': ['native/pod-init.c', 'native/pod-web.c'],
+      'cflags': ['-std=gnu11', '-O2', '-Wall', '-Wextra', '-Wno-format-truncation'],
+    },
   ],
 }

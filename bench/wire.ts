@@ -134,6 +134,12 @@ async function compare(
   options: { rounds: number; seconds: number; only: string[] | undefined },
 ): Promise<Comparison> {
   const made = await contenders(shape, program, options.only);
+  const closeAll = async (): Promise<void> => {
+    for (const contender of made.splice(0)) await contender.close();
+  };
+  const interrupted = (): void => void closeAll().finally(() => process.exit(130));
+  process.once('SIGINT', interrupted);
+  process.once('SIGTERM', interrupted);
   const series = made.map((c): Series => ({ name: c.name, mtu: c.mtu, gbps: [] }));
   try {
     for (let round = 0; round < options.rounds; round++) {
@@ -143,7 +149,9 @@ async function compare(
       }
     }
   } finally {
-    for (const contender of made) await contender.close();
+    await closeAll();
+    process.off('SIGINT', interrupted);
+    process.off('SIGTERM', interrupted);
   }
   return { shape: shape.shape, series };
 }

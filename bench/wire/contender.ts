@@ -2,6 +2,7 @@
 // reaches iperf3 in the other through a virtual address (or what stands for it). Everything is set up once, measured in
 // turns, and taken down.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { Readable } from 'node:stream';
 import { Worker } from 'node:worker_threads';
 
 export interface WireConfig {
@@ -67,18 +68,31 @@ export function addPodAddress(netns: string, addr: string): void {
   run('ip', '-n', netns, 'route', 'add', 'default', 'via', GATEWAY);
 }
 
-/** Resolves when the child has printed `text`; rejects when it ends first. */
-export function untilPrints(child: ChildProcess, text: string): Promise<void> {
+/** Resolves when the child has written `text` to `fd`; rejects when it ends first, or after five seconds. */
+export function untilPrints(child: ChildProcess, text: string, fd = 1): Promise<void> {
   return new Promise((resolve, reject) => {
     let seen = '';
+    let complaint = '';
+    const timer = setTimeout(
+      () => reject(new Error(`${child.spawnfile} was not ready in 5 s: ${complaint.trim()}`)),
+      5000,
+    );
     const look = (chunk: Buffer): void => {
       seen += chunk.toString();
-      if (seen.includes(text)) resolve();
+      if (!seen.includes(text)) return;
+      clearTimeout(timer);
+      resolve();
     };
-    child.stdout?.on('data', look);
-    child.stderr?.on('data', look);
+    const output = child.stdio[fd];
+    if (output instanceof Readable) output.on('data', look);
+    child.stderr?.on('data', (chunk: Buffer) => {
+      complaint += chunk.toString();
+    });
     child.on('error', reject);
-    child.on('exit', (code) => reject(new Error(`${child.spawnfile} ended with ${code}: ${seen.trim()}`)));
+    child.on('exit', (code) => {
+      clearTimeout(timer);
+      reject(new Error(`${child.spawnfile} ended with ${code}: ${complaint.trim()}`));
+    });
   });
 }
 
@@ -147,15 +161,23 @@ export async function cLoop(program: string, shape: { mtu: number; offload: bool
 export async function slirp(mtu: number): Promise<Contender> {
   const clientNetns = addNetns('c');
   const serverNetns = addNetns('s');
-  const args = ['--configure', `--mtu=${mtu}`, '--netns-type=path', `/run/netns/${clientNetns}`, 'eth0'];
-  const child = spawn('ip', ['netns', 'exec', serverNetns, 'slirp4netns', ...args]);
+  const args = [
+    '--configure',
+    `--mtu=${mtu}`,
+    '--ready-fd=3',
+    '--netns-type=path',
+    `/run/netns/${clientNetns}`,
+    'eth0',
+  ];
+  const stdio = ['ignore', 'pipe', 'pipe', 'pipe'] as const;
+  const child = spawn('ip', ['netns', 'exec', serverNetns, 'slirp4netns', ...args], { stdio: [...stdio] });
   const close = async (): Promise<void> => {
     await stop(child);
     deleteNetns(clientNetns);
     deleteNetns(serverNetns);
   };
   try {
-    await untilPrints(child, 'Recommended');
+    await untilPrints(child, '1', 3);
   } catch (error) {
     await close();
     throw error;

@@ -24,6 +24,7 @@
 #define VNET 10
 #define HEADROOM 86
 #define SLOT 65792
+#define TX_QUEUE_LEN 1000
 
 static const uint8_t GATEWAY_MAC[6] = {0x02, 0, 0, 0, 0, 1};
 static uint8_t macs[2][6];
@@ -104,7 +105,7 @@ static int forward(uint8_t *packet, int len, int port) {
 }
 
 static void add_tap(struct tap_set *set, const char *netns, const char *ifname, int mtu) {
-  struct tap_request r = {.netns = netns, .mtu = mtu};
+  struct tap_request r = {.netns = netns, .mtu = mtu, .tx_queue_len = TX_QUEUE_LEN};
   r.offloads = offload ? TUN_F_CSUM | TUN_F_TSO4 | TUN_F_USO4 | TUN_F_USO6 : 0;
   snprintf(r.ifname, sizeof r.ifname, "%s", ifname);
   int port = tap_open(&r) < 0 ? -1 : set_add(set, r.fd);
