@@ -57,8 +57,14 @@ export class Cluster {
     });
     let controllers: { close(): void } = { close: () => {} };
     try {
-      await bootstrap(client, { clusterDNS: settings.clusterDNS });
-      controllers = startControllers({ client, clock, rng, apiserverAddress: settings.nodes[0]!.address });
+      await bootstrap(client, { clusterDNS: settings.clusterDNS, clusterDomain: settings.clusterDomain });
+      controllers = startControllers({
+        client,
+        clock,
+        rng,
+        apiserverAddress: settings.nodes[0]!.address,
+        apiServiceIP: settings.apiServiceIP,
+      });
       await Promise.all(nodes.map((node) => node.start()));
       return new Cluster(env, server, nodes, controllers);
     } catch (error) {

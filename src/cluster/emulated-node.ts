@@ -27,10 +27,11 @@ import { probeActions } from '../node/probe-actions.ts';
 import { NetnsRuntime } from '../node/runtime/netns.ts';
 import type { Runtime } from '../node/runtime/runtime.ts';
 import { UserspaceRuntime } from '../node/runtime/userspace.ts';
+import { DEFAULT_CONFIG } from '../proxy/config.ts';
 import { KubeProxy } from '../proxy/kube-proxy.ts';
 import { SkbPool } from '../tcpip-ts/skb.ts';
 import { Stack } from '../tcpip-ts/stack.ts';
-import { ipv4 } from '../tcpip-ts/wire/address.ts';
+import { ipv4, parseCIDR } from '../tcpip-ts/wire/address.ts';
 import type {
   CaptureRequest,
   CaptureSession,
@@ -44,7 +45,7 @@ import type {
 } from './node-handle.ts';
 import { NodeNames } from './node-names.ts';
 import { podRuntime } from './pod-runtime.ts';
-import { programs } from './programs.ts';
+import { PROGRAMS } from './programs.ts';
 import type { ClusterSettings, NodeSettings } from './settings.ts';
 
 export interface EmulatedNodeEnv {
@@ -79,10 +80,8 @@ export class EmulatedNode implements NodeHandle {
     const pool = new SkbPool();
     const breath = new Breath(clock instanceof RealClock ? setImmediate : (fn) => clock.after(0, fn));
     this.#backlog = new Backlog(breath);
-    breath.add(this.#backlog);
     const native = settings.defaultRuntime === 'netns' ? loadNative() : undefined;
     this.#taps = native ? new TapSet(native, pool, breath) : null;
-    if (this.#taps) breath.add(this.#taps);
 
     this.kernel = new Kernel({ clock, rng, pool, breath, hostname: node.name });
     this.#ipvs = new Ipvs(this.kernel);
@@ -110,7 +109,12 @@ export class EmulatedNode implements NodeHandle {
       netlink,
       clock,
       nodeName: node.name,
-      config: { mode: settings.proxyMode, clusterCIDR: '10.244.0.0/16', ipvs: { scheduler: settings.ipvsScheduler } },
+      config: {
+        ...DEFAULT_CONFIG,
+        clusterCIDR: parseCIDR(settings.podCIDR),
+        ipvs: { ...DEFAULT_CONFIG.ipvs, scheduler: settings.ipvsScheduler },
+      },
+      onError,
     });
     const images = new ImageCatalog(settings.images);
     const runtimes = this.#runtimes(pool);
@@ -131,7 +135,7 @@ export class EmulatedNode implements NodeHandle {
   }
 
   async start(): Promise<void> {
-    this.#proxy.start();
+    await this.#proxy.start();
     await this.#names.start();
     await this.#kubelet.start();
   }
@@ -200,6 +204,7 @@ export class EmulatedNode implements NodeHandle {
     await this.#kubelet.close();
     this.#names.close();
     this.#stack.close();
+    this.#ipvs.close();
     this.kernel.close();
     this.#taps?.close();
     this.#backlog.close();
@@ -210,7 +215,7 @@ export class EmulatedNode implements NodeHandle {
     const runtimes = new Map<string, Runtime>();
     runtimes.set(
       'userspace',
-      new UserspaceRuntime({ clock, rng, pool, cni: this.#cni, programs: programs(settings), api: client }),
+      new UserspaceRuntime({ clock, rng, pool, cni: this.#cni, programs: PROGRAMS, api: client }),
     );
     const podInit = nativeFile('pod-init');
     if (this.#taps && podInit) {

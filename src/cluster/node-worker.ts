@@ -29,16 +29,19 @@ export type ExecOutput = { readonly stdout: Uint8Array } | { readonly stderr: Ui
 
 async function main(): Promise<void> {
   const { settings, node: nodeSettings, apiPort, callPort } = workerData as NodeWorkerData;
+  let closing = false;
+  const report = (error: unknown): void => {
+    // While it ends, work under way fails for want of what is gone already.
+    if (closing) return;
+    process.stderr.write(`podwire: ${nodeSettings.name}: ${error instanceof Error ? error.message : String(error)}\n`);
+  };
   const node = new EmulatedNode({
     client: connectPort(apiPort),
     clock: new RealClock(),
     rng: unseededRng(),
     settings,
     node: nodeSettings,
-    onError: (error) =>
-      process.stderr.write(
-        `podwire: ${nodeSettings.name}: ${error instanceof Error ? error.message : String(error)}\n`,
-      ),
+    onError: report,
   });
   const handlers: Record<string, Handler> = {
     start: () => node.start(),
@@ -49,9 +52,8 @@ async function main(): Promise<void> {
     rules: (params) => node.rules(params as RulesFormat),
     status: () => node.status(),
     close: async () => {
+      closing = true;
       await node.close();
-      apiPort.close();
-      setImmediate(() => callPort.close()); // after the answer has been sent
     },
   };
   new Rpc(callPort, handlers);

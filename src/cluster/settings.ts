@@ -7,6 +7,8 @@ export type RuntimeHandler = 'netns' | 'userspace';
 export interface ClusterSettings {
   readonly clusterDomain: string;
   readonly serviceCIDR: string;
+  /** Of all Pods; each Node has a part. */
+  readonly podCIDR: string;
   /** ClusterIP of default/kubernetes and of kube-dns. */
   readonly apiServiceIP: string;
   readonly clusterDNS: string;
@@ -52,6 +54,7 @@ export function defaultSettings(
   return {
     clusterDomain: 'cluster.local',
     serviceCIDR: '10.96.0.0/12',
+    podCIDR: '10.244.0.0/16',
     apiServiceIP: '10.96.0.1',
     clusterDNS: '10.96.0.10',
     nodes: nodeSettings(1),

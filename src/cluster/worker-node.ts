@@ -109,6 +109,7 @@ export class WorkerNode implements NodeHandle {
     if (this.#closing) return this.#exited;
     this.#closing = true;
     await this.#rpc.call('close', undefined).result.catch(() => undefined); // a thread that is gone has nothing to close
+    await this.#worker.terminate(); // what has closed may still hold a timer: nothing to wait for
     await this.#exited;
   }
 }

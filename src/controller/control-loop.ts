@@ -1,5 +1,5 @@
 // The common frame of a controller: a queue of keys and a function that brings one key to its desired state. A failure comes
-// back with backoff; a conflict with another writer is an ordinary case and is only tried again.
+// back with backoff; having worked from a state that is no longer true is an ordinary case and is only tried again.
 //
 // Pacing: most rounds cost microseconds and follow each change at once. A round over hundreds of Pods costs milliseconds, and
 // there may be a change a Pod; so after a round that took long the same key rests for a multiple of that time, and the changes
@@ -30,7 +30,7 @@ export class ControlLoop implements Controller {
     this.queue = new WorkQueue({
       clock: ctx.clock,
       onError: (error, key) => {
-        if (!isStatus(error, 'Conflict')) ctx.onError?.(error, `${name} ${key}`);
+        if (!isStale(error)) ctx.onError?.(error, `${name} ${key}`);
       },
     });
   }
@@ -70,6 +70,11 @@ export class ControlLoop implements Controller {
 export function splitKey(key: string): [namespace: string, name: string] {
   const at = key.indexOf('/');
   return at < 0 ? ['', key] : [key.slice(0, at), key.slice(at + 1)];
+}
+
+/** The request was refused because the watch was behind: the object has changed, or has been made meanwhile. */
+export function isStale(error: unknown): boolean {
+  return isStatus(error, 'Conflict') || isStatus(error, 'AlreadyExists');
 }
 
 /** Waits for `work`, taking the given Status reasons for success: the object is gone, or already there. */

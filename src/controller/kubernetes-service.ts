@@ -91,11 +91,23 @@ export class KubernetesService implements Controller {
     same: (now: T, wanted: T) => boolean = () => true,
   ): Promise<void> {
     const now = this.#ctx.informers.of(type).get(KEY);
-    if (!now) await tolerate(this.#ctx.client.create(type, wanted), 'AlreadyExists');
+    if (!now) await this.#create(type, wanted);
     else if (!same(now, wanted)) {
       const { resourceVersion } = now.metadata;
       const metadata = { ...wanted.metadata, resourceVersion };
       await tolerate(this.#ctx.client.update(type, { ...wanted, metadata }), 'NotFound');
+    }
+  }
+
+  /** The watch may be behind; then the address, too, is held by the very Service we miss. */
+  async #create<T extends KubeObject>(type: ResourceType<T>, wanted: T): Promise<void> {
+    const { client } = this.#ctx;
+    try {
+      await client.create(type, wanted);
+    } catch (error) {
+      await client.get(type, METADATA.namespace, METADATA.name).catch(() => {
+        throw error;
+      });
     }
   }
 }

@@ -16,7 +16,7 @@ import { Counters } from '../tcpip-ts/counters.ts';
 import { Reassembly } from '../tcpip-ts/ip/reassembly.ts';
 import type { Link } from '../tcpip-ts/link.ts';
 import type { Skb, SkbPool } from '../tcpip-ts/skb.ts';
-import { ETH_HLEN, ETH_P_ARP, ETH_P_IP, ethDst, ethType, isGroupMac } from '../tcpip-ts/wire/ethernet.ts';
+import { ETH_HLEN, ETH_P_ARP, ETH_P_IP, ethType, isGroupMac } from '../tcpip-ts/wire/ethernet.ts';
 import {
   ICMP_DEST_UNREACH,
   ICMP_EXC_FRAGTIME,
@@ -175,7 +175,7 @@ export class Kernel implements Net, DeviceInput, Pollable {
     }
     skb.nh = mh + ETH_HLEN;
     if (isGroupMac(b, mh)) skb.cb0 = IPCB_GROUP;
-    else if (ethDst(b, mh) !== device.mac) {
+    else if (!device.isMac(b, mh)) {
       this.drops.drop(skb, DropReason.OTHERHOST);
       return;
     }

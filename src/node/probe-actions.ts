@@ -31,7 +31,6 @@ export function probeActions(stack: Stack, clock: Clock, podIP: number, sandbox:
           url,
           {
             createConnection: () => socket.connect(port, host) as unknown as Socket, // a Duplex with what node:http uses of net.Socket
-            agent: false,
             headers: { 'User-Agent': 'kube-probe/1.35', Connection: 'close' },
           },
           (response) => {

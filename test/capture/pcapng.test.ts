@@ -48,7 +48,7 @@ t.test('a stamp keeps its nanoseconds', async (t) => {
 t.test('tshark reads interfaces, stamps, lengths, directions and comments', async (t) => {
   if (!findProgram('tshark')) {
     if (process.env['CI']) t.fail('tshark is missing: apt-get install tshark');
-    else t.skip('needs tshark');
+    else t.plan(0, 'needs tshark');
     return;
   }
   const file = join(t.testdir(), 'x.pcapng');

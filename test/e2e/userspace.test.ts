@@ -18,7 +18,7 @@ t.test('the example comes true on the userspace stack', async (t) => {
   await t.test('tshark finds nothing wrong in the capture', async (t) => {
     if (!findProgram('tshark')) {
       if (process.env['CI']) t.fail('tshark is missing');
-      else t.skip('needs tshark');
+      else t.plan(0, 'needs tshark');
       return;
     }
     const read = (...args: string[]): string =>

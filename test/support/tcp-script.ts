@@ -367,7 +367,7 @@ export class Dialogue {
       else if (words[0] === 'sackOK') out.push(1, 1, 4, 2);
       else if (words[0] === 'TS') {
         this.#peerTs = Number(words[2]);
-        const ecr = words[4] === 'last' ? this.#ourTs : Number(words[4]);
+        const ecr = words[4]!.startsWith('last') ? this.#ourTs + Number(words[4]!.slice(4) || 0) : Number(words[4]);
         out.push(1, 1, 8, 10, ...word(this.#peerTs), ...word(ecr));
       } else if (words[0] === 'sack') {
         const blocks = words.slice(1).map((w) => w.split(':').map(Number));

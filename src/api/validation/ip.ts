@@ -12,7 +12,7 @@ export function isIP(text: string): boolean {
   return isIPv4(text) || (text.includes(':') && !text.includes('%') && ipaddr.IPv6.isValid(text));
 }
 
-export function ipErrors(text: string): string[] {
+export function ipErrors(text: string = ''): string[] {
   return isIP(text) ? [] : [MUST_BE_IP];
 }
 
@@ -27,8 +27,9 @@ export function cidrErrors(text: string): string[] {
   return good ? [] : ['must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)'];
 }
 
-/** An address that may be an endpoint or an external IP; `text` is an address. */
+/** Why an address cannot be an endpoint or an external IP; [] for what is no address at all. */
 export function specialIpErrors(text: string): string[] {
+  if (!isIP(text)) return [];
   const parsed = isIPv4(text) ? ipaddr.IPv4.parse(text.split('.').map(Number).join('.')) : ipaddr.parse(text);
   switch (parsed.range()) {
     case 'unspecified':

@@ -97,7 +97,7 @@ function validateOwners(metadata: ObjectMeta, path: string, errors: FieldErrors)
 /** The selector of a workload. */
 export function validateLabelSelector(selector: LabelSelector | undefined, path: string, errors: FieldErrors): void {
   validateLabels(selector?.matchLabels, `${path}.matchLabels`, errors);
-  (selector?.matchExpressions ?? []).forEach(({ key, operator, values }, i) => {
+  (selector?.matchExpressions ?? []).forEach(({ key = '', operator, values }, i) => {
     const p = at(`${path}.matchExpressions`, i);
     const count = values?.length ?? 0;
     switch (operator) {

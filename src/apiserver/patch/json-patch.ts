@@ -25,11 +25,17 @@ export function applyJsonPatch(target: unknown, patch: unknown): unknown {
   }
   // A holder makes the root an ordinary member.
   const holder: Record<string, unknown> = { root: target };
-  for (const operation of patch) apply(holder, operation as Operation);
+  for (const operation of patch) {
+    if (!isObject(operation) || typeof operation['op'] !== 'string') {
+      throw new StatusError('BadRequest', 400, 'error decoding patch: an operation of a JSON patch has a member op');
+    }
+    apply(holder, operation as unknown as Operation);
+  }
   return holder['root'];
 }
 
 function apply(holder: Record<string, unknown>, { op, path, from, value }: Operation): void {
+  if (from !== undefined && typeof from !== 'string') throw unprocessable(`${op} operation does not apply: bad from`);
   if (typeof path !== 'string') throw unprocessable(`${op} operation does not apply: missing path`);
   switch (op) {
     case 'add':

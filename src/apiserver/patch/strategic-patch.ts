@@ -24,7 +24,7 @@ function mergeMap(schema: Schema | undefined, target: Tree, patch: Tree): Tree {
   if (directive === 'replace') return stripped(patch);
   if (directive === 'delete') return {};
   if (directive !== undefined && directive !== 'merge') {
-    throw bad(`Unknown patch type found in merging a map: ${String(directive)}`);
+    throw bad(`Unknown patch type found in merging a map: ${JSON.stringify(directive)}`);
   }
   retainKeys(target, patch[RETAIN_KEYS]);
   for (const [key, value] of Object.entries(patch)) {

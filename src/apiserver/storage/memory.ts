@@ -30,7 +30,8 @@ export class MemoryStore implements Store {
   readonly #objects = new Map<string, Stored>();
   readonly #keys = new SortedKeys();
   readonly #history: number;
-  readonly #watches = new Set<MemoryWatch>();
+  /** By prefix: a commit asks once for each prefix, not for each watch. */
+  readonly #watches = new Map<string, Set<MemoryWatch>>();
   /** Events after #oldest, in order; several may share a revision. */
   readonly #log: StoreEvent[] = [];
   /** How many events were dropped from the front of #log since the start: the serial number of #log[0]. */
@@ -101,7 +102,9 @@ export class MemoryStore implements Store {
   async watch(prefix: string, afterRevision: number, wake: () => void): Promise<StoreWatch> {
     this.#checkRevision(afterRevision);
     const watch = new MemoryWatch(this, prefix, afterRevision, wake);
-    this.#watches.add(watch);
+    let group = this.#watches.get(prefix);
+    if (!group) this.#watches.set(prefix, (group = new Set()));
+    group.add(watch);
     const start = this.#after(afterRevision);
     for (let i = start; i < this.#log.length; i++) {
       if (this.#log[i]!.key.startsWith(prefix)) {
@@ -120,12 +123,15 @@ export class MemoryStore implements Store {
   }
 
   async close(): Promise<void> {
-    for (const watch of [...this.#watches]) watch.close();
+    for (const group of [...this.#watches.values()]) for (const watch of [...group]) watch.close();
   }
 
-  /** For MemoryWatch: events under `prefix` from serial number `from` on, and the serial number after the last one looked at. */
-  readFrom(prefix: string, from: number, max: number): { events: StoreEvent[]; next: number } {
-    if (from < this.#dropped) throw new CompactedError(0, this.#oldest);
+  /**
+   * For MemoryWatch: events under `prefix` from serial number `from` on, and the serial number after the last one looked at.
+   * `revision` is what has been read so far, for the error.
+   */
+  readFrom(prefix: string, from: number, max: number, revision: number): { events: StoreEvent[]; next: number } {
+    if (from < this.#dropped) throw new CompactedError(revision, this.#oldest);
     const events: StoreEvent[] = [];
     let at = from - this.#dropped;
     while (at < this.#log.length && events.length < max) {
@@ -145,13 +151,16 @@ export class MemoryStore implements Store {
   }
 
   forget(watch: MemoryWatch): void {
-    this.#watches.delete(watch);
+    const group = this.#watches.get(watch.prefix);
+    if (group?.delete(watch) && group.size === 0) this.#watches.delete(watch.prefix);
   }
 
   #append(event: StoreEvent): void {
     const serial = this.endSerial;
     this.#log.push(event);
-    for (const watch of this.#watches) if (event.key.startsWith(watch.prefix)) watch.reach(serial);
+    for (const [prefix, group] of this.#watches) {
+      if (event.key.startsWith(prefix)) for (const watch of group) watch.reach(serial);
+    }
   }
 
   #trim(): void {
@@ -243,7 +252,7 @@ class MemoryWatch implements StoreWatch {
       this.#awake = false;
       return [];
     }
-    const { events, next } = this.#store.readFrom(this.prefix, this.#position, max);
+    const { events, next } = this.#store.readFrom(this.prefix, this.#position, max, this.#revision);
     this.#position = next >= this.#store.endSerial ? -1 : next;
     const last = events.at(-1);
     if (last) this.#revision = last.revision;

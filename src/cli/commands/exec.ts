@@ -8,7 +8,7 @@ export async function exec(
 ): Promise<void> {
   process.exitCode = await execInPod({
     pod,
-    command,
+    command: command[0] === '--' ? command.slice(1) : command, // commander leaves it in when passing options through
     ...(options.container ? { container: options.container } : {}),
     stdin: options.stdin ?? false,
     tty: options.tty ?? false,

@@ -9,7 +9,7 @@ import { ENDPOINTS, PODS, SERVICES } from '../../api/resources.ts';
 import { matchesSet } from '../../api/selectors.ts';
 import { type Informer, keyOf } from '../../client/informer.ts';
 import { BY_NAMESPACE, type Controller, type ControllerContext } from '../context.ts';
-import { ControlLoop, isNamespaceTerminating, splitKey, tolerate } from '../control-loop.ts';
+import { ControlLoop, isNamespaceTerminating, isStale, splitKey, tolerate } from '../control-loop.ts';
 import type { EventRecorder } from '../events.ts';
 import { hasManagedEndpoints, isHeadless } from './membership.ts';
 import { watchServicePods } from './pod-changes.ts';
@@ -108,6 +108,7 @@ export class EndpointsController implements Controller {
       await (current ? client.update(ENDPOINTS, object) : client.create(ENDPOINTS, object));
     } catch (error) {
       if (isNamespaceTerminating(error)) return;
+      if (isStale(error)) throw error;
       const why = error instanceof Error ? error.message : String(error);
       const { namespace, name } = service.metadata;
       if (current) {

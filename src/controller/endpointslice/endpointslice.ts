@@ -10,10 +10,9 @@ import { type EndpointSlice, LABEL_MANAGED_BY, LABEL_SERVICE_NAME } from '../../
 import type { Stored } from '../../api/meta.ts';
 import { ENDPOINTSLICES, NODES, PODS, SERVICES } from '../../api/resources.ts';
 import { matchesSet } from '../../api/selectors.ts';
-import { isStatus } from '../../api/status-error.ts';
 import { type Informer, keyOf } from '../../client/informer.ts';
 import { BY_NAMESPACE, BY_NODE, type Controller, type ControllerContext, inOrder } from '../context.ts';
-import { ControlLoop, isNamespaceTerminating, tolerate } from '../control-loop.ts';
+import { ControlLoop, isNamespaceTerminating, isStale, tolerate } from '../control-loop.ts';
 import { hasManagedEndpoints, servicesSelecting } from '../endpoints/membership.ts';
 import { watchServicePods } from '../endpoints/pod-changes.ts';
 import { LAST_CHANGE, TriggerTimes } from '../endpoints/trigger-time.ts';
@@ -136,7 +135,7 @@ export class EndpointSliceController implements Controller {
       }
     } catch (error) {
       if (isNamespaceTerminating(error)) return;
-      if (!isStatus(error, 'Conflict')) {
+      if (!isStale(error)) {
         const why = error instanceof Error ? error.message : String(error);
         const message = `Error updating Endpoint Slices for Service ${service.metadata.namespace}/${service.metadata.name}: ${why}`;
         this.#recorder.warning(service, 'FailedToUpdateEndpointSlices', message);

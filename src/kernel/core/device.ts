@@ -4,6 +4,7 @@
 import type { Link, LinkReceiver } from '../../tcpip-ts/link.ts';
 import type { Skb } from '../../tcpip-ts/skb.ts';
 import type { Mac } from '../../tcpip-ts/wire/address.ts';
+import { get16, get32 } from '../../tcpip-ts/wire/bytes.ts';
 
 export type Direction = 'rx' | 'tx';
 
@@ -44,6 +45,9 @@ export class NetDevice implements LinkReceiver {
   /** A device that is down neither receives nor sends; a dummy's addresses are local all the same. */
   up: boolean;
   readonly #devices: Devices;
+  /** The mac in two integers: 48 bits would be a boxed number wherever it is passed. */
+  readonly #macHigh: number;
+  readonly #macLow: number;
   readonly #counters = new Float64Array(5);
 
   constructor(devices: Devices, ifindex: number, name: string, link: Link | null, options: DeviceOptions) {
@@ -53,6 +57,8 @@ export class NetDevice implements LinkReceiver {
     this.link = link;
     this.kind = options.kind ?? (link ? link.kind : 'dummy');
     this.mac = options.mac ?? 0;
+    this.#macHigh = Math.floor(this.mac / 0x1_0000_0000);
+    this.#macLow = this.mac | 0;
     this.mtu = link ? link.mtu : (options.mtu ?? 1500);
     this.features = link ? link.features : 0;
     this.up = this.kind !== 'dummy';
@@ -77,6 +83,11 @@ export class NetDevice implements LinkReceiver {
 
   get txDropped(): number {
     return this.#counters[TX_DROPPED]!;
+  }
+
+  /** Whether the MAC at b[o] is this device's. */
+  isMac(b: Uint8Array, o: number): boolean {
+    return (get32(b, o + 2) | 0) === this.#macLow && get16(b, o) === this.#macHigh;
   }
 
   receive(skb: Skb): void {

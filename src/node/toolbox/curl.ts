@@ -228,7 +228,6 @@ function exchange(
       method,
       path: url.pathname + url.search,
       headers,
-      agent: false,
       createConnection: () => socket as unknown as Socket, // a Duplex with what node:http uses of net.Socket
     });
     call.on('error', failed);

@@ -87,7 +87,6 @@ function fetchBody(
   const timer = ctx.clock.after(timeoutS * 1e6, () => socket.destroy(new Error('timed out')));
   return new Promise<{ response: IncomingMessage; body: Buffer }>((done, failed) => {
     const call = get(url, {
-      agent: false,
       headers: { Host: url.host, 'User-Agent': 'Wget', Connection: 'close' },
       createConnection: () => socket.connect(port, host) as unknown as Socket, // a Duplex with what node:http uses of net.Socket
     });

@@ -185,10 +185,7 @@ export function storeConformance({ name, open, settle }: StoreFactory): void {
       else seen.delete(event.key);
     }
     const now = await store.list('/a/');
-    t.same(
-      [...seen].sort(),
-      now.keys.map((key, i) => [key, valueOf(now.objects[i])]).sort(),
-    );
+    t.same([...seen].sort(), now.keys.map((key, i) => [key, valueOf(now.objects[i])]).sort());
   });
 
   t.test(`${name}: history that was compacted is refused, for lists and for watches`, async (t) => {
@@ -199,7 +196,10 @@ export function storeConformance({ name, open, settle }: StoreFactory): void {
     const revision = await store.revision();
     await store.compact(revision - 1);
     await t.rejects(store.list('/a/', { revision: revision - 2 }), CompactedError);
-    await t.rejects(store.watch('/a/', revision - 2, () => {}), CompactedError);
+    await t.rejects(
+      store.watch('/a/', revision - 2, () => {}),
+      CompactedError,
+    );
     t.throws(() => late.read(10), CompactedError);
     t.same((await store.list('/a/', { revision: revision - 1 })).keys.length, 4);
     const watch = await store.watch('/a/', revision - 1, () => {});
@@ -213,7 +213,10 @@ export function storeConformance({ name, open, settle }: StoreFactory): void {
     const store = await open(t);
     const revision = (await store.revision()) + 10;
     await t.rejects(store.list('/a/', { revision }), FutureRevisionError);
-    await t.rejects(store.watch('/a/', revision, () => {}), FutureRevisionError);
+    await t.rejects(
+      store.watch('/a/', revision, () => {}),
+      FutureRevisionError,
+    );
     await t.rejects(store.compact(revision), FutureRevisionError);
   });
 }

@@ -40,7 +40,8 @@ export function setDport(skb: Skb, port: number): void {
 function setAddress(skb: Skb, at: number, addr: number): void {
   const b = skb.bytes;
   const { nh } = skb;
-  const was = get32(b, nh + at);
+  addr |= 0; // small integers all the way: no boxes
+  const was = get32(b, nh + at) | 0;
   if (was === addr) return;
   put32(b, nh + at, addr);
   update32(b, nh + IP_CHECKSUM, was, addr);
