@@ -213,22 +213,19 @@ async function main(): Promise<void> {
   const machine = `${cpus().length} x ${cpus()[0]!.model}, Linux ${release()}, Node ${process.versions.node}`;
   const method = `iperf3, one TCP stream, Pod to ClusterIP to Pod; ${rounds} rounds of ${seconds} s after 1 s, contenders in turn`;
   const dir = mkdtempSync(join(tmpdir(), 'podwire-bench-'));
-  try {
-    const program = compileCLoop(dir);
-    const comparisons: Comparison[] = [];
-    const json = values.output === 'json';
-    if (!json) console.log(`${machine}\n${method}`);
-    for (const shape of SHAPES) {
-      const comparison = await compare(shape, program, { rounds, seconds, only: values.only?.split(',') });
-      comparisons.push(comparison);
-      if (!json) printTable(comparison);
-    }
-    if (json) {
-      const results = comparisons.map((c) => ({ shape: c.shape, rows: summarize(c) }));
-      console.log(JSON.stringify({ bench: 'wire', machine, method, results }, null, 2));
-    }
-  } finally {
-    rmSync(dir, { recursive: true, force: true });
+  process.once('exit', () => rmSync(dir, { recursive: true, force: true }));
+  const program = compileCLoop(dir);
+  const comparisons: Comparison[] = [];
+  const json = values.output === 'json';
+  if (!json) console.log(`${machine}\n${method}`);
+  for (const shape of SHAPES) {
+    const comparison = await compare(shape, program, { rounds, seconds, only: values.only?.split(',') });
+    comparisons.push(comparison);
+    if (!json) printTable(comparison);
+  }
+  if (json) {
+    const results = comparisons.map((c) => ({ shape: c.shape, rows: summarize(c) }));
+    console.log(JSON.stringify({ bench: 'wire', machine, method, results }, null, 2));
   }
 }
 
