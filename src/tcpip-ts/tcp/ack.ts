@@ -136,18 +136,15 @@ function sampleTimestamp(c: Connection, seg: SegmentInfo): void {
 function processSack(c: Connection, seg: SegmentInfo): number {
   const { v } = c.layer.counters;
   let fresh = 0;
-  for (let k = 0; k < seg.sackBlocks; k++) {
+  let first = 0;
+  if (isDsack(c, seg)) {
+    first = 1;
+    noteDsack(c, seg.sack[0]!, seg.sack[1]!);
+  }
+  sortBlocks(seg, first);
+  for (let k = first; k < seg.sackBlocks; k++) {
     const start = seg.sack[2 * k]!;
     const end = seg.sack[2 * k + 1]!;
-    if (k === 0 && isDsack(c, seg, start, end)) {
-      v[NETSTAT.TcpExtTCPDSACKRecv]!++;
-      if (c.undoRetrans > 0 && seqGeq(start, c.undoMarker))
-        c.undoRetrans = Math.max(0, c.undoRetrans - seqDiff(end, start));
-      c.rackReoWndMult = Math.min(c.rackReoWndMult + 1, 255);
-      if (c.tlpOut && c.tlpIsRetrans && end === c.tlpEnd) c.tlpOut = false;
-      if (c.undoRetrans === 0) tryUndoByDsack(c);
-      continue;
-    }
     // Not ours, or no longer in flight: RFC 2018 asks us to be sceptical.
     if (!seqLt(start, end) || seqGt(end, c.sndNxt) || seqLt(start, c.sndUna)) {
       v[NETSTAT.TcpExtTCPSACKDiscard]!++;
@@ -176,9 +173,36 @@ function markRange(c: Connection, seg: SegmentInfo, start: number, end: number):
 }
 
 /** RFC 2883, 4: the first block tells of a duplicate if it lies below the acknowledgment or inside the second. */
-function isDsack(c: Connection, seg: SegmentInfo, start: number, end: number): boolean {
+function isDsack(c: Connection, seg: SegmentInfo): boolean {
+  const start = seg.sack[0]!;
+  const end = seg.sack[1]!;
   if (seqLt(start, seg.ack)) return seqLeq(end, seg.ack) && seqGeq(end, (c.sndUna - c.sndMaxWnd) | 0);
   return seg.sackBlocks > 1 && seqLeq(end, seg.sack[3]!) && seqGeq(start, seg.sack[2]!);
+}
+
+/** Something that we sent twice was not lost: a retransmission was needless, or the network reordered. */
+function noteDsack(c: Connection, start: number, end: number): void {
+  c.layer.counters.v[NETSTAT.TcpExtTCPDSACKRecv]!++;
+  if (c.undoRetrans > 0 && seqGeq(start, c.undoMarker))
+    c.undoRetrans = Math.max(0, c.undoRetrans - seqDiff(end, start));
+  c.rackReoWndMult = Math.min(c.rackReoWndMult + 1, 255);
+  if (c.tlpOut && c.tlpIsRetrans && end === c.tlpEnd) c.tlpOut = false;
+  if (c.undoRetrans === 0) tryUndoByDsack(c);
+}
+
+/** By sequence number, so that what arrived together does not look reordered. */
+function sortBlocks(seg: SegmentInfo, first: number): void {
+  const { sack } = seg;
+  for (let i = first + 1; i < seg.sackBlocks; i++) {
+    for (let j = i; j > first && seqLt(sack[2 * j]!, sack[2 * j - 2]!); j--) {
+      const start = sack[2 * j]!;
+      const end = sack[2 * j + 1]!;
+      sack[2 * j] = sack[2 * j - 2]!;
+      sack[2 * j + 1] = sack[2 * j - 1]!;
+      sack[2 * j - 2] = start;
+      sack[2 * j - 1] = end;
+    }
+  }
 }
 
 /** RFC 8985, 7.4: did the probe repair a loss? Then that was congestion. A DSACK (processSack) says that it did not. */

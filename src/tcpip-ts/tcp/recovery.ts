@@ -111,8 +111,10 @@ function countDuplicates(c: Connection, acked: number, isDuplicate: boolean): nu
     const delivered = Math.max(acked - c.sackedOut, Math.min(acked, c.mss));
     c.sackedOut = Math.max(0, c.sackedOut - Math.max(0, acked - c.mss));
     c.dupAcks = 0;
-    if (c.caState === CA_RECOVERY) markHeadLost(c);
-    else if (c.caState !== CA_LOSS) c.sackedOut = 0;
+    if (c.caState === CA_RECOVERY) {
+      markHeadLost(c);
+      c.forceRetransmit = true; // RFC 6582, 3.2, step 5: whatever the pipe
+    } else if (c.caState !== CA_LOSS) c.sackedOut = 0;
     capDuplicates(c);
     return delivered;
   }

@@ -91,7 +91,7 @@ export function retransmit(c: Connection, i: number): boolean {
   if (i !== c.head && seqGeq(seq, (c.sndUna + c.sndWnd) | 0)) return false;
   const isFin = (f & SEG_FIN) !== 0;
   const data = isFin ? len - 1 : len;
-  const flags = isFin ? TCP_ACK | TCP_FIN | TCP_PSH : i === c.tail ? TCP_ACK | TCP_PSH : TCP_ACK;
+  const flags = TCP_ACK | (isFin ? TCP_FIN : 0) | (i === c.tail && data > 0 ? TCP_PSH : 0);
   if (!emitData(c, seq, flags, seqDiff(seq, c.sndUna), data)) {
     layer.counters.v[NETSTAT.TcpExtTCPRetransFail]!++;
     return false;

@@ -86,13 +86,19 @@ t.test('closing orders', async (t) => {
     );
   });
   t.test('half-close: after the peer’s FIN our data still goes', async (t) => {
-    dialogue(t, `${CONNECTED}\n< F. 1:1 ack 1\n> . 1:1 ack 2\nwrite 100\n> P. 1:101 ack 2\n< . 2:2 ack 101\nend\n> F. 101:101 ack 2`);
+    dialogue(
+      t,
+      `${CONNECTED}\n< F. 1:1 ack 1\n> . 1:1 ack 2\nwrite 100\n> P. 1:101 ack 2\n< . 2:2 ack 101\nend\n> F. 101:101 ack 2`,
+    );
   });
   t.test('writing after end is refused', async (t) => {
     dialogue(t, `${CONNECTED}\nend\n> F. 1:1 ack 1\nwrite 5 -1`);
   });
   t.test('bytes that came before the FIN can be read after everything is over', async (t) => {
-    dialogue(t, `${CONNECTED}\nend\n> F. 1:1 ack 1\n< FP. 1:301 ack 2\n> . 2:2 ack 302\nclosed\nreadable 300\nread\neof`);
+    dialogue(
+      t,
+      `${CONNECTED}\nend\n> F. 1:1 ack 1\n< FP. 1:301 ack 2\n> . 2:2 ack 302\nclosed\nreadable 300\nread\neof`,
+    );
   });
 });
 
@@ -118,10 +124,16 @@ t.test('close(2)', async (t) => {
     dialogue(t, `${CONNECTED}\n< P. 1:11 ack 1\n> . 1:1 ack 11\nclose\n> R. 1:1 ack 11\ncount TcpExtTCPAbortOnClose 1`);
   });
   t.test('data that comes afterwards is reset', async (t) => {
-    dialogue(t, `${CONNECTED}\nclose\n> F. 1:1 ack 1\n< . 1:1 ack 2\n< P. 1:11 ack 2\n> R. 2:2 ack 1\ncount TcpExtTCPAbortOnData 1`);
+    dialogue(
+      t,
+      `${CONNECTED}\nclose\n> F. 1:1 ack 1\n< . 1:1 ack 2\n< P. 1:11 ack 2\n> R. 2:2 ack 1\ncount TcpExtTCPAbortOnData 1`,
+    );
   });
   t.test('an orphan does not wait for the peer’s FIN longer than a minute', async (t) => {
-    dialogue(t, `${CONNECTED}\nclose\n> F. 1:1 ack 1\n< . 1:1 ack 2\n+59s\nstate FIN-WAIT-2\n+2s > R. 2:2 ack 1\nstate CLOSED`);
+    dialogue(
+      t,
+      `${CONNECTED}\nclose\n> F. 1:1 ack 1\n< . 1:1 ack 2\n+59s\nstate FIN-WAIT-2\n+2s > R. 2:2 ack 1\nstate CLOSED`,
+    );
   });
   t.test('an orphan whose peer is gone is given up after eight timeouts’ time', async (t) => {
     const d = dialogue(t, `${CONNECTED}\nwrite 10\n> P. 1:11 ack 1\nclose\n> F. 11:11 ack 1`);
@@ -222,7 +234,7 @@ t.test('TIME-WAIT', async (t) => {
     dialogue(t, `${OVER}\n< S -1000:-1000\n> . 2:2 ack 2`);
   });
   t.test('answers late data with an ACK', async (t) => {
-    dialogue(t, `${OVER}\n< P. 1:1 ack 1\n< . -500:-400 ack 1\n> . 2:2 ack 2`);
+    dialogue(t, `${OVER}\n< . 2:2 ack 2\n< . -500:-400 ack 1\n> . 2:2 ack 2`);
   });
   t.test('a bounded table: beyond it connections close at once', async (t) => {
     dialogue(t, `${OVER}\ncount TcpExtTCPTimeWaitOverflow 1\n< F. 1:1 ack 2\n> R 2:2`, { tcp: { maxTimeWait: 0 } });
@@ -235,7 +247,7 @@ t.test('every order of closing leaves nothing behind, with loss', async (t) => {
     for (const second of actions) {
       for (const gapMs of [0, 1, 3, 50]) {
         for (let seed = 1; seed <= 4; seed++) {
-          const pair = new Pair({ delayUs: 1000, loss: 0.15, seed });
+          const pair = new Pair({ delayUs: 1000, loss: 0.15, seed, poolSize: 64 });
           const [client, server] = pair.connect();
           const sinks = [new Sink(client), new Sink(server)];
           client.write(new Uint8Array(3000));
