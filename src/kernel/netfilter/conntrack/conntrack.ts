@@ -26,7 +26,7 @@ import { formatConntrack } from './print.ts';
 import { DEFAULT_TIMEOUTS, type Timeouts } from './timeouts.ts';
 
 /** kube-proxy's conntrack minimum (KubeProxyConfiguration conntrack.min). */
-export const NF_CONNTRACK_MAX = 131072;
+const NF_CONNTRACK_MAX = 131072;
 
 const WORDS = 4; // u32 words of a tuple
 const SADDR = 0;

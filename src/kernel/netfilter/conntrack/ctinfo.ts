@@ -34,4 +34,3 @@ export const IPS_DST_NAT_DONE = 1 << 8;
 export const IPS_NAT_DONE_MASK = IPS_SRC_NAT_DONE | IPS_DST_NAT_DONE;
 /** Taken out of the hash table; its slot is freed when the last packet lets go of it. */
 export const IPS_DYING = 1 << 9;
-export const IPS_FIXED_TIMEOUT = 1 << 10;

@@ -22,16 +22,16 @@ import {
 } from './ctinfo.ts';
 import type { Timeouts } from './timeouts.ts';
 
-export const TCP_CONNTRACK_NONE = 0;
-export const TCP_CONNTRACK_SYN_SENT = 1;
-export const TCP_CONNTRACK_SYN_RECV = 2;
-export const TCP_CONNTRACK_ESTABLISHED = 3;
-export const TCP_CONNTRACK_FIN_WAIT = 4;
-export const TCP_CONNTRACK_CLOSE_WAIT = 5;
-export const TCP_CONNTRACK_LAST_ACK = 6;
-export const TCP_CONNTRACK_TIME_WAIT = 7;
-export const TCP_CONNTRACK_CLOSE = 8;
-export const TCP_CONNTRACK_SYN_SENT2 = 9;
+// enum tcp_conntrack, in its order; NEXT_STATE below has the same numbers under short names.
+const TCP_CONNTRACK_NONE = 0;
+const TCP_CONNTRACK_SYN_SENT = 1;
+const TCP_CONNTRACK_SYN_RECV = 2;
+const TCP_CONNTRACK_ESTABLISHED = 3;
+const TCP_CONNTRACK_FIN_WAIT = 4;
+const TCP_CONNTRACK_LAST_ACK = 6;
+const TCP_CONNTRACK_TIME_WAIT = 7;
+const TCP_CONNTRACK_CLOSE = 8;
+const TCP_CONNTRACK_SYN_SENT2 = 9;
 const STATES = 10;
 /** Truly invalid. */
 const IV = 10;

@@ -15,8 +15,8 @@ import { IPPROTO_ICMP, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP } from '../../../t
 import { type IpSetEntry, type IpSetType, NetlinkError } from '../../netlink.ts';
 import { EntryTable } from './entry-table.ts';
 
-export const IPSET_MAXELEM = 65536;
-export const IPSET_HASHSIZE = 1024;
+const IPSET_MAXELEM = 65536;
+const IPSET_HASHSIZE = 1024;
 
 export interface IpSetOptions {
   readonly type: IpSetType;
@@ -267,7 +267,7 @@ function header(set: IpSet): string {
 }
 
 /** An element as ipset writes it: `10.96.0.1,tcp:443`. */
-export function formatEntry(type: IpSetType, e: IpSetEntry): string {
+function formatEntry(type: IpSetType, e: IpSetEntry): string {
   const ip = formatIPv4(e.ip ?? 0);
   const port = `${protoName(e.proto ?? IPPROTO_TCP)}:${e.port ?? 0}`;
   const prefix = e.prefixLen === undefined || e.prefixLen === 32 ? '' : `/${e.prefixLen}`;

@@ -62,10 +62,10 @@ export const T_MASQUERADE = 8;
 /** ARG address, ARG2 port. */
 export const T_DNAT = 9;
 
-export type MatchFn = (skb: Skb) => boolean;
+type MatchFn = (skb: Skb) => boolean;
 
 /** An interface name in a rule, perhaps with a `+` at its end. */
-export interface InterfaceMatch {
+interface InterfaceMatch {
   readonly name: string;
   readonly isPrefix: boolean;
 }

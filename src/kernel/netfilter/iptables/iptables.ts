@@ -12,7 +12,7 @@ import type { Chain, Rule, TableName } from './rule.ts';
 import { formatRuleSpec, formatTable } from './save.ts';
 import { IptablesTable, type TargetActions } from './table.ts';
 
-export const TABLES: readonly TableName[] = ['raw', 'mangle', 'nat', 'filter'];
+const TABLES: readonly TableName[] = ['raw', 'mangle', 'nat', 'filter'];
 /** NAT walks the nat table itself, once a connection. */
 const PRIORITY: Readonly<Record<Exclude<TableName, 'nat'>, number>> = {
   raw: NF_IP_PRI_RAW,

@@ -83,7 +83,7 @@ function setPort(skb: Skb, at: number, port: number): void {
 }
 
 /** Sets the id of an ICMP query; its checksum has no pseudo-header, so addresses do not touch it. */
-export function setIcmpId(skb: Skb, id: number): void {
+function setIcmpId(skb: Skb, id: number): void {
   const b = skb.bytes;
   const { th } = skb;
   if (th + ICMP_HLEN > skb.tail) return;
