@@ -25,8 +25,8 @@ export interface LabelMatcher {
   matches(labels: Labels): boolean;
 }
 
-export const EVERYTHING: LabelMatcher = { requirements: [], matches: () => true };
-export const NOTHING: LabelMatcher = { requirements: [], matches: () => false };
+const EVERYTHING: LabelMatcher = { requirements: [], matches: () => true };
+const NOTHING: LabelMatcher = { requirements: [], matches: () => false };
 
 /** Reads `app=web,tier in (a,b),!x`. Absent or empty text selects everything. */
 export function parseLabelSelector(text: string | undefined): LabelMatcher {

@@ -2,7 +2,7 @@
 // are given by the registry. Drafts are written to.
 import type { Service } from '../core-v1.ts';
 
-export const AFFINITY_TIMEOUT_S = 10_800;
+const AFFINITY_TIMEOUT_S = 10_800;
 
 export function defaultService(service: Service): void {
   service.spec ??= {};

@@ -147,7 +147,7 @@ export const VOLUME_SOURCES = {
   awsElasticBlockStore: any,
 } as const;
 
-export const POD_SPEC = struct('PodSpec', {
+const POD_SPEC = struct('PodSpec', {
   volumes: list(struct('Volume', { name: string, ...VOLUME_SOURCES }), 'name'),
   initContainers: list(CONTAINER, 'name'),
   containers: list(CONTAINER, 'name'),

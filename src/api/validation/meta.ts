@@ -3,7 +3,7 @@
 import { equal } from '../../lib/tree.ts';
 import { at, type FieldErrors } from '../field-errors.ts';
 import type { KubeObject, LabelSelector, ObjectMeta } from '../meta.ts';
-import { dns1123SubdomainErrors, labelValueErrors, qualifiedNameErrors } from '../names.ts';
+import { labelValueErrors, qualifiedNameErrors } from '../names.ts';
 
 const MAX_ANNOTATIONS_BYTES = 256 * 1024;
 
@@ -123,9 +123,6 @@ export function validateLabelSelector(selector: LabelSelector | undefined, path:
 export function immutable(field: string, value: unknown, old: unknown, errors: FieldErrors): void {
   if (!equal(value, old)) errors.invalid(field, value, 'field is immutable');
 }
-
-/** Names of most kinds. */
-export const subdomainName = dns1123SubdomainErrors;
 
 function withoutTrailingDash(name: string): string {
   return name.endsWith('-') ? `${name.slice(0, -1)}a` : name;

@@ -11,8 +11,8 @@ import type { DeleteOptions } from '../../client/client.ts';
 import { clone } from '../../lib/tree.ts';
 import type { Strategy } from './strategy.ts';
 
-export const FINALIZER_ORPHAN = 'orphan';
-export const FINALIZER_FOREGROUND = 'foregroundDeletion';
+const FINALIZER_ORPHAN = 'orphan';
+const FINALIZER_FOREGROUND = 'foregroundDeletion';
 
 export type Deletion<T> = { kind: 'remove' } | { kind: 'pending' } | { kind: 'mark'; draft: T };
 
@@ -66,7 +66,7 @@ export function timestamp(unixMs: number): string {
   return `${new Date(unixMs).toISOString().slice(0, 19)}Z`;
 }
 
-export function checkPreconditions(type: ResourceType, object: Stored, { preconditions }: DeleteOptions): void {
+function checkPreconditions(type: ResourceType, object: Stored, { preconditions }: DeleteOptions): void {
   const { uid, resourceVersion, name } = object.metadata;
   if (preconditions?.uid !== undefined && preconditions.uid !== uid) {
     const why = `Precondition failed: UID in precondition: ${preconditions.uid}, UID in object meta: ${uid}`;

@@ -7,21 +7,22 @@
 import { FieldErrors } from '../../api/field-errors.ts';
 import { apiVersionOf, type KubeObject, type List, type ResourceType, type Stored } from '../../api/meta.ts';
 import { generateName } from '../../api/names.ts';
-import { DecodeError, decode as decodeSchema } from '../../api/schema/decode.ts';
-import { schemaOf } from '../../api/schema/kinds.ts';
 import { parseFieldSelector, parseLabelSelector, SelectorError } from '../../api/selectors.ts';
 import { alreadyExists, conflict, invalid, notFound, StatusError } from '../../api/status-error.ts';
 import { validateMeta, validateMetaUpdate } from '../../api/validation/meta.ts';
 import type { DeleteOptions, ListOptions, PatchType, Subresource, WatchOptions } from '../../client/client.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Rng } from '../../lib/rng.ts';
-import { clone, equal, freeze } from '../../lib/tree.ts';
+import { clone, freeze } from '../../lib/tree.ts';
 import type { AdmissionRequest, Operation, User } from '../admission/admission.ts';
 import { applyPatch } from '../patch/patch.ts';
-import { CompactedError, FutureRevisionError, revisionOf, type Store, type StoreWatch } from '../storage/store.ts';
+import { revisionOf, type Store, type StoreWatch } from '../storage/store.ts';
 import { decodeContinue, encodeContinue } from './continue-token.ts';
+import { decodeObject, type FieldValidation } from './decode.ts';
 import { isReleased, planDeletion, timestamp } from './deletion.ts';
+import { listError, tooLarge, watchError } from './revision-errors.ts';
 import type { Allocation, Strategy } from './strategy.ts';
+import { keepStatus, keepSystemFields, newUid, nextGeneration, sameState } from './system-fields.ts';
 import { type Match, RegistryWatch } from './watch.ts';
 
 export interface RegistryContext {
@@ -35,8 +36,7 @@ export interface RequestOptions {
   readonly user: User;
   /** Everything is done but the write. */
   readonly dryRun?: boolean;
-  /** What happens to fields that the kind does not have. Absent: they are kept. Ignore: dropped. Strict: refused. */
-  readonly fieldValidation?: 'Ignore' | 'Strict';
+  readonly fieldValidation?: FieldValidation;
 }
 
 export interface ChunkedListOptions extends ListOptions {
@@ -59,6 +59,7 @@ export interface Deleted<T extends KubeObject> {
 }
 
 const GENERATE_NAME_TRIES = 8;
+const FILTERED_PAGE = 1000;
 const MODIFIED = 'the object has been modified; please apply your changes to the latest version and try again';
 
 export class Registry<T extends KubeObject> {
@@ -93,28 +94,35 @@ export class Registry<T extends KubeObject> {
     if (!token && options.resourceVersion && options.resourceVersionMatch === 'Exact') {
       revision = this.#revision(options.resourceVersion);
     } else if (options.resourceVersion) await this.#notOlderThan(options.resourceVersion);
+    const filtered = !!(options.labelSelector || options.fieldSelector);
+    const { limit = 0 } = options;
     const items: Stored<T>[] = [];
     let after = token && prefix + token.after;
     let next: string | undefined;
     let remaining = 0;
     try {
       do {
-        const limit = options.limit ? options.limit - items.length : 0;
+        // Where most are filtered out, small pages would go over the range again and again.
         const page = await this.#context.store.list(prefix, {
-          limit,
+          limit: limit > 0 && filtered ? Math.max(limit, FILTERED_PAGE) : limit,
           ...(after !== undefined ? { after } : {}),
           ...(revision !== undefined ? { revision } : {}),
         });
         revision = page.revision;
-        for (const object of page.objects as readonly Stored<T>[]) if (matches(object)) items.push(object);
         remaining = page.remaining;
+        next = undefined;
+        for (const [i, object] of (page.objects as readonly Stored<T>[]).entries()) {
+          if (!matches(object)) continue;
+          items.push(object);
+          if (items.length !== limit) continue;
+          if (remaining > 0 || i < page.keys.length - 1) next = page.keys[i];
+          break;
+        }
         after = page.keys.at(-1);
-        next = remaining > 0 ? after : undefined;
-      } while (options.limit && next !== undefined && items.length < options.limit);
+      } while (remaining > 0 && items.length < limit);
     } catch (error) {
-      throw this.#storageError(error);
+      throw listError(error, token !== undefined);
     }
-    const filtered = options.labelSelector || options.fieldSelector;
     return {
       apiVersion: apiVersionOf(this.type),
       kind: `${this.type.kind}List`,
@@ -146,12 +154,12 @@ export class Registry<T extends KubeObject> {
         if (options.sendInitialEvents !== false) initial = (objects as readonly Stored<T>[]).filter(matches);
       } else from = await store.watch(prefix, this.#revision(asked), wake);
     } catch (error) {
-      throw this.#storageError(error);
+      throw watchError(error);
     }
     const watch: RegistryWatch<T> = new RegistryWatch(from, wake, {
       type: this.type,
       matches,
-      translateError: (error) => this.#storageError(error),
+      translateError: watchError,
       bookmarks: options.allowWatchBookmarks ?? false,
       initial,
       markEnd: options.sendInitialEvents === true && options.allowWatchBookmarks === true,
@@ -350,7 +358,7 @@ export class Registry<T extends KubeObject> {
     const errors = new FieldErrors();
     let next = draft;
     if (subresource === undefined || subresource === 'scale') {
-      this.#keepSystemFields(next, old);
+      keepSystemFields(next, old);
       if (this.strategy.status) keepStatus(next, old);
       await this.#admit('UPDATE', next, old, subresource, options);
       this.strategy.prepareForUpdate?.(next, old);
@@ -373,18 +381,6 @@ export class Registry<T extends KubeObject> {
     }
     if (!errors.empty) throw invalid(this.type, old.metadata.name, errors.causes);
     return next;
-  }
-
-  #keepSystemFields({ metadata }: T, old: Stored<T>): void {
-    metadata.uid ||= old.metadata.uid;
-    metadata.creationTimestamp ||= old.metadata.creationTimestamp;
-    if (old.metadata.generation !== undefined) metadata.generation = old.metadata.generation;
-    else delete metadata.generation;
-    const { deletionTimestamp, deletionGracePeriodSeconds } = old.metadata;
-    if (deletionTimestamp !== undefined) metadata.deletionTimestamp = deletionTimestamp;
-    else delete metadata.deletionTimestamp;
-    if (deletionGracePeriodSeconds !== undefined) metadata.deletionGracePeriodSeconds = deletionGracePeriodSeconds;
-    else delete metadata.deletionGracePeriodSeconds;
   }
 
   /** `old` with the replicas of a Scale. */
@@ -428,7 +424,7 @@ export class Registry<T extends KubeObject> {
 
   /** A private copy with everything that may be left out filled in. */
   #decode(object: unknown, options: RequestOptions): T {
-    const draft = decode(this.type, object, options.fieldValidation);
+    const draft = decodeObject(this.type, object, options.fieldValidation);
     this.strategy.defaults?.(draft);
     return draft;
   }
@@ -478,14 +474,6 @@ export class Registry<T extends KubeObject> {
     if (asked > current) throw tooLarge(asked, current);
   }
 
-  #storageError(error: unknown): Error {
-    if (error instanceof CompactedError) {
-      return new StatusError('Expired', 410, `too old resource version: ${error.asked} (${error.oldest})`);
-    }
-    if (error instanceof FutureRevisionError) return tooLarge(error.asked, error.current);
-    return error instanceof Error ? error : new Error(String(error));
-  }
-
   #noSubresource(name: string): StatusError {
     return new StatusError('NotFound', 404, 'the server could not find the requested resource', {
       name,
@@ -496,84 +484,6 @@ export class Registry<T extends KubeObject> {
 }
 
 /** `/registry/pods/`, `/registry/apps/deployments/`. */
-export function keyPrefix(type: ResourceType): string {
+function keyPrefix(type: ResourceType): string {
   return type.group === '' ? `/registry/${type.resource}/` : `/registry/${type.group}/${type.resource}/`;
-}
-
-/** A private copy of what a client sent, with the shape of its kind. */
-function decode<T extends KubeObject>(
-  type: ResourceType<T>,
-  object: unknown,
-  fieldValidation: RequestOptions['fieldValidation'],
-): T {
-  const expected = apiVersionOf(type);
-  const cannot = (why: string): StatusError =>
-    new StatusError(
-      'BadRequest',
-      400,
-      `${type.kind} in version "${type.version}" cannot be handled as a ${type.kind}: ${why}`,
-    );
-  const { apiVersion = expected, kind = type.kind } = (object ?? {}) as Partial<KubeObject>;
-  if (apiVersion !== expected) {
-    throw new StatusError(
-      'BadRequest',
-      400,
-      `the API version in the data (${apiVersion}) does not match the expected API version (${expected})`,
-    );
-  }
-  if (kind !== type.kind) {
-    throw new StatusError(
-      'BadRequest',
-      400,
-      `${kind} in version "${type.version}" cannot be handled as a ${type.kind}`,
-    );
-  }
-  const schema = schemaOf(type);
-  let draft: T;
-  if (schema) {
-    try {
-      const { value, unknown } = decodeSchema(schema, object, fieldValidation === undefined);
-      if (fieldValidation === 'Strict' && unknown.length > 0) {
-        throw cannot(`strict decoding error: ${unknown.map((path) => `unknown field "${path}"`).join(', ')}`);
-      }
-      draft = value as unknown as T;
-    } catch (error) {
-      throw error instanceof DecodeError ? cannot(error.message) : error;
-    }
-  } else draft = clone(object) as T;
-  draft.metadata ??= {};
-  return Object.assign({ apiVersion, kind }, draft);
-}
-
-function keepStatus(draft: KubeObject, old: KubeObject): void {
-  const target = draft as { status?: unknown };
-  const { status } = old as { status?: unknown };
-  if (status === undefined) delete target.status;
-  else target.status = clone(status);
-}
-
-function sameState<T extends KubeObject>(next: T, old: Stored<T>): boolean {
-  next.metadata.resourceVersion = old.metadata.resourceVersion;
-  return equal(next, old);
-}
-
-function nextGeneration(next: KubeObject, old: KubeObject): number {
-  const { metadata: _n, status: _s, ...desired } = next as KubeObject & { status?: unknown };
-  const { metadata: _m, status: _t, ...before } = old as KubeObject & { status?: unknown };
-  const generation = old.metadata.generation ?? 0;
-  return equal(desired, before) ? generation : generation + 1;
-}
-
-function tooLarge(asked: number, current: number): StatusError {
-  return new StatusError('Timeout', 504, `Too large resource version: ${asked}, current: ${current}`, {
-    causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }],
-    retryAfterSeconds: 1,
-  });
-}
-
-/** A version 4 UUID from the injected randomness. */
-function newUid(rng: Rng): string {
-  const hex = Array.from({ length: 4 }, () => rng.u32().toString(16).padStart(8, '0')).join('');
-  const variant = '89ab'[Number.parseInt(hex[16]!, 16) & 3];
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20)}`;
 }

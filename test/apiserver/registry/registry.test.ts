@@ -334,6 +334,16 @@ t.test('lists: namespaces, selectors, chunks of one revision', async (t) => {
   t.equal(second.metadata.resourceVersion, first.metadata.resourceVersion);
   const odd = await registry.list({ namespace: 'default', limit: 2, labelSelector: 'parity=odd' });
   t.same([odd.items.map((p) => p.metadata.name), odd.metadata.remainingItemCount], [['p1', 'p3'], undefined]);
+  const found: string[] = [];
+  for (let token: string | undefined = ''; token !== undefined; ) {
+    const page = await registry.list({ limit: 1, labelSelector: 'parity=even', ...(token ? { continue: token } : {}) });
+    found.push(page.items.map((p) => `${p.metadata.namespace}/${p.metadata.name}`).join());
+    token = page.metadata.continue;
+  }
+  t.same(
+    found.filter((f) => f !== ''),
+    ['default/p0', 'default/p2', 'default/p4', 'default/p6', 'default/p8'],
+  );
   await refused(
     t,
     registry.list({ continue: 'rubbish' }),
@@ -344,7 +354,11 @@ t.test('lists: namespaces, selectors, chunks of one revision', async (t) => {
   const gone = await registry
     .list({ namespace: 'default', limit: 4, continue: first.metadata.continue! })
     .catch((e) => e);
-  t.same([gone.code, gone.reason], [410, 'Expired']);
+  t.match(gone, { code: 410, reason: 'Expired', message: /^The provided continue parameter is too old/ });
+  const old = await registry
+    .list({ resourceVersion: first.metadata.resourceVersion, resourceVersionMatch: 'Exact' })
+    .catch((e) => e);
+  t.match(old, { code: 410, reason: 'Expired', message: 'The resourceVersion for the provided list is too old.' });
 });
 
 t.test('lists at a resourceVersion', async (t) => {

@@ -28,7 +28,7 @@ async function put(store: Store, key: string, value: number = 0): Promise<number
   return result.revision;
 }
 
-function valueOf(object: KubeObject | undefined): unknown {
+function valueIn(object: KubeObject | undefined): unknown {
   return (object as { value?: unknown } | undefined)?.value;
 }
 
@@ -72,7 +72,7 @@ export function storeConformance({ name, open, settle }: StoreFactory): void {
     t.ok(first.ok);
     const again = await store.commit([{ key: '/a/1', object: thing('1', 2), expect: 0 }]);
     t.notOk(again.ok);
-    if (!again.ok) t.equal(valueOf(again.current), 1);
+    if (!again.ok) t.equal(valueIn(again.current), 1);
     const revision = await store.revision();
     t.notOk((await store.commit([{ key: '/a/1', object: thing('1', 2), expect: revision - 1 }])).ok);
     t.ok((await store.commit([{ key: '/a/1', object: thing('1', 2), expect: revision }])).ok);
@@ -91,7 +91,7 @@ export function storeConformance({ name, open, settle }: StoreFactory): void {
     ]);
     t.notOk(result.ok);
     t.equal(await store.get('/a/2'), undefined);
-    t.equal(valueOf(await store.get('/a/1')), 1);
+    t.equal(valueIn(await store.get('/a/1')), 1);
     t.equal(await store.revision(), revision);
   });
 
@@ -101,12 +101,12 @@ export function storeConformance({ name, open, settle }: StoreFactory): void {
     const increment = async (): Promise<void> => {
       for (;;) {
         const current = (await store.get('/a/n'))!;
-        const object = thing('n', (valueOf(current) as number) + 1);
+        const object = thing('n', (valueIn(current) as number) + 1);
         if ((await store.commit([{ key: '/a/n', object, expect: revisionOf(current) }])).ok) return;
       }
     };
     await Promise.all(Array.from({ length: 50 }, increment));
-    t.equal(valueOf(await store.get('/a/n')), 50);
+    t.equal(valueIn(await store.get('/a/n')), 50);
   });
 
   t.test(`${name}: a list is a range of keys in order, in pages of one revision`, async (t) => {
@@ -124,7 +124,7 @@ export function storeConformance({ name, open, settle }: StoreFactory): void {
     t.same([rest.keys, rest.remaining, rest.revision], [['/a/3'], 0, page.revision]);
     const past = await store.list('/a/', { revision: page.revision });
     t.same(past.keys, ['/a/1', '/a/2', '/a/3']);
-    t.equal(valueOf(past.objects[0]), 0, 'as it was then');
+    t.equal(valueIn(past.objects[0]), 0, 'as it was then');
     t.same((await store.list('/a/')).keys, ['/a/1', '/a/2', '/a/25']);
     t.same((await store.list('/zzz/')).keys, []);
   });
@@ -146,7 +146,7 @@ export function storeConformance({ name, open, settle }: StoreFactory): void {
     const events = readAll(watch);
     t.same(brief(events), [`put /a/1 ${from + 1}`, `put /a/2 ${from + 3}`, `delete /a/1 ${from + 4}`]);
     t.same(
-      events.map((e) => [valueOf(e.previous), valueOf(e.object), revisionOf(e.object)]),
+      events.map((e) => [valueIn(e.previous), valueIn(e.object), revisionOf(e.object)]),
       [
         [1, 2, from + 1],
         [undefined, 0, from + 3],
@@ -177,15 +177,15 @@ export function storeConformance({ name, open, settle }: StoreFactory): void {
     })();
     await settle();
     const { objects, keys, revision } = await store.list('/a/');
-    for (const [i, key] of keys.entries()) seen.set(key, valueOf(objects[i]));
+    for (const [i, key] of keys.entries()) seen.set(key, valueIn(objects[i]));
     const watch = await store.watch('/a/', revision, () => {});
     await writer;
     for (const event of readAll(watch)) {
-      if (event.type === 'put') seen.set(event.key, valueOf(event.object));
+      if (event.type === 'put') seen.set(event.key, valueIn(event.object));
       else seen.delete(event.key);
     }
     const now = await store.list('/a/');
-    t.same([...seen].sort(), now.keys.map((key, i) => [key, valueOf(now.objects[i])]).sort());
+    t.same([...seen].sort(), now.keys.map((key, i) => [key, valueIn(now.objects[i])]).sort());
   });
 
   t.test(`${name}: history that was compacted is refused, for lists and for watches`, async (t) => {
