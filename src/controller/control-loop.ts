@@ -72,9 +72,11 @@ export function splitKey(key: string): [namespace: string, name: string] {
   return at < 0 ? ['', key] : [key.slice(0, at), key.slice(at + 1)];
 }
 
-/** The request was refused because the watch was behind: the object has changed, or has been made meanwhile. */
+/** The request was refused because the watch was behind: the object has changed, was made, or is gone (a PUT may then mean
+ * to make it anew). */
 export function isStale(error: unknown): boolean {
-  return isStatus(error, 'Conflict') || isStatus(error, 'AlreadyExists');
+  if (isStatus(error, 'Conflict') || isStatus(error, 'AlreadyExists') || isStatus(error, 'NotFound')) return true;
+  return isStatus(error, 'BadRequest') && /^resourceVersion should not be set/.test((error as Error).message);
 }
 
 /** Waits for `work`, taking the given Status reasons for success: the object is gone, or already there. */

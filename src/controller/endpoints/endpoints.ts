@@ -36,13 +36,13 @@ export class EndpointsController implements Controller {
     this.#recorder = ctx.recorder('endpoint-controller');
     this.#loop = new ControlLoop(ctx, 'endpoints', (key) => this.#sync(key), WORKERS);
     watchServicePods(this.#services, this.#pods, (key) => this.#loop.queue.add(key));
-    // Endpoints without a Service are found at the start; somebody's deletion of ours is undone.
-    this.#endpoints.addHandler({
-      add: (e) => {
-        if (!this.#endpoints.hasSynced()) this.#loop.queue.add(keyOf(e));
-      },
-      delete: (e) => this.#loop.queue.add(keyOf(e)),
-    });
+    // Our own writes are looked at again: a round may have found nothing to do because the watch was behind the last one.
+    // Endpoints without a Service are a user's, but for those found at the start, whose Service went while we did not watch.
+    const enqueue = (endpoints: Stored<Endpoints>) => {
+      const key = keyOf(endpoints);
+      if (!this.#endpoints.hasSynced() || this.#services.get(key)) this.#loop.queue.add(key);
+    };
+    this.#endpoints.addHandler({ add: enqueue, update: (_, endpoints) => enqueue(endpoints), delete: enqueue });
   }
 
   run(): void {

@@ -145,6 +145,14 @@ t.test('Services without a selector and ExternalNames get no endpoints; Endpoint
     ],
     ports: [{ port: 8080, protocol: 'TCP' }],
   });
+  await cp.client.create(ENDPOINTS, {
+    apiVersion: 'v1',
+    kind: 'Endpoints',
+    metadata: { name: 'early', namespace: 'default' },
+    subsets: [{ addresses: [{ ip: '192.0.2.3' }], ports: [{ port: 1 }] }],
+  });
+  await cp.clock.run(1e6);
+  t.ok(cp.endpoints('early'), 'Endpoints written before their Service stay');
   await cp.client.delete(ENDPOINTS, 'default', 'manual');
   await cp.clock.run(1e6);
   t.same(cp.slices('manual'), []);
