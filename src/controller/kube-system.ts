@@ -12,7 +12,7 @@ export interface KubeSystemOptions {
   readonly coreDNSReplicas: number;
 }
 
-export function corefile(clusterDomain: string): string {
+function corefile(clusterDomain: string): string {
   return `.:53 {
     errors
     health {

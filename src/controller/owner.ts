@@ -6,10 +6,6 @@ export function controllerOf(object: KubeObject): OwnerReference | undefined {
   return object.metadata.ownerReferences?.find((o) => o.controller === true);
 }
 
-export function isControlledBy(object: KubeObject, owner: KubeObject): boolean {
-  return controllerOf(object)?.uid === owner.metadata.uid;
-}
-
 export function controllerRef(owner: KubeObject, type: ResourceType): OwnerReference {
   return {
     apiVersion: apiVersionOf(type),

@@ -5,7 +5,7 @@ import type { Stored } from '../../src/api/meta.ts';
 import { NODES, PODS } from '../../src/api/resources.ts';
 import { isStatus } from '../../src/api/status-error.ts';
 import type { ApiClient } from '../../src/client/client.ts';
-import { Informer, keyOf } from '../../src/client/informer.ts';
+import { Informer } from '../../src/client/informer.ts';
 import { formatTime } from '../../src/controller/time.ts';
 import type { Clock } from '../../src/lib/clock.ts';
 
@@ -108,9 +108,5 @@ export class FakeKubelet {
     } catch (error) {
       if (!isStatus(error, 'NotFound') && !isStatus(error, 'Conflict')) throw error;
     }
-  }
-
-  get keys(): string[] {
-    return this.#pods.list().map(keyOf);
   }
 }

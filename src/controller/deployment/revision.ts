@@ -7,7 +7,7 @@ import type { KubeObject } from '../../api/meta.ts';
 import { byCreation, maxSurge, replicasOf } from './rolling.ts';
 
 export const REVISION = 'deployment.kubernetes.io/revision';
-export const REVISION_HISTORY = 'deployment.kubernetes.io/revision-history';
+const REVISION_HISTORY = 'deployment.kubernetes.io/revision-history';
 export const DESIRED_REPLICAS = 'deployment.kubernetes.io/desired-replicas';
 export const MAX_REPLICAS = 'deployment.kubernetes.io/max-replicas';
 export const POD_TEMPLATE_HASH = 'pod-template-hash';
@@ -22,7 +22,7 @@ export function intAnnotation(object: KubeObject, key: string): number | undefin
   return text !== undefined && /^-?\d+$/.test(text) ? Number(text) : undefined;
 }
 
-export function revisionOf(object: KubeObject): number {
+function revisionOf(object: KubeObject): number {
   return intAnnotation(object, REVISION) ?? 0;
 }
 

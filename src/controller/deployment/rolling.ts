@@ -44,10 +44,6 @@ export function maxUnavailable(d: Deployment): number {
   return Math.min(fenceposts(r?.maxSurge, r?.maxUnavailable, replicas).unavailable, replicas);
 }
 
-export function minAvailable(d: Deployment): number {
-  return isRollingUpdate(d) ? replicasOf(d) - maxUnavailable(d) : 0;
-}
-
 export const sum = (sets: readonly ReplicaSet[], of: (rs: ReplicaSet) => number): number =>
   sets.reduce((total, rs) => total + of(rs), 0);
 

@@ -21,7 +21,7 @@ import { addressTypes, desiredGroups, ENDPOINTSLICE_CONTROLLER, LABEL_ZONE } fro
 import { planSlices, type SlicePlan } from './packing.ts';
 import { GIVE_UP_US, WrittenSlices } from './written.ts';
 
-export const MAX_ENDPOINTS_PER_SLICE = 100;
+const MAX_ENDPOINTS_PER_SLICE = 100;
 const BY_SERVICE = 'service';
 const WORKERS = 5;
 

@@ -23,7 +23,7 @@ import { controllerRef } from '../owner.ts';
 import type { AddressType } from './desired.ts';
 import { GIVE_UP_US, WrittenSlices } from './written.ts';
 
-export const MIRRORING_CONTROLLER = 'endpointslicemirroring-controller.k8s.io';
+const MIRRORING_CONTROLLER = 'endpointslicemirroring-controller.k8s.io';
 const LABEL_SKIP_MIRROR = 'endpointslice.kubernetes.io/skip-mirror';
 const LEADER = 'control-plane.alpha.kubernetes.io/leader';
 const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
@@ -135,7 +135,7 @@ function shouldMirror(endpoints: Endpoints): boolean {
 }
 
 /** Pure: the slices that say what the Endpoints say. */
-export function mirroredSlices(service: Service, endpoints: Stored<Endpoints>): EndpointSlice[] {
+function mirroredSlices(service: Service, endpoints: Stored<Endpoints>): EndpointSlice[] {
   const { [LABEL_SKIP_MIRROR]: _, ...own } = endpoints.metadata.labels ?? {};
   const labels = {
     ...own,

@@ -75,7 +75,7 @@ function insufficient(requests: Requests, { node, pods, cpu, memory }: NodeLoad)
   return reasons;
 }
 
-export function tolerates(tolerations: readonly Toleration[], taint: Taint): boolean {
+function tolerates(tolerations: readonly Toleration[], taint: Taint): boolean {
   return tolerations.some((t) => {
     if (t.effect && t.effect !== taint.effect) return false;
     if (t.key && t.key !== taint.key) return false;

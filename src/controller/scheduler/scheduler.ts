@@ -16,7 +16,7 @@ import { condition, isPodTerminal } from '../pod.ts';
 import { formatTime } from '../time.ts';
 import { filterNode, fitError, type NodeLoad, type Requests, requestsOf } from './filter.ts';
 
-export const DEFAULT_SCHEDULER = 'default-scheduler';
+const DEFAULT_SCHEDULER = 'default-scheduler';
 
 interface Placed extends Requests {
   readonly node: string;
