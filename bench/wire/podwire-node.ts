@@ -13,6 +13,7 @@ import { TapSet } from '../../src/link/tap.ts';
 import { DEFAULT_CONFIG } from '../../src/proxy/config.ts';
 import type { Endpoint } from '../../src/proxy/endpoints.ts';
 import { IpvsProxier } from '../../src/proxy/ipvs/proxier.ts';
+import type { LocalDetector } from '../../src/proxy/local-detector.ts';
 import { servicePortsOf } from '../../src/proxy/service-port.ts';
 import { SkbPool } from '../../src/tcpip-ts/skb.ts';
 import { ipv4, parseCIDR } from '../../src/tcpip-ts/wire/address.ts';
@@ -58,12 +59,12 @@ function start(config: WireConfig): void {
     kernel.fib.add({ network: ipv4(addr), prefixLen: 32, oif: device.ifindex });
   });
 
-  const clusterCIDR = parseCIDR('10.244.0.0/16');
+  const local: LocalDetector = { kind: 'cidr', cidr: parseCIDR('10.244.0.0/16')! };
   const proxier = new IpvsProxier({
     netlink,
     clock,
     nodeName: NODE_NAME,
-    config: { ...DEFAULT_CONFIG, clusterCIDR },
+    config: { ...DEFAULT_CONFIG, mode: 'ipvs' },
   });
   proxier.prepare();
   const ports = servicePortsOf(service(config.vip));
@@ -78,7 +79,7 @@ function start(config: WireConfig): void {
     nodeHints: [],
   };
   const endpoints = new Map([...ports.keys()].map((key) => [key, [endpoint]]));
-  proxier.sync({ ports, endpoints, changed: ports.keys(), zone: '', nodeIP: ipv4(NODE_ADDR) });
+  proxier.sync({ ports, endpoints, changed: ports.keys(), zone: '', nodeIP: ipv4(NODE_ADDR), local, serviceCIDRs: [] });
 }
 
 start(workerData as WireConfig);

@@ -111,9 +111,11 @@ export class EmulatedNode implements NodeHandle {
       nodeName: node.name,
       config: {
         ...DEFAULT_CONFIG,
+        mode: settings.proxyMode,
         clusterCIDR: parseCIDR(settings.podCIDR),
         ipvs: { ...DEFAULT_CONFIG.ipvs, scheduler: settings.ipvsScheduler },
       },
+      serviceCIDRs: [parseCIDR(settings.serviceCIDR)!],
       onError,
     });
     const images = new ImageCatalog(settings.images);

@@ -1,6 +1,7 @@
 // What a cluster is made with. Plain data: it crosses to the Nodes' threads as it is.
 import type { Image } from '../node/images.ts';
 import type { ResolvConf } from '../node/kubelet/resolv-conf.ts';
+import type { ProxyMode } from '../proxy/config.ts';
 
 export type RuntimeHandler = 'netns' | 'userspace';
 
@@ -13,7 +14,7 @@ export interface ClusterSettings {
   readonly apiServiceIP: string;
   readonly clusterDNS: string;
   readonly nodes: readonly NodeSettings[];
-  readonly proxyMode: 'ipvs';
+  readonly proxyMode: ProxyMode;
   readonly ipvsScheduler: string;
   /** Of Pods that name no RuntimeClass. */
   readonly defaultRuntime: RuntimeHandler;

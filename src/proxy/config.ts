@@ -1,26 +1,44 @@
-// What kube-proxy is told: the fields of KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1) that the IPVS mode uses,
-// with its defaults. Unknown fields are kept out silently, as they mean nothing here; wrong values are refused by name.
+// What kube-proxy is told: the fields of KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1) that the modes use, with
+// its defaults. Unknown fields are kept out silently, as they mean nothing here; wrong values are refused by name.
 // Durations are Go's (`30s`, `1m30s`) in the document, microseconds here.
 import { parseCIDR } from '../tcpip-ts/wire/address.ts';
 
 /** Network address and prefix length. */
 export type Cidr = readonly [addr: number, prefixLen: number];
 
+export const PROXY_MODES = ['iptables', 'ipvs', 'nftables'] as const;
+export type ProxyMode = (typeof PROXY_MODES)[number];
+
+const LOCAL_MODES = ['ClusterCIDR', 'NodeCIDR', 'BridgeInterface', 'InterfaceNamePrefix'] as const;
+
+export interface SyncPeriods {
+  /** Least time between syncs. */
+  readonly minSyncPeriodUs: number;
+  /** Most time between them. */
+  readonly syncPeriodUs: number;
+}
+
 export interface KubeProxyConfig {
-  readonly mode: 'ipvs';
+  readonly mode: ProxyMode;
+  /** How Pods' traffic is told from others'; see local-detector.ts. */
+  readonly detectLocalMode: (typeof LOCAL_MODES)[number];
+  readonly bridgeInterface: string;
+  readonly interfaceNamePrefix: string;
   /** Where Pods live: traffic to a ClusterIP from elsewhere is masqueraded. Absent: cannot be told. */
   readonly clusterCIDR: Cidr | undefined;
   readonly masqueradeAll: boolean;
   /** The masquerade mark is 1 << masqueradeBit. */
   readonly masqueradeBit: number;
-  /** Node addresses that take NodePorts; empty: all but loopback. */
+  /** Node addresses that take NodePorts; empty: the mode's default (all of them; nftables: the primary one). */
   readonly nodePortAddresses: readonly Cidr[];
-  readonly ipvs: {
+  /** `primary` was among nodePortAddresses: the Node's primary address takes NodePorts. */
+  readonly nodePortPrimary: boolean;
+  /** Whether NodePorts answer on 127.0.0.0/8; iptables mode only. */
+  readonly localhostNodePorts: boolean;
+  readonly iptables: SyncPeriods;
+  readonly nftables: SyncPeriods;
+  readonly ipvs: SyncPeriods & {
     readonly scheduler: string;
-    /** Least time between syncs. */
-    readonly minSyncPeriodUs: number;
-    /** Most time between them. */
-    readonly syncPeriodUs: number;
     /** Virtual servers in these are not ours and left alone. */
     readonly excludeCIDRs: readonly Cidr[];
     /** 0: the kernel's own. */
@@ -31,11 +49,18 @@ export interface KubeProxyConfig {
 }
 
 export const DEFAULT_CONFIG: KubeProxyConfig = {
-  mode: 'ipvs',
+  mode: 'iptables',
+  detectLocalMode: 'ClusterCIDR',
+  bridgeInterface: '',
+  interfaceNamePrefix: '',
   clusterCIDR: undefined,
   masqueradeAll: false,
   masqueradeBit: 14,
   nodePortAddresses: [],
+  nodePortPrimary: false,
+  localhostNodePorts: true,
+  iptables: { minSyncPeriodUs: 1e6, syncPeriodUs: 30e6 },
+  nftables: { minSyncPeriodUs: 1e6, syncPeriodUs: 30e6 },
   ipvs: {
     scheduler: 'rr',
     minSyncPeriodUs: 0,
@@ -47,36 +72,56 @@ export const DEFAULT_CONFIG: KubeProxyConfig = {
   },
 };
 
-/** Reads a KubeProxyConfiguration document. Throws TypeError naming the field and what was expected of it. */
-export function parseKubeProxyConfiguration(document: unknown): KubeProxyConfig {
+/**
+ * Reads a KubeProxyConfiguration document; `mode` overrides the document's. Throws TypeError naming the field and what was
+ * expected of it. Deviation: where the `nftables` section does not say masqueradeAll or masqueradeBit, the `iptables` one's hold.
+ */
+export function parseKubeProxyConfiguration(document: unknown, mode?: ProxyMode): KubeProxyConfig {
   const root = new Fields(document, 'KubeProxyConfiguration');
   const kind = root.string('kind', 'KubeProxyConfiguration');
   if (kind !== 'KubeProxyConfiguration') throw new TypeError(`kind: expected KubeProxyConfiguration, not ${kind}`);
-  const mode = root.string('mode', 'ipvs') || 'ipvs';
-  if (mode !== 'ipvs') throw new TypeError(`KubeProxyConfiguration.mode: expected ipvs, not ${mode}`);
+  const defaults = DEFAULT_CONFIG;
+  const chosen = mode ?? root.oneOf('mode', PROXY_MODES, defaults.mode);
   const ipvs = root.object('ipvs');
   const iptables = root.object('iptables');
-  const detect = root.string('detectLocalMode', 'ClusterCIDR') || 'ClusterCIDR';
-  if (detect !== 'ClusterCIDR') {
-    throw new TypeError(`KubeProxyConfiguration.detectLocalMode: expected ClusterCIDR, not ${detect}`);
-  }
-  const defaults = DEFAULT_CONFIG;
+  const nftables = root.object('nftables');
+  const detectLocal = root.object('detectLocal');
   const clusterCIDR = root.string('clusterCIDR', '');
+  const nodePortAddresses = root.strings('nodePortAddresses');
+  const masqueradeAll = iptables.boolean('masqueradeAll', defaults.masqueradeAll);
+  const masqueradeBit = iptables.number('masqueradeBit', defaults.masqueradeBit);
+  const isNft = chosen === 'nftables';
   return {
-    mode,
+    mode: chosen,
+    detectLocalMode: root.oneOf('detectLocalMode', LOCAL_MODES, defaults.detectLocalMode),
+    bridgeInterface: detectLocal.string('bridgeInterface', ''),
+    interfaceNamePrefix: detectLocal.string('interfaceNamePrefix', ''),
     clusterCIDR: clusterCIDR === '' ? undefined : cidrsOf('clusterCIDR', clusterCIDR.split(','))[0],
-    masqueradeAll: iptables.boolean('masqueradeAll', defaults.masqueradeAll),
-    masqueradeBit: iptables.number('masqueradeBit', defaults.masqueradeBit),
-    nodePortAddresses: cidrsOf('nodePortAddresses', root.strings('nodePortAddresses')),
+    masqueradeAll: isNft ? nftables.boolean('masqueradeAll', masqueradeAll) : masqueradeAll,
+    masqueradeBit: isNft ? nftables.number('masqueradeBit', masqueradeBit) : masqueradeBit,
+    nodePortAddresses: cidrsOf(
+      'nodePortAddresses',
+      nodePortAddresses.filter((text) => text !== 'primary'),
+    ),
+    nodePortPrimary: nodePortAddresses.includes('primary'),
+    localhostNodePorts: iptables.boolean('localhostNodePorts', defaults.localhostNodePorts),
+    iptables: syncPeriods(iptables, defaults.iptables),
+    nftables: syncPeriods(nftables, defaults.nftables),
     ipvs: {
+      ...syncPeriods(ipvs, defaults.ipvs),
       scheduler: ipvs.string('scheduler', '') || defaults.ipvs.scheduler,
-      minSyncPeriodUs: ipvs.durationUs('minSyncPeriod', defaults.ipvs.minSyncPeriodUs),
-      syncPeriodUs: ipvs.durationUs('syncPeriod', 0) || defaults.ipvs.syncPeriodUs,
       excludeCIDRs: cidrsOf('ipvs.excludeCIDRs', ipvs.strings('excludeCIDRs')),
       tcpTimeoutS: ipvs.durationUs('tcpTimeout', 0) / 1e6,
       tcpFinTimeoutS: ipvs.durationUs('tcpFinTimeout', 0) / 1e6,
       udpTimeoutS: ipvs.durationUs('udpTimeout', 0) / 1e6,
     },
+  };
+}
+
+function syncPeriods(section: Fields, defaults: SyncPeriods): SyncPeriods {
+  return {
+    minSyncPeriodUs: section.durationUs('minSyncPeriod', defaults.minSyncPeriodUs),
+    syncPeriodUs: section.durationUs('syncPeriod', 0) || defaults.syncPeriodUs,
   };
 }
 
@@ -129,6 +174,15 @@ class Fields {
 
   string(name: string, fallback: string): string {
     return this.#typed(name, 'string', fallback);
+  }
+
+  /** An empty text is the default, as in the real one. */
+  oneOf<T extends string>(name: string, choices: readonly T[], fallback: T): T {
+    const value = this.string(name, '') || fallback;
+    const choice = choices.find((c) => c === value);
+    if (choice === undefined)
+      throw new TypeError(`${this.#path}.${name}: expected ${choices.join(', ')}, not ${value}`);
+    return choice;
   }
 
   boolean(name: string, fallback: boolean): boolean {

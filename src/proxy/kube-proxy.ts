@@ -8,12 +8,14 @@ import type { ApiClient } from '../client/client.ts';
 import { Informer, keyOf } from '../client/informer.ts';
 import type { Netlink } from '../kernel/netlink.ts';
 import type { Clock } from '../lib/clock.ts';
-import { parseIPv4 } from '../tcpip-ts/wire/address.ts';
+import { parseCIDR, parseIPv4 } from '../tcpip-ts/wire/address.ts';
 import { BoundedRunner } from './bounded-runner.ts';
 import { ChangeTracker } from './change-tracker.ts';
-import type { KubeProxyConfig } from './config.ts';
+import type { Cidr, KubeProxyConfig } from './config.ts';
 import { type Endpoint, EndpointSliceCache, type EndpointsByPort } from './endpoints.ts';
-import { IpvsProxier } from './ipvs/proxier.ts';
+import { localDetectorOf } from './local-detector.ts';
+import type { Proxier } from './proxier.ts';
+import { createProxier } from './proxiers.ts';
 import { type ServicePort, type ServicePorts, servicePortsOf } from './service-port.ts';
 
 const NOT_OURS = `!${LABEL_SERVICE_PROXY_NAME},!${LABEL_HEADLESS}`;
@@ -34,13 +36,15 @@ export interface KubeProxyOptions {
   readonly clock: Clock;
   readonly nodeName: string;
   readonly config: KubeProxyConfig;
+  /** Networks that ClusterIPs are from; nftables mode drops what is for nobody in them. */
+  readonly serviceCIDRs?: readonly Cidr[];
   readonly onError?: (error: unknown) => void;
   readonly onSync?: (info: SyncInfo) => void;
 }
 
 export class KubeProxy {
   readonly #options: KubeProxyOptions;
-  readonly #proxier: IpvsProxier;
+  readonly #proxier: Proxier;
   readonly #runner: BoundedRunner;
   readonly #services: Informer<Service>;
   readonly #slices: Informer<EndpointSlice>;
@@ -60,9 +64,9 @@ export class KubeProxy {
   constructor(options: KubeProxyOptions) {
     const { client, netlink, clock, nodeName, config, onError = () => {} } = options;
     this.#options = options;
-    this.#proxier = new IpvsProxier({ netlink, clock, nodeName, config, onError });
+    this.#proxier = createProxier({ netlink, clock, nodeName, config, onError });
     this.#cache = new EndpointSliceCache(nodeName);
-    const { minSyncPeriodUs: minPeriodUs, syncPeriodUs: maxPeriodUs } = config.ipvs;
+    const { minSyncPeriodUs: minPeriodUs, syncPeriodUs: maxPeriodUs } = config[config.mode];
     this.#runner = new BoundedRunner({ clock, minPeriodUs, maxPeriodUs, run: () => this.#sync() });
     const common = { client, clock, onError };
     this.#services = new Informer({ ...common, type: SERVICES, labelSelector: NOT_OURS });
@@ -130,7 +134,7 @@ export class KubeProxy {
   }
 
   #sync(): void {
-    const { clock, onError, onSync } = this.#options;
+    const { clock, config, onError, onSync } = this.#options;
     const startUs = clock.nowUs();
     const changed = new Set<string>();
     apply(this.#serviceChanges, this.#ports, changed);
@@ -138,7 +142,10 @@ export class KubeProxy {
     const triggers = this.#triggerTimesMs;
     this.#triggerTimesMs = [];
     const node = this.#node.list()[0];
-    const address = node?.status?.addresses?.find((a) => a.type === 'InternalIP')?.address;
+    const address = node?.status?.addresses?.find((a) => a.type === 'InternalIP' && !a.address.includes(':'))?.address;
+    const podCIDR = parseCIDR(
+      (node?.spec?.podCIDRs ?? [node?.spec?.podCIDR ?? '']).find((c) => !c.includes(':')) ?? '',
+    );
     try {
       const operations = this.#proxier.sync({
         ports: this.#ports,
@@ -146,6 +153,8 @@ export class KubeProxy {
         changed,
         zone: node?.metadata.labels?.[ZONE_LABEL] ?? '',
         nodeIP: parseIPv4(address ?? ''),
+        local: localDetectorOf(config, podCIDR),
+        serviceCIDRs: this.#options.serviceCIDRs ?? [],
       });
       const latenciesMs = triggers.map((ms) => clock.unixMs() - ms);
       onSync?.({ operations, durationUs: clock.nowUs() - startUs, latenciesMs });

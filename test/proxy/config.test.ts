@@ -40,7 +40,7 @@ t.test('what a document sets is read', (t) => {
 });
 
 t.test('a wrong value is refused with the field and what was expected', (t) => {
-  t.throws(() => parseKubeProxyConfiguration({ mode: 'ebpf' }), /mode: expected ipvs, not ebpf/);
+  t.throws(() => parseKubeProxyConfiguration({ mode: 'ebpf' }), /mode: expected iptables, ipvs, nftables, not ebpf/);
   t.throws(() => parseKubeProxyConfiguration({ clusterCIDR: 'everywhere' }), /clusterCIDR: expected ADDRESS\/LENGTH/);
   t.throws(
     () => parseKubeProxyConfiguration({ ipvs: { syncPeriod: 'soon' } }),

@@ -45,7 +45,7 @@ async function makeBench(config: Record<string, unknown> = {}): Promise<Bench> {
     netlink,
     clock,
     nodeName: NODE_NAME,
-    config: parseKubeProxyConfiguration({ clusterCIDR: '10.244.0.0/16', ...config }),
+    config: parseKubeProxyConfiguration({ mode: 'ipvs', clusterCIDR: '10.244.0.0/16', ...config }),
     onError: (error) => errors.push(error),
     onSync: (info) => syncs.push(info),
   });

@@ -8,11 +8,13 @@ import { Ipvs } from '../../src/kernel/ipvs/ipvs.ts';
 import type { Netlink } from '../../src/kernel/netlink.ts';
 import type { TraceAnswer, TraceQuestion } from '../../src/kernel/what-if/types.ts';
 import { explain } from '../../src/kernel/what-if/what-if.ts';
-import { type KubeProxyConfig, parseKubeProxyConfiguration } from '../../src/proxy/config.ts';
+import { type KubeProxyConfig, type ProxyMode, parseKubeProxyConfiguration } from '../../src/proxy/config.ts';
 import { type Endpoint, EndpointSliceCache } from '../../src/proxy/endpoints.ts';
-import { IpvsProxier } from '../../src/proxy/ipvs/proxier.ts';
+import { localDetectorOf } from '../../src/proxy/local-detector.ts';
+import type { Proxier } from '../../src/proxy/proxier.ts';
+import { createProxier } from '../../src/proxy/proxiers.ts';
 import { type ServicePort, servicePortsOf } from '../../src/proxy/service-port.ts';
-import { ipv4 } from '../../src/tcpip-ts/wire/address.ts';
+import { ipv4, parseCIDR } from '../../src/tcpip-ts/wire/address.ts';
 import { Lab, NODE_IP } from './kernel.ts';
 
 export const NODE_NAME = 'node-1';
@@ -21,18 +23,28 @@ export class ServiceBench {
   readonly lab: Lab;
   readonly ipvs: Ipvs;
   readonly netlink: Netlink;
-  readonly proxier: IpvsProxier;
+  readonly config: KubeProxyConfig;
+  readonly proxier: Proxier;
   readonly #ports = new Map<string, ServicePort>();
   readonly #endpoints = new Map<string, readonly Endpoint[]>();
   readonly #cache = new EndpointSliceCache(NODE_NAME);
   readonly #changed = new Set<string>();
 
-  constructor(config: Record<string, unknown> = { clusterCIDR: '10.244.0.0/16' }, lab = new Lab()) {
+  constructor(
+    config: Record<string, unknown> = { clusterCIDR: '10.244.0.0/16' },
+    lab = new Lab(),
+    mode: ProxyMode = 'ipvs',
+  ) {
     this.lab = lab;
     this.ipvs = new Ipvs(lab.kernel);
     this.netlink = createNetlink(lab.kernel, this.ipvs);
-    const parsed: KubeProxyConfig = parseKubeProxyConfiguration(config);
-    this.proxier = new IpvsProxier({ netlink: this.netlink, clock: lab.clock, nodeName: NODE_NAME, config: parsed });
+    this.config = parseKubeProxyConfiguration(config, mode);
+    this.proxier = createProxier({
+      netlink: this.netlink,
+      clock: lab.clock,
+      nodeName: NODE_NAME,
+      config: this.config,
+    });
     this.proxier.prepare();
   }
 
@@ -66,7 +78,15 @@ export class ServiceBench {
   sync(zone = ''): number {
     const changed = [...this.#changed];
     this.#changed.clear();
-    return this.proxier.sync({ ports: this.#ports, endpoints: this.#endpoints, changed, zone, nodeIP: ipv4(NODE_IP) });
+    return this.proxier.sync({
+      ports: this.#ports,
+      endpoints: this.#endpoints,
+      changed,
+      zone,
+      nodeIP: ipv4(NODE_IP),
+      local: localDetectorOf(this.config, undefined),
+      serviceCIDRs: [parseCIDR('10.96.0.0/12')!],
+    });
   }
 
   explain(question: TraceQuestion): TraceAnswer {

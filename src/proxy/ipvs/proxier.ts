@@ -18,8 +18,9 @@ import type {
 import type { Clock, Timer } from '../../lib/clock.ts';
 import { IPPROTO_TCP, IPPROTO_UDP } from '../../tcpip-ts/wire/ipv4.ts';
 import type { KubeProxyConfig } from '../config.ts';
-import { type Endpoint, endpointName } from '../endpoints.ts';
-import type { ServicePort } from '../service-port.ts';
+import { endpointName } from '../endpoints.ts';
+import type { LocalDetector } from '../local-detector.ts';
+import type { Proxier, ProxierInput, ProxierOptions } from '../proxier.ts';
 import { type CompileContext, type CompiledServer, compileServicePort, contains, serverKey } from './compile.ts';
 import { DesiredState } from './desired.ts';
 import { entryKey, SET_NAMES, SETS, type SetName } from './ipsets.ts';
@@ -30,26 +31,6 @@ const TERMINATION_CHECK_US = 60e6; // rsCheckDeleteInterval
 // Deviation: the real one leaves ipset's default of 65536, so that it cannot hold more Service addresses than that.
 const SET_MAXELEM = 1 << 20;
 
-export interface ProxierOptions {
-  readonly netlink: Netlink;
-  readonly clock: Clock;
-  readonly nodeName: string;
-  readonly config: KubeProxyConfig;
-  /** Told of what fails outside a sync. */
-  readonly onError?: (error: unknown) => void;
-}
-
-export interface ProxierInput {
-  readonly ports: ReadonlyMap<string, ServicePort>;
-  readonly endpoints: ReadonlyMap<string, readonly Endpoint[]>;
-  /** Keys of service ports that changed, in themselves or in their endpoints, since the last sync. */
-  readonly changed: Iterable<string>;
-  /** Label topology.kubernetes.io/zone of the Node. */
-  readonly zone: string;
-  /** The Node's InternalIP. */
-  readonly nodeIP: number | undefined;
-}
-
 interface HeldServer {
   readonly server: VirtualServer;
   readonly dests: Map<string, RealServer>;
@@ -57,7 +38,7 @@ interface HeldServer {
   fresh: boolean;
 }
 
-export class IpvsProxier {
+export class IpvsProxier implements Proxier {
   readonly #netlink: Netlink;
   readonly #clock: Clock;
   readonly #nodeName: string;
@@ -70,6 +51,7 @@ export class IpvsProxier {
   #entries = new Map<SetName, Map<string, IpSetEntry>>();
   /** Which rules there are, as a text; '' when unknown. */
   #rules = '';
+  #local: LocalDetector | undefined;
   /** False until a sync went through: then everything must be compared. */
   #known = false;
   /** Real servers with weight 0 that wait for their connections to end: `server key/address:port`. */
@@ -113,6 +95,7 @@ export class IpvsProxier {
       if (all) this.#restoreSet(set, ops);
       else this.#updateSet(set, touched.entries.get(set) ?? [], ops);
     }
+    this.#local = input.local;
     this.#writeRules(ops);
     for (const addr of addresses) this.#unbind(addr, ops);
     for (const key of servers) this.#deleteServer(key, ops);
@@ -300,9 +283,10 @@ export class IpvsProxier {
 
   #writeRules(ops: NetlinkOp[]): void {
     const isEmpty = (set: SetName): boolean => this.#desired.isEmpty(set);
-    const rules = SET_NAMES.filter((set) => !isEmpty(set)).join(' ') || 'none';
+    const sets = SET_NAMES.filter((set) => !isEmpty(set)).join(' ');
+    const rules = `${JSON.stringify(this.#local ?? null)} ${sets}`;
     if (rules === this.#rules) return;
-    ops.push(...kubeChains(this.#config, isEmpty));
+    ops.push(...kubeChains(this.#config, this.#local, isEmpty));
     this.#rules = rules;
   }
 

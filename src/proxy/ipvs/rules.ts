@@ -8,6 +8,7 @@ import type { IptablesRestoreOp } from '../../kernel/netlink.ts';
 import { parseIPv4 } from '../../tcpip-ts/wire/address.ts';
 import { IPPROTO_TCP, IPPROTO_UDP } from '../../tcpip-ts/wire/ipv4.ts';
 import type { KubeProxyConfig } from '../config.ts';
+import { fromElsewhere, type LocalDetector } from '../local-detector.ts';
 import { SETS, type SetName } from './ipsets.ts';
 
 type Chain = NonNullable<IptablesRestoreOp['chains']>[number];
@@ -65,7 +66,8 @@ const SET_RULES: readonly (readonly ['nat' | 'filter', SetName, string, readonly
 
 /** The two tables' chains, complete; `isEmpty` tells which sets hold nothing. */
 export function kubeChains(
-  config: Pick<KubeProxyConfig, 'clusterCIDR' | 'masqueradeAll' | 'masqueradeBit'>,
+  config: Pick<KubeProxyConfig, 'masqueradeAll' | 'masqueradeBit'>,
+  local: LocalDetector | undefined,
   isEmpty: (set: SetName) => boolean,
 ): readonly IptablesRestoreOp[] {
   const mark = 2 ** config.masqueradeBit;
@@ -85,10 +87,8 @@ export function kubeChains(
     const cluster = comment('KUBE-CLUSTER-IP');
     if (config.masqueradeAll) {
       add('nat', SERVICES, jump(MARK_MASQ), cluster, set('KUBE-CLUSTER-IP', 'dst', 'dst'));
-    } else if (config.clusterCIDR) {
-      const [addr, prefixLen] = config.clusterCIDR;
-      const outside: Match = { kind: 'source', addr, prefixLen, invert: true };
-      add('nat', SERVICES, jump(MARK_MASQ), outside, cluster, set('KUBE-CLUSTER-IP', 'dst', 'dst'));
+    } else if (local) {
+      add('nat', SERVICES, jump(MARK_MASQ), fromElsewhere(local), cluster, set('KUBE-CLUSTER-IP', 'dst', 'dst'));
     } else {
       // The Node's own connections have a Service address as source: the one they are made to.
       add('nat', SERVICES, jump(MARK_MASQ), cluster, set('KUBE-CLUSTER-IP', 'src', 'dst'));

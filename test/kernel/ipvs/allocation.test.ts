@@ -80,14 +80,22 @@ for (const [client, server, vip, allowed] of [
       kernel.addresses.add(device, ipv4('10.244.0.1'), 32);
       kernel.fib.add({ network: ipv4(addr), prefixLen: 32, oif: device.ifindex });
     }
-    const config = parseKubeProxyConfiguration({});
+    const config = parseKubeProxyConfiguration({ mode: 'ipvs' });
     const proxier = new IpvsProxier({ netlink, clock, nodeName: NODE_NAME, config });
     proxier.prepare();
     const cache = new EndpointSliceCache(NODE_NAME);
     cache.update(endpointSlice('web', [{ port: 53, protocol: 'UDP' }], [ready(server)]), false);
     const ports = servicePortsOf(service('web', { clusterIP: vip, ports: [{ port: 53, protocol: 'UDP' }] }));
     const endpoints = cache.endpointsOf('default/web');
-    proxier.sync({ ports, endpoints, changed: ports.keys(), zone: '', nodeIP: undefined });
+    proxier.sync({
+      ports,
+      endpoints,
+      changed: ports.keys(),
+      zone: '',
+      nodeIP: undefined,
+      local: undefined,
+      serviceCIDRs: [],
+    });
 
     const request = ip({ saddr: client, daddr: vip }, udp({ sport: 4000, dport: 53 }, 'x'.repeat(36)));
     const answer = ip({ saddr: server, daddr: client }, udp({ sport: 53, dport: 4000 }, 'x'.repeat(36)));
