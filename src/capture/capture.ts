@@ -6,7 +6,9 @@ import type { Clock } from '../lib/clock.ts';
 import { CHECKSUM_PARTIAL, type Skb } from '../tcpip-ts/skb.ts';
 import { put16 } from '../tcpip-ts/wire/bytes.ts';
 import { finish, sumBytes } from '../tcpip-ts/wire/checksum.ts';
+import { ETH_P_IP, ethType } from '../tcpip-ts/wire/ethernet.ts';
 import type { PacketFilter } from './filter.ts';
+import { completeQuote } from './icmp-quote.ts';
 import { LINKTYPE_ETHERNET, LINKTYPE_RAW, PcapngWriter } from './pcapng.ts';
 
 /** Where names come from. They are written again, before the next packet, when `generation` has changed. */
@@ -88,6 +90,8 @@ export class Capture {
       const from = at + skb.csumStart - start;
       put16(out, at + skb.csumField - start, finish(sumBytes(out, from, at + skb.tail - start, 0)) || 0xffff);
     }
+    if (!ether || ethType(skb.bytes, skb.mh) === ETH_P_IP)
+      completeQuote(out, at + skb.nh - start, at + skb.tail - start);
     if (this.#writer.pending >= FLUSH_BYTES) this.#flush();
     else this.#flushSoon();
   }

@@ -3,14 +3,17 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import type { Cluster } from '../cluster/cluster.ts';
 import { CliError } from './cli-error.ts';
 
-/** Captures every packet of the first Node; returns the function that completes the file. */
-export async function captureToFile(cluster: Cluster, file: string): Promise<() => Promise<void>> {
-  let fd: number;
+/** Creates the file; to be done before a cluster is started in vain. */
+export function openCapture(file: string): number {
   try {
-    fd = openSync(file, 'w');
+    return openSync(file, 'w');
   } catch (cause) {
     throw new CliError(`${file}: ${(cause as Error).message}`, { cause });
   }
+}
+
+/** Captures every packet of the first Node into an open file; returns the function that completes and closes it. */
+export async function captureToFile(cluster: Cluster, fd: number): Promise<() => Promise<void>> {
   const session = await cluster.nodes[0]!.capture({ pods: [], filter: '' }, (bytes) => writeSync(fd, bytes));
   return async () => {
     await session.stop();

@@ -2,6 +2,7 @@
 // The podwire command. Each subcommand's code is loaded only when it runs: `podwire --help` stays quick.
 import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { RunDirError } from '../cluster/run-dir.ts';
 import { CliError } from './cli-error.ts';
 
 const version = (
@@ -128,7 +129,7 @@ program
 try {
   await program.parseAsync();
 } catch (error) {
-  if (!(error instanceof CliError)) throw error;
+  if (!(error instanceof CliError || error instanceof RunDirError)) throw error;
   process.stderr.write(`podwire: ${error.message}\n`);
-  process.exitCode = error.exitCode;
+  process.exitCode = error instanceof CliError ? error.exitCode : 1;
 }

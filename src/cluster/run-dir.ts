@@ -9,6 +9,8 @@ import { join } from 'node:path';
 
 const NETNS_DIR = '/run/netns';
 const ETC_NETNS = '/etc/netns';
+/** sizeof sun_path without its final zero (unix(7)); what is longer is cut without a word. */
+const MAX_SOCKET_PATH = 107;
 
 export class RunDirError extends Error {}
 
@@ -25,9 +27,13 @@ export function runDir(env: Readonly<Record<string, string | undefined>> = proce
     userInfo().uid === 0
       ? '/run/podwire'
       : join(env['XDG_RUNTIME_DIR'] ?? join(tmpdir(), `podwire-${userInfo().uid}`), 'podwire');
-  const path = env['PODWIRE_RUN_DIR'] ?? usual;
+  const path = env['PODWIRE_RUN_DIR'] || usual;
+  const controlSocket = join(path, 'control.sock');
+  if (Buffer.byteLength(controlSocket) > MAX_SOCKET_PATH) {
+    throw new RunDirError(`PODWIRE_RUN_DIR=${path}: too long; a Unix socket's path has at most ${MAX_SOCKET_PATH} bytes`);
+  }
   const mark = path === usual ? '' : createHash('sha256').update(path).digest('hex').slice(0, 4);
-  return { path, controlSocket: join(path, 'control.sock'), netnsPrefix: `pw${mark}_` };
+  return { path, controlSocket, netnsPrefix: `pw${mark}_` };
 }
 
 /** The process of the cluster that uses the directory, if it is alive. */

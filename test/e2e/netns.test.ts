@@ -12,7 +12,7 @@ const TOOLS = ['curl', 'dig', 'nslookup', 'ping', 'traceroute', 'wget', 'tshark'
 t.test('the example comes true in network namespaces', async (t) => {
   if (!canUseNetns(t, ...TOOLS)) return;
   const podwire = new Podwire(t);
-  const capture = join(t.testdirName, 'x.pcapng');
+  const capture = join(t.testdir(), 'x.pcapng');
   await podwire.up(t, '--runtime', 'netns', '-f', 'examples/sd-example.yml', '--capture', capture);
   const jump = `${podwire.netnsPrefix}dev_jump`;
 

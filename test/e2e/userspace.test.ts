@@ -8,7 +8,7 @@ import { playDown, playExample } from './example.ts';
 
 t.test('the example comes true on the userspace stack', async (t) => {
   const podwire = new Podwire(t);
-  const capture = join(t.testdirName, 'x.pcapng');
+  const capture = join(t.testdir(), 'x.pcapng');
   await podwire.up(t, '--runtime', 'userspace', '-f', 'examples/sd-example.yml', '--capture', capture);
   const second = await podwire.run('up');
   t.equal(second.code, 1);

@@ -1,7 +1,8 @@
 // Runs the built podwire command as a user does, with a run directory of its own, so that tests do not meet each other or a
 // cluster of the user's.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { runDir } from '../../src/cluster/run-dir.ts';
@@ -21,7 +22,10 @@ export class Podwire {
   readonly #env: NodeJS.ProcessEnv;
 
   constructor(t: Test) {
-    this.dir = join(t.testdir(), 'run');
+    // Short: a Unix socket's path has at most 107 bytes.
+    const parent = mkdtempSync(join(tmpdir(), 'podwire-'));
+    t.teardown(() => rmSync(parent, { recursive: true, force: true }));
+    this.dir = join(parent, 'run');
     this.#env = { ...process.env, PODWIRE_RUN_DIR: this.dir };
     this.netnsPrefix = runDir({ PODWIRE_RUN_DIR: this.dir }).netnsPrefix;
   }

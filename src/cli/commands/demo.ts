@@ -6,7 +6,7 @@ import { DEPLOYMENTS, PODS, SERVICES } from '../../api/resources.ts';
 import type { RuntimeHandler } from '../../cluster/settings.ts';
 import { resolveQuestion } from '../../cluster/trace-question.ts';
 import { formatTrace } from '../../kernel/what-if/text.ts';
-import { captureToFile } from '../capture-file.ts';
+import { captureToFile, openCapture } from '../capture-file.ts';
 import { CliError } from '../cli-error.ts';
 import { DemoStage } from '../demo-stage.ts';
 import { launch, podsReady, readManifests, stopOnSignals } from '../launch.ts';
@@ -29,6 +29,7 @@ spec:
 export async function demo(options: { runtime: 'auto' | RuntimeHandler; capture: string }): Promise<void> {
   const say = (line: string): void => void process.stdout.write(`${line}\n`);
   const manifests = readManifests([EXAMPLE]);
+  const captureFd = openCapture(options.capture);
   say('Starting a cluster: one Node, cluster DNS, controllers. Pods come next.');
   const running = await launch({ nodes: 1, ipvsScheduler: 'rr', runtime: options.runtime, offload: true }, say);
   let stopCapture = async (): Promise<void> => {};
@@ -37,7 +38,7 @@ export async function demo(options: { runtime: 'auto' | RuntimeHandler; capture:
     await running.stop();
   });
   try {
-    stopCapture = await captureToFile(running.cluster, options.capture);
+    stopCapture = await captureToFile(running.cluster, captureFd);
     const stage = new DemoStage(running.cluster, say);
     await play(stage, manifests);
     await stopCapture();

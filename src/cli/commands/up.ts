@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runDir, runningPid } from '../../cluster/run-dir.ts';
-import { captureToFile } from '../capture-file.ts';
+import { captureToFile, openCapture } from '../capture-file.ts';
 import { CliError } from '../cli-error.ts';
 import { ask } from '../control-client.ts';
 import { type LaunchOptions, launch, podsReady, readManifests, stopOnSignals } from '../launch.ts';
@@ -20,6 +20,7 @@ const DETACHED_LIMIT_MS = 150_000;
 export async function up(options: UpOptions): Promise<void> {
   const manifests = readManifests(options.filename); // before anything is started
   if (options.detach) return detach();
+  const captureFd = options.capture ? openCapture(options.capture) : undefined;
   const startedMs = performance.now();
   const say = (line: string): void => void process.stdout.write(`${line}\n`);
   const running = await launch(options, say);
@@ -31,7 +32,7 @@ export async function up(options: UpOptions): Promise<void> {
   let stopCapture = async (): Promise<void> => {};
   try {
     const { cluster } = running;
-    if (options.capture) stopCapture = await captureToFile(cluster, options.capture);
+    if (captureFd !== undefined) stopCapture = await captureToFile(cluster, captureFd);
     await cluster.apply(manifests, say);
     await podsReady(cluster, READY_LIMIT_MS, progressLine());
     const { nodes, defaultRuntime } = cluster.settings;

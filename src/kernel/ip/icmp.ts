@@ -4,7 +4,8 @@
 // translates it like any that comes from outside.
 import type { Clock } from '../../lib/clock.ts';
 import { IcmpRateLimit } from '../../tcpip-ts/icmp/rate-limit.ts';
-import type { Skb } from '../../tcpip-ts/skb.ts';
+import { CHECKSUM_PARTIAL, GSO_NONE, type Skb } from '../../tcpip-ts/skb.ts';
+import { completeChecksum } from '../../tcpip-ts/skb-checksum.ts';
 import { put16 } from '../../tcpip-ts/wire/bytes.ts';
 import { emitIcmp, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, ICMP_HLEN, isIcmpError } from '../../tcpip-ts/wire/icmpv4.ts';
 import {
@@ -67,6 +68,8 @@ export class IcmpErrors {
       ? about
       : fib.prefsrcOf(route) || this.#addresses.select(fib.oifOf(route), gateway === 0 ? to : gateway) || about;
     const o = out.bytes;
+    // A quote with half a checksum would look corrupt to whoever reads it.
+    if (skb.checksum === CHECKSUM_PARTIAL && skb.gsoType === GSO_NONE) completeChecksum(skb);
     const quote = Math.min(skb.tail - nh, MAX_QUOTE);
     out.th = out.nh + IPV4_HLEN;
     out.tail = out.th + ICMP_HLEN + quote;

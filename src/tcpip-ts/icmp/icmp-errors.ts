@@ -3,7 +3,8 @@
 import { SNMP } from '../counters.ts';
 import type { IpLayer } from '../ip/ip-layer.ts';
 import { RTN_LOCAL } from '../ip/route.ts';
-import type { Skb } from '../skb.ts';
+import { CHECKSUM_PARTIAL, GSO_NONE, type Skb } from '../skb.ts';
+import { completeChecksum } from '../skb-checksum.ts';
 import {
   emitIcmp,
   ICMP_DEST_UNREACH,
@@ -60,6 +61,8 @@ export class IcmpErrors {
       v[SNMP.IcmpOutErrors]!++;
       return;
     }
+    // A quote with half a checksum would look corrupt to whoever reads it.
+    if (skb.checksum === CHECKSUM_PARTIAL && skb.gsoType === GSO_NONE) completeChecksum(skb);
     const quote = Math.min(skb.tail - nh, MAX_QUOTE);
     out.bytes.set(b.subarray(nh, nh + quote), out.th + ICMP_HLEN);
     out.tail = out.th + ICMP_HLEN + quote;
