@@ -53,6 +53,10 @@ export async function launch(options: LaunchOptions, say: (line: string) => void
       clock: new RealClock(),
       rng: unseededRng(),
       settings,
+      onError: (error, what) => {
+        if (!stopping)
+          process.stderr.write(`podwire: ${what}: ${error instanceof Error ? error.message : String(error)}\n`);
+      },
       onDeath: (error) => {
         process.stderr.write(`podwire: ${error.message}\n`);
         process.exitCode = 1;

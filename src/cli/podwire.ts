@@ -15,6 +15,10 @@ const count = (value: string): number => {
   if (!Number.isInteger(n) || n < 1) throw new InvalidArgumentError('expected a whole number of 1 or more.');
   return n;
 };
+const seconds = (value: string): number => {
+  if (!/^\d{1,6}$/.test(value)) throw new InvalidArgumentError('expected a whole number of seconds.');
+  return Number(value);
+};
 const runtimeOption = (): Option =>
   new Option(
     '--runtime <runtime>',
@@ -118,6 +122,15 @@ program
       .default('ipvsadm-save'),
   )
   .action(async (options) => (await import('./commands/rules.ts')).rules(options));
+
+program
+  .command('dns')
+  .description('the cluster DNS alone, for the Services, EndpointSlices, Pods and Namespaces of manifests; watches them')
+  .option('-f, --filename <file>', 'a manifest (YAML or JSON); may be given again', collect, [])
+  .option('--corefile <file>', "the configuration; without it kubeadm's, less cache and probes")
+  .option('--listen <address:port>', 'where to answer, UDP and TCP; port 0: any free one', '127.0.0.1:1053')
+  .option('--ttl <seconds>', "TTL of the cluster's records, in place of what the Corefile says (5)", seconds)
+  .action(async (options) => (await import('./commands/dns.ts')).dns(options));
 
 program
   .command('bench')

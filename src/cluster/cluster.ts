@@ -19,6 +19,8 @@ export interface ClusterEnv {
   readonly clock: Clock;
   readonly rng: Rng;
   readonly settings: ClusterSettings;
+  /** Something of the control plane failed and will be tried again. */
+  readonly onError: (error: unknown, what: string) => void;
   /** A Node's thread ended although nobody asked: the cluster cannot go on. */
   readonly onDeath: (error: Error) => void;
 }
@@ -57,15 +59,18 @@ export class Cluster {
     });
     let controllers: { close(): void } = { close: () => {} };
     try {
-      await bootstrap(client, { clusterDNS: settings.clusterDNS, clusterDomain: settings.clusterDomain });
       controllers = startControllers({
         client,
         clock,
         rng,
         apiserverAddress: settings.nodes[0]!.address,
         apiServiceIP: settings.apiServiceIP,
+        onError: env.onError,
       });
-      await Promise.all(nodes.map((node) => node.start()));
+      await Promise.all([
+        bootstrap(client, { clusterDNS: settings.clusterDNS, clusterDomain: settings.clusterDomain }),
+        ...nodes.map((node) => node.start()),
+      ]);
       return new Cluster(env, server, nodes, controllers);
     } catch (error) {
       controllers.close();

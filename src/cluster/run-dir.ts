@@ -30,7 +30,9 @@ export function runDir(env: Readonly<Record<string, string | undefined>> = proce
   const path = env['PODWIRE_RUN_DIR'] || usual;
   const controlSocket = join(path, 'control.sock');
   if (Buffer.byteLength(controlSocket) > MAX_SOCKET_PATH) {
-    throw new RunDirError(`PODWIRE_RUN_DIR=${path}: too long; a Unix socket's path has at most ${MAX_SOCKET_PATH} bytes`);
+    throw new RunDirError(
+      `PODWIRE_RUN_DIR=${path}: too long; a Unix socket's path has at most ${MAX_SOCKET_PATH} bytes`,
+    );
   }
   const mark = path === usual ? '' : createHash('sha256').update(path).digest('hex').slice(0, 4);
   return { path, controlSocket, netnsPrefix: `pw${mark}_` };

@@ -154,7 +154,9 @@ export class EventRecorder {
 
   /** Hexadecimal nanoseconds, never the same twice. */
   #stamp(): string {
-    const nowNs = BigInt(Math.floor(this.#options.clock.unixMs())) * 1_000_000n;
+    // The clock counts milliseconds; below them chance keeps two recorders (the scheduler's, a kubelet's) apart.
+    const nowNs =
+      BigInt(Math.floor(this.#options.clock.unixMs())) * 1_000_000n + BigInt(this.#options.rng.below(1_000_000));
     this.#lastNs = nowNs > this.#lastNs ? nowNs : this.#lastNs + 1n;
     return this.#lastNs.toString(16);
   }

@@ -5,6 +5,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { TcpServer } from '../../tcpip-ts/socket/tcp-server.ts';
+import type { TcpSocket } from '../../tcpip-ts/socket/tcp-socket.ts';
 import type { ProcessContext, Program } from './program.ts';
 
 interface Options {
@@ -27,8 +28,10 @@ export const web: Program = async (ctx) => {
     });
     http.keepAliveTimeout = 0; // idle clients cost little here, and no timer outlives a virtual clock
     const listener = new TcpServer(ctx.stack);
-    listener.on('connection', (socket) => {
-      ctx.signal.addEventListener('abort', () => socket.destroy(), { once: true });
+    const sockets = new Set<TcpSocket>();
+    listener.on('connection', (socket: TcpSocket) => {
+      sockets.add(socket);
+      socket.once('close', () => sockets.delete(socket));
       http.emit('connection', socket as unknown as Socket); // a Duplex with the parts of net.Socket that node:http uses
     });
     listener.on('error', (error) => {
@@ -37,6 +40,7 @@ export const web: Program = async (ctx) => {
     });
     ctx.signal.addEventListener('abort', () => {
       listener.close();
+      for (const socket of sockets) socket.destroy();
       exit(0);
     });
     listener.listen(options.port);
