@@ -112,6 +112,9 @@ export class Kernel implements Net, DeviceInput, Pollable {
     this.iptables = new Iptables({
       fib: this.fib,
       sets: this.ipset,
+      rng,
+      conntrack: this.conntrack,
+      time: this,
       hooks: this.hooks,
       nat: this.nat,
       devices: this.devices,

@@ -14,7 +14,22 @@ export interface Flow {
   readonly iif: string;
   readonly oif: string;
   readonly ctState: CtState;
+  /** Its connection's destination is rewritten, by this packet or an earlier one (conntrack's state DNAT). */
+  readonly ctDnat: boolean;
 }
+
+export const NO_FLOW: Flow = {
+  proto: 0,
+  saddr: 0,
+  sport: undefined,
+  daddr: 0,
+  dport: undefined,
+  mark: 0,
+  iif: '',
+  oif: '',
+  ctState: 'NEW',
+  ctDnat: false,
+};
 
 /** `10.244.0.5:40000 > 10.96.0.10:53 udp`; `*` for an unknown port. */
 export function formatFlow(flow: Flow): string {

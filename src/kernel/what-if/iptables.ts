@@ -1,135 +1,181 @@
 // Walks an iptables chain for a packet that does not exist, over the rules that run, and notes every rule that matches. The
-// same semantics as netfilter/iptables/table.ts, on values instead of bytes; nothing is counted or bound.
+// same semantics as netfilter/iptables/table.ts, on values instead of bytes; nothing is counted, bound or remembered. A
+// statistic match takes both ways, so a walk has as many endings as the dice have outcomes.
 // A match on a port that is not known does not match.
 import { netmask } from '../../tcpip-ts/wire/address.ts';
 import { IPPROTO_ICMP } from '../../tcpip-ts/wire/ipv4.ts';
 import type { Fib } from '../ip/fib.ts';
+import {
+  NF_IP_PRI_FILTER,
+  NF_IP_PRI_MANGLE,
+  NF_IP_PRI_NAT_DST,
+  NF_IP_PRI_NAT_SRC,
+  NF_IP_PRI_RAW,
+} from '../netfilter/hooks.ts';
 import type { IpSets } from '../netfilter/ipset/ipset.ts';
+import { BUILTIN, statisticThreshold } from '../netfilter/iptables/compile.ts';
 import type { Iptables } from '../netfilter/iptables/iptables.ts';
-import type { Match, Rule, TableName, Target } from '../netfilter/iptables/rule.ts';
+import type { Chain, Match, Rule, TableName, Target } from '../netfilter/iptables/rule.ts';
 import { formatRule } from '../netfilter/iptables/save.ts';
 import type { Flow } from './flow.ts';
+import type { HookChain, HookName, RuleStep, Walk } from './walk.ts';
 
-export interface RulesEnv {
+export interface IptablesNet {
   readonly iptables: Iptables;
   readonly ipset: IpSets;
   readonly fib: Fib;
 }
 
-/** A rule that matched, as `-t nat -A CHAIN ...`, and what it did. */
-export interface RuleStep {
-  readonly rule: string;
-  readonly action: string;
+const TABLES: readonly TableName[] = ['raw', 'mangle', 'nat', 'filter'];
+
+/** The built-in chains of `hook` that exist, one a table. */
+export function iptablesChains(net: IptablesNet, hook: HookName): readonly HookChain[] {
+  return TABLES.filter((table) => BUILTIN[table].some(([name]) => name === hook)).map((table) => ({
+    priority: priorityOf(table, hook),
+    isNat: table === 'nat',
+    walk: (flow) => walkChain(net, table, hook, flow),
+  }));
 }
 
-export interface Walk {
-  readonly verdict: 'ACCEPT' | 'DROP' | 'REJECT';
-  /** The packet afterwards: its mark may differ. */
-  readonly flow: Flow;
-  readonly steps: readonly RuleStep[];
-  /** A rule said ACCEPT, rather than the policy. */
-  readonly explicit: boolean;
-  readonly masquerade: { readonly randomFully: boolean } | undefined;
-  readonly dnat: { readonly addr: number; readonly port: number } | undefined;
+function priorityOf(table: TableName, hook: HookName): number {
+  switch (table) {
+    case 'raw':
+      return NF_IP_PRI_RAW;
+    case 'mangle':
+      return NF_IP_PRI_MANGLE;
+    case 'nat':
+      return hook === 'PREROUTING' || hook === 'OUTPUT' ? NF_IP_PRI_NAT_DST : NF_IP_PRI_NAT_SRC;
+    case 'filter':
+      return NF_IP_PRI_FILTER;
+  }
 }
 
 /** Walks the built-in chain; a table without that chain accepts. */
-export function walkChain(env: RulesEnv, table: TableName, chain: string, flow: Flow): Walk {
-  const walker = new Walker(env, table, flow);
-  const policy = env.iptables.chains(table).find((c) => c.name === chain)?.policy ?? 'ACCEPT';
-  return walker.finish(walker.walk(chain), policy);
+export function walkChain(net: IptablesNet, table: TableName, chain: string, flow: Flow): readonly Walk[] {
+  return new Walker(net, table, chain).walk(flow);
 }
 
-type Outcome = 'ACCEPT' | 'DROP' | 'REJECT' | 'RETURN';
+/** Where a walk stands: the rules still to come, innermost chain first, and what has happened. */
+interface State {
+  readonly stack: readonly Frame[];
+  readonly flow: Flow;
+  readonly steps: readonly RuleStep[];
+  readonly probability: number;
+}
+
+interface Frame {
+  readonly chain: Chain;
+  readonly index: number;
+}
+
+const CHAINS_BY_NAME = new WeakMap<readonly Chain[], ReadonlyMap<string, Chain>>();
+
+/** The table's chains by name; made once a commit. */
+function byName(chains: readonly Chain[]): ReadonlyMap<string, Chain> {
+  let map = CHAINS_BY_NAME.get(chains);
+  if (!map) CHAINS_BY_NAME.set(chains, (map = new Map(chains.map((c) => [c.name, c]))));
+  return map;
+}
 
 class Walker {
-  readonly #env: RulesEnv;
+  readonly #net: IptablesNet;
   readonly #table: TableName;
-  readonly #steps: RuleStep[] = [];
-  #flow: Flow;
-  #masquerade: Walk['masquerade'];
-  #dnat: Walk['dnat'];
+  readonly #chains: ReadonlyMap<string, Chain>;
+  readonly #base: Chain | undefined;
+  readonly #walks: Walk[] = [];
 
-  constructor(env: RulesEnv, table: TableName, flow: Flow) {
-    this.#env = env;
+  constructor(net: IptablesNet, table: TableName, chain: string) {
+    this.#net = net;
     this.#table = table;
-    this.#flow = flow;
+    this.#chains = byName(net.iptables.chains(table));
+    this.#base = this.#chains.get(chain);
   }
 
-  /** RETURN when no rule of the chain was final. */
-  walk(name: string): Outcome {
-    const chain = this.#env.iptables.chains(this.#table).find((c) => c.name === name);
-    for (const rule of chain?.rules ?? []) {
-      if (!rule.matches.every((match) => this.#matches(match))) continue;
-      if (!rule.target) continue;
-      this.#steps.push({
-        rule: `-t ${this.#table} ${formatRule(name, rule)}`,
-        action: this.#actionOf(rule, rule.target),
-      });
-      const outcome = this.#apply(rule.target);
-      if (outcome) return outcome;
-    }
-    return 'RETURN';
+  walk(flow: Flow): readonly Walk[] {
+    const stack = this.#base ? [{ chain: this.#base, index: 0 }] : [];
+    // Ways still to be gone; the next one is the last, so that they end in the order of the rules.
+    const pending: State[] = [{ stack, flow, steps: [], probability: 1 }];
+    for (let state = pending.pop(); state; state = pending.pop()) this.#run(state, pending);
+    return this.#walks;
   }
 
-  finish(outcome: Outcome, policy: 'ACCEPT' | 'DROP'): Walk {
-    return {
-      verdict: outcome === 'RETURN' ? policy : outcome,
-      flow: this.#flow,
-      steps: this.#steps,
-      explicit: outcome === 'ACCEPT',
-      masquerade: this.#masquerade,
-      dnat: this.#dnat,
-    };
-  }
-
-  /** Undefined: on to the next rule. */
-  #apply(target: Target): Outcome | undefined {
-    switch (target.kind) {
-      case 'ACCEPT':
-      case 'DROP':
-      case 'REJECT':
-      case 'RETURN':
-        return target.kind;
-      case 'jump': {
-        const outcome = this.walk(target.chain);
-        return outcome === 'RETURN' ? undefined : outcome;
+  #run(start: State, pending: State[]): void {
+    let { stack, flow, steps, probability } = start;
+    for (;;) {
+      const frame = stack[0];
+      if (!frame) {
+        this.#end({ stack, flow, steps, probability }, this.#base?.policy ?? 'ACCEPT', false);
+        return;
       }
-      case 'goto':
-        return this.walk(target.chain);
-      case 'MARK':
-        this.#flow = { ...this.#flow, mark: ((this.#flow.mark & ~target.mask) ^ target.value) >>> 0 };
-        return undefined;
-      case 'MASQUERADE':
-        this.#masquerade = { randomFully: target.randomFully };
-        return 'ACCEPT';
-      case 'DNAT':
-        this.#dnat = { addr: target.addr, port: target.port };
-        return 'ACCEPT';
-    }
-  }
-
-  #actionOf(rule: Rule, target: Target): string {
-    switch (target.kind) {
-      case 'jump':
-        return `jump ${target.chain}`;
-      case 'goto':
-        return `goto ${target.chain}`;
-      case 'MARK': {
-        const mark = ((this.#flow.mark & ~target.mask) ^ target.value) >>> 0;
-        return `mark 0x${mark.toString(16)}`;
+      const rule = frame.chain.rules[frame.index];
+      const rest = stack.slice(1);
+      if (!rule) {
+        stack = rest;
+        continue;
       }
-      case 'REJECT':
-        return `reject with ${target.rejectWith}`;
-      case 'RETURN':
-        return 'return';
-      default:
-        return rule.target!.kind;
+      const next = [{ chain: frame.chain, index: frame.index + 1 }, ...rest];
+      const chance = this.#chance(rule, flow);
+      if (chance < 1 && chance > 0) pending.push({ stack: next, flow, steps, probability: probability * (1 - chance) });
+      if (chance === 0 || !rule.target) {
+        stack = next;
+        continue;
+      }
+      probability *= chance;
+      const { target } = rule;
+      steps = [
+        ...steps,
+        { rule: `-t ${this.#table} ${formatRule(frame.chain.name, rule)}`, action: actionOf(target, flow, chance) },
+      ];
+      switch (target.kind) {
+        case 'jump':
+        case 'goto': {
+          const chain = this.#chains.get(target.chain)!;
+          stack = [{ chain, index: 0 }, ...(target.kind === 'jump' ? next : rest)];
+          continue;
+        }
+        case 'RETURN':
+          stack = rest;
+          continue;
+        case 'MARK':
+          flow = { ...flow, mark: marked(flow, target) };
+          stack = next;
+          continue;
+        default:
+          this.#end({ stack, flow, steps, probability }, target.kind, true, target);
+          return;
+      }
     }
   }
 
-  #matches(match: Match): boolean {
-    const flow = this.#flow;
+  #end(
+    state: State,
+    outcome: 'ACCEPT' | 'DROP' | 'REJECT' | 'MASQUERADE' | 'DNAT',
+    byRule: boolean,
+    target?: Target,
+  ): void {
+    const isFinal = outcome === 'ACCEPT' || outcome === 'DROP' || outcome === 'REJECT';
+    this.#walks.push({
+      probability: state.probability,
+      verdict: isFinal ? outcome : 'ACCEPT',
+      flow: state.flow,
+      steps: state.steps,
+      explicit: byRule && outcome === 'ACCEPT',
+      masquerade: target?.kind === 'MASQUERADE' ? { randomFully: target.randomFully } : undefined,
+      dnat: target?.kind === 'DNAT' ? { addr: target.addr, port: target.port } : undefined,
+    });
+  }
+
+  /** How likely the rule matches: 0 or 1, or in between where it rolls dice. */
+  #chance(rule: Rule, flow: Flow): number {
+    let chance = 1;
+    for (const match of rule.matches) {
+      if (match.kind === 'statistic') chance *= statisticThreshold(match.probability) / 0x80000000;
+      else if (!this.#matches(match, flow)) return 0;
+    }
+    return chance;
+  }
+
+  #matches(match: Exclude<Match, { kind: 'statistic' }>, flow: Flow): boolean {
     switch (match.kind) {
       case 'source':
       case 'destination': {
@@ -149,21 +195,23 @@ class Walker {
       case 'out-interface':
         return invertible(match, isInterface(match.name, flow.oif));
       case 'addrtype':
-        return invertible(match, this.#env.fib.isLocal(match.side === 'src' ? flow.saddr : flow.daddr));
+        return invertible(match, this.#net.fib.isLocal(match.side === 'src' ? flow.saddr : flow.daddr));
       case 'set':
-        return invertible(match, this.#inSet(match));
+        return invertible(match, this.#inSet(match, flow));
       case 'mark':
         return invertible(match, (flow.mark & match.mask) >>> 0 === match.value);
       case 'ctstate':
-        return invertible(match, match.states.includes(flow.ctState));
+        return invertible(match, match.states.includes(flow.ctState) || (flow.ctDnat && match.states.includes('DNAT')));
+      case 'recent':
+        return match.op === 'set' || this.#net.iptables.recent.check(match.name, flow.saddr, match.seconds);
+      case 'transport':
       case 'comment':
         return true;
     }
   }
 
-  #inSet({ name, dims }: Extract<Match, { kind: 'set' }>): boolean {
-    const { set } = this.#env.ipset.get(name);
-    const flow = this.#flow;
+  #inSet({ name, dims }: Extract<Match, { kind: 'set' }>, flow: Flow): boolean {
+    const { set } = this.#net.ipset.get(name);
     const [first = 'dst', second = 'dst', third = 'dst'] = dims;
     const addr = (side: 'src' | 'dst'): number => (side === 'src' ? flow.saddr : flow.daddr);
     const bySide = (set.type === 'bitmap:port' ? first : second) === 'src' ? flow.sport : flow.dport;
@@ -172,6 +220,28 @@ class Walker {
     const needsPort = set.type === 'bitmap:port' || set.dimensions > 1;
     if (needsPort && port === undefined) return false;
     return set.test(addr(first), flow.proto, port ?? 0, addr(third));
+  }
+}
+
+function marked(flow: Flow, target: Extract<Target, { kind: 'MARK' }>): number {
+  return ((flow.mark & ~target.mask) ^ target.value) >>> 0;
+}
+
+function actionOf(target: Target, flow: Flow, chance: number): string {
+  const dice = chance < 1 ? ` (probability ${chance.toFixed(10)})` : '';
+  switch (target.kind) {
+    case 'jump':
+      return `jump ${target.chain}${dice}`;
+    case 'goto':
+      return `goto ${target.chain}${dice}`;
+    case 'MARK':
+      return `mark 0x${marked(flow, target).toString(16)}`;
+    case 'REJECT':
+      return `reject with ${target.rejectWith}`;
+    case 'RETURN':
+      return 'return';
+    default:
+      return target.kind;
   }
 }
 

@@ -15,8 +15,9 @@ export interface TraceQuestion {
 }
 
 /**
- * DNAT: a proxy sends it to one of `endpoints`. NONE: no proxy touches it, it is routed on. REJECT: answered with an ICMP
- * error. DROP: lost silently. ACCEPT: let through explicitly. LOCAL: for this host's own sockets.
+ * DNAT: a proxy sends it to one of `endpoints`. NONE: no proxy touches it; it is routed on, or for this host's own sockets.
+ * REJECT: answered with an ICMP error. DROP: lost silently. ACCEPT: let through to this host's sockets by a rule. LOCAL: for
+ * this host's sockets because a proxy gave it that address (kube-ipvs0).
  */
 export type TraceVerdict = 'DNAT' | 'NONE' | 'REJECT' | 'DROP' | 'ACCEPT' | 'LOCAL';
 

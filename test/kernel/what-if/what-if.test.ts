@@ -176,7 +176,7 @@ t.test('what no Service has: routed on, for the Node itself, or refused at a Clu
     hops: [{ stage: 'RECEIVE' }],
     reason: 'no Service has 10.244.0.6:1; the packet is routed on through vethb.',
   });
-  t.match(b.explain({ from: POD_A, to: NODE_IP, toPort: 22, protocol: 'tcp' }), { verdict: 'LOCAL' });
+  t.match(b.explain({ from: POD_A, to: NODE_IP, toPort: 22, protocol: 'tcp' }), { verdict: 'NONE' });
   t.match(b.explain({ from: POD_A, to: VIP, toPort: 22, protocol: 'tcp' }), {
     verdict: 'REJECT',
     reason: /KUBE-IPVS-FILTER/,

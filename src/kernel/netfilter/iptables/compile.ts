@@ -2,15 +2,18 @@
 // ended by a rule that returns (or, in a built-in chain, applies the policy), as ipt_entry blobs do. What a packet is compared
 // with first stands in the words; extension matches are closures made here, reached only when the words have matched.
 
+import type { Rng } from '../../../lib/rng.ts';
 import type { Skb } from '../../../tcpip-ts/skb.ts';
 import { netmask } from '../../../tcpip-ts/wire/address.ts';
 import { get16, get32 } from '../../../tcpip-ts/wire/bytes.ts';
 import { IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP } from '../../../tcpip-ts/wire/ipv4.ts';
 import type { Fib } from '../../ip/fib.ts';
 import { NetlinkError } from '../../netlink.ts';
-import { IP_CT_UNTRACKED } from '../conntrack/ctinfo.ts';
+import type { Conntrack } from '../conntrack/conntrack.ts';
+import { IP_CT_UNTRACKED, IPS_DST_NAT, IPS_SRC_NAT } from '../conntrack/ctinfo.ts';
 import type { HookNumber } from '../hooks.ts';
 import type { IpSets, NamedSet } from '../ipset/ipset.ts';
+import type { RecentList, RecentLists } from './recent.ts';
 import type { Chain, CtState, Match, Rule, TableName, Target } from './rule.ts';
 
 export const STRIDE = 16;
@@ -80,11 +83,18 @@ export interface Program {
   readonly starts: ReadonlyMap<string, number>;
   /** Sets that rules look at, with repetitions. */
   readonly sets: readonly NamedSet[];
+  /** Names of the lists of `recent`. */
+  readonly recent: ReadonlySet<string>;
 }
 
 export interface CompileEnv {
   readonly fib: Fib;
   readonly sets: IpSets;
+  readonly recent: RecentLists;
+  readonly rng: Rng;
+  readonly conntrack: Pick<Conntrack, 'status'>;
+  /** The kernel's. */
+  readonly time: { readonly nowUs: number };
 }
 
 /** Built-in chains of each table, in hook order. */
@@ -132,13 +142,22 @@ export function compile(table: TableName, chains: readonly Chain[], env: Compile
   }
   const entries = [-1, -1, -1, -1, -1];
   for (const [name, hook] of BUILTIN[table]) entries[hook] = starts.get(name) ?? -1;
-  return { words, matches: build.matches, interfaces: build.interfaces, entries, starts, sets: build.sets };
+  return {
+    words,
+    matches: build.matches,
+    interfaces: build.interfaces,
+    entries,
+    starts,
+    sets: build.sets,
+    recent: build.recent,
+  };
 }
 
 class Builder {
   readonly matches: MatchFn[] = [];
   readonly interfaces: InterfaceMatch[] = [];
   readonly sets: NamedSet[] = [];
+  readonly recent = new Set<string>();
   readonly #table: TableName;
   readonly #words: Int32Array;
   readonly #starts: ReadonlyMap<string, number>;
@@ -202,8 +221,19 @@ class Builder {
         this.matches.push(markMatch(match.value, match.mask, match.invert ?? false));
         break;
       case 'ctstate':
-        this.matches.push(ctstateMatch(match.states, match.invert ?? false));
+        this.matches.push(ctstateMatch(this.#env.conntrack.status, match.states, match.invert ?? false));
         break;
+      case 'statistic':
+        this.matches.push(statisticMatch(this.#env.rng, match.probability));
+        break;
+      case 'recent': {
+        this.recent.add(match.name);
+        const list = this.#env.recent.get(match.name);
+        const { time } = this.#env;
+        this.matches.push(match.op === 'set' ? recentSet(list, time) : recentCheck(list, time, match.seconds));
+        break;
+      }
+      case 'transport':
       case 'comment':
         break;
     }
@@ -294,17 +324,51 @@ function markMatch(value: number, mask: number, invert: boolean): MatchFn {
   return (skb) => ((skb.mark & mask) === wanted) !== invert;
 }
 
-const CT_BITS: Readonly<Record<CtState, number>> = { ESTABLISHED: 1, RELATED: 2, NEW: 4, INVALID: 8, UNTRACKED: 16 };
+const CT_BITS: Readonly<Record<CtState, number>> = {
+  ESTABLISHED: 1,
+  RELATED: 2,
+  NEW: 4,
+  INVALID: 8,
+  UNTRACKED: 16,
+  SNAT: 32,
+  DNAT: 64,
+};
 
-function ctstateMatch(states: readonly CtState[], invert: boolean): MatchFn {
+function ctstateMatch(status: Uint32Array, states: readonly CtState[], invert: boolean): MatchFn {
   let bits = 0;
   for (const state of states) bits |= CT_BITS[state];
   return (skb) => {
-    // IP_CT_* modulo 3 is ESTABLISHED, RELATED, NEW, whatever the direction.
-    const bit =
-      skb.ct !== 0 ? 1 << (skb.ctinfo % 3) : skb.ctinfo === IP_CT_UNTRACKED ? CT_BITS.UNTRACKED : CT_BITS.INVALID;
+    const { ct, ctinfo } = skb;
+    // IP_CT_* modulo 3 is ESTABLISHED, RELATED, NEW, whatever the direction. SNAT and DNAT are of a new connection too.
+    let bit = ctinfo === IP_CT_UNTRACKED ? CT_BITS.UNTRACKED : CT_BITS.INVALID;
+    if (ct !== 0) {
+      bit = 1 << (ctinfo % 3);
+      if ((status[ct]! & IPS_SRC_NAT) !== 0) bit |= CT_BITS.SNAT;
+      if ((status[ct]! & IPS_DST_NAT) !== 0) bit |= CT_BITS.DNAT;
+    }
     return ((bits & bit) !== 0) !== invert;
   };
+}
+
+/** xt_statistic keeps a probability as 31 bits; so does the text that iptables-save prints. */
+export function statisticThreshold(probability: number): number {
+  return Math.round(probability * 0x80000000);
+}
+
+function statisticMatch(rng: Rng, probability: number): MatchFn {
+  const threshold = statisticThreshold(probability);
+  return () => (rng.u32() & 0x7fffffff) < threshold;
+}
+
+function recentSet(list: RecentList, time: { readonly nowUs: number }): MatchFn {
+  return (skb) => {
+    list.set(get32(skb.bytes, skb.nh + 12) | 0, time.nowUs);
+    return true;
+  };
+}
+
+function recentCheck(list: RecentList, time: { readonly nowUs: number }, seconds: number): MatchFn {
+  return (skb) => list.checkAndReap(get32(skb.bytes, skb.nh + 12) | 0, seconds, time.nowUs);
 }
 
 /** A set whose first dimension is a port (bitmap:port) reads the port by the first direction. */

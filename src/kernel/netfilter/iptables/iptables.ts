@@ -8,6 +8,7 @@ import { type IptablesRestoreOp, NetlinkError } from '../../netlink.ts';
 import { type HookNumber, type NetfilterHooks, NF_IP_PRI_FILTER, NF_IP_PRI_MANGLE, NF_IP_PRI_RAW } from '../hooks.ts';
 import type { Nat } from '../nat/nat.ts';
 import { BUILTIN, type CompileEnv, compile } from './compile.ts';
+import { RecentLists } from './recent.ts';
 import type { Chain, Rule, TableName } from './rule.ts';
 import { formatRuleSpec, formatTable } from './save.ts';
 import { IptablesTable, type TargetActions } from './table.ts';
@@ -22,7 +23,7 @@ const PRIORITY: Readonly<Record<Exclude<TableName, 'nat'>, number>> = {
 /** XT_EXTENSION_MAXNAMELEN less its terminator. */
 const MAX_CHAIN_NAME = 28;
 
-export interface IptablesEnv extends CompileEnv {
+export interface IptablesEnv extends Omit<CompileEnv, 'recent'> {
   readonly hooks: NetfilterHooks;
   readonly nat: Nat;
   readonly devices: Devices;
@@ -32,12 +33,14 @@ export interface IptablesEnv extends CompileEnv {
 }
 
 export class Iptables {
-  readonly #env: IptablesEnv;
+  readonly recent: RecentLists;
+  readonly #env: IptablesEnv & CompileEnv;
   readonly #tables = new Map<TableName, IptablesTable>();
   readonly #unhook = new Map<TableName, (() => void)[]>();
 
   constructor(env: IptablesEnv) {
-    this.#env = env;
+    this.recent = new RecentLists(env.time);
+    this.#env = { ...env, recent: this.recent };
     for (const name of TABLES) this.#install(name, builtinChains(name));
   }
 
@@ -102,7 +105,12 @@ export class Iptables {
     }
     for (const set of program.sets) set.references++;
     this.#tables.set(name, table);
+    if (old && (old.program.recent.size > 0 || program.recent.size > 0)) this.#retainLists();
     this.#hook(name, table);
+  }
+
+  #retainLists(): void {
+    this.recent.retain(new Set([...this.#tables.values()].flatMap((t) => [...t.program.recent])));
   }
 
   #hook(name: TableName, table: IptablesTable): void {

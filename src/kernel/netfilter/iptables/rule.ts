@@ -2,7 +2,8 @@
 // table.ts) and the iptables-save text (save.ts).
 // Addresses are host-order numbers. `invert` is the `!` before the match.
 
-export type CtState = 'NEW' | 'ESTABLISHED' | 'RELATED' | 'INVALID' | 'UNTRACKED';
+/** SNAT and DNAT: the connection's source or destination is rewritten. */
+export type CtState = 'NEW' | 'ESTABLISHED' | 'RELATED' | 'INVALID' | 'UNTRACKED' | 'SNAT' | 'DNAT';
 
 export type Match =
   | {
@@ -23,6 +24,13 @@ export type Match =
     }
   | { readonly kind: 'mark'; readonly value: number; readonly mask: number; readonly invert?: boolean }
   | { readonly kind: 'ctstate'; readonly states: readonly CtState[]; readonly invert?: boolean }
+  /** `--mode random`: true for this part of all packets. */
+  | { readonly kind: 'statistic'; readonly probability: number }
+  /** `--rcheck --seconds S --reap`: the source was seen by the list in the last S seconds; `--set`: now it is, always true. */
+  | { readonly kind: 'recent'; readonly name: string; readonly op: 'set'; readonly seconds?: undefined }
+  | { readonly kind: 'recent'; readonly name: string; readonly op: 'rcheck'; readonly seconds: number }
+  /** `-m tcp` alone, without ports: only text. */
+  | { readonly kind: 'transport' }
   | { readonly kind: 'comment'; readonly text: string };
 
 export type Target =

@@ -1,10 +1,11 @@
 // Rules as text, exactly as iptables-save 1.8.9 prints them, so that the real iptables-restore takes them.
 import { formatIPv4 } from '../../../tcpip-ts/wire/address.ts';
 import { protoName } from '../ipset/ipset.ts';
+import { statisticThreshold } from './compile.ts';
 import type { Chain, CtState, Match, Rule, Target } from './rule.ts';
 
 /** libxt_conntrack's order. */
-const CT_STATES: readonly CtState[] = ['INVALID', 'NEW', 'RELATED', 'ESTABLISHED', 'UNTRACKED'];
+const CT_STATES: readonly CtState[] = ['INVALID', 'NEW', 'RELATED', 'ESTABLISHED', 'UNTRACKED', 'SNAT', 'DNAT'];
 
 /** `-A CHAIN …`, without counters and newline. */
 export function formatRule(chain: string, rule: Rule): string {
@@ -27,7 +28,7 @@ export function formatRuleSpec(rule: Rule): string {
       }
       continue;
     }
-    const text = formatMatch(match);
+    const text = match.kind === 'transport' ? `-m ${protoOf(rule)}` : formatMatch(match);
     if (text !== '') parts.push(text);
   }
   if (rule.target) parts.push(formatTarget(rule.target));
@@ -79,6 +80,12 @@ function formatMatch(match: Match): string {
       return `-m mark ${match.invert ? '! ' : ''}--mark ${hex(match.value)}${match.mask === 0xffffffff ? '' : `/${hex(match.mask)}`}`;
     case 'ctstate':
       return `-m conntrack ${match.invert ? '! ' : ''}--ctstate ${CT_STATES.filter((s) => match.states.includes(s)).join(',')}`;
+    case 'statistic':
+      return `-m statistic --mode random --probability ${(statisticThreshold(match.probability) / 0x80000000).toFixed(11)}`;
+    case 'recent': {
+      const op = match.op === 'set' ? '--set' : `--rcheck --seconds ${match.seconds} --reap`;
+      return `-m recent ${op} --name ${match.name} --mask 255.255.255.255 --rsource`;
+    }
     case 'comment':
       return `-m comment --comment ${quote(match.text)}`;
     default:

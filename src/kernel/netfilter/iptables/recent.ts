@@ -1,0 +1,88 @@
+// The lists of `-m recent`, after net/netfilter/xt_recent.c (v6.6) with its default parameters: up to 100 source addresses a list
+// (ip_list_tot), the one not seen for longest pushed out by a new one. kube-proxy's session affinity lives in them, which is
+// why it forgets clients beyond the hundredth of an endpoint. A list lives while a rule names it. Times are microseconds.
+//
+// Leaves out: --update, --remove, --hitcount, --rttl, --rdest, masks, and with them all but the last time of an address.
+
+/** ip_list_tot. */
+const MAX_ADDRESSES = 100;
+const NONE = -1;
+
+export class RecentList {
+  readonly #addrs = new Int32Array(MAX_ADDRESSES);
+  readonly #seenUs = new Float64Array(MAX_ADDRESSES);
+  #count = 0;
+
+  /** `--set`: the address has been seen now. At most 100 steps. */
+  set(addr: number, nowUs: number): void {
+    let i = this.#find(addr);
+    if (i === NONE) {
+      i = this.#count < MAX_ADDRESSES ? this.#count++ : this.#oldest();
+      this.#addrs[i] = addr;
+    }
+    this.#seenUs[i] = nowUs;
+  }
+
+  /** Whether the address was seen in the last `seconds`; borrows nothing, changes nothing. */
+  check(addr: number, seconds: number, nowUs: number): boolean {
+    const i = this.#find(addr);
+    return i !== NONE && this.#seenUs[i]! >= nowUs - seconds * 1e6;
+  }
+
+  /** `--rcheck --reap`: as check(); for an address in the list, the oldest entry goes if it is older than that. */
+  checkAndReap(addr: number, seconds: number, nowUs: number): boolean {
+    const i = this.#find(addr);
+    if (i === NONE) return false;
+    const isFresh = this.#seenUs[i]! >= nowUs - seconds * 1e6;
+    const oldest = this.#oldest();
+    if (this.#seenUs[oldest]! < nowUs - seconds * 1e6) this.#remove(oldest);
+    return isFresh;
+  }
+
+  get size(): number {
+    return this.#count;
+  }
+
+  #find(addr: number): number {
+    for (let i = 0; i < this.#count; i++) if (this.#addrs[i] === addr) return i;
+    return NONE;
+  }
+
+  #oldest(): number {
+    let oldest = 0;
+    for (let i = 1; i < this.#count; i++) if (this.#seenUs[i]! < this.#seenUs[oldest]!) oldest = i;
+    return oldest;
+  }
+
+  #remove(i: number): void {
+    const last = --this.#count;
+    this.#addrs[i] = this.#addrs[last]!;
+    this.#seenUs[i] = this.#seenUs[last]!;
+  }
+}
+
+export class RecentLists {
+  readonly #lists = new Map<string, RecentList>();
+  readonly #time: { readonly nowUs: number };
+
+  constructor(time: { readonly nowUs: number }) {
+    this.#time = time;
+  }
+
+  /** Makes the list if there is none. */
+  get(name: string): RecentList {
+    let list = this.#lists.get(name);
+    if (!list) this.#lists.set(name, (list = new RecentList()));
+    return list;
+  }
+
+  /** Whether `addr` was seen by the list in the last `seconds`; a list that does not exist has seen nobody. */
+  check(name: string, addr: number, seconds: number): boolean {
+    return this.#lists.get(name)?.check(addr | 0, seconds, this.#time.nowUs) ?? false;
+  }
+
+  /** Forgets the lists that no rule names. */
+  retain(names: ReadonlySet<string>): void {
+    for (const name of this.#lists.keys()) if (!names.has(name)) this.#lists.delete(name);
+  }
+}
