@@ -8,7 +8,9 @@ const MAX_SHIFT = 24;
 const KEEP_BYTES = 32 << 20;
 
 export class BufferPool {
+  /** By size. The lists never shrink (V8 would free and allocate their backing stores): #count says how many blocks are in each. */
   readonly #free: Uint8Array[][] = [];
+  readonly #count = new Int32Array(MAX_SHIFT + 1);
   #kept = 0;
   /** Bytes out with connections. */
   inUse = 0;
@@ -20,17 +22,17 @@ export class BufferPool {
   /** A block of at least `size` bytes (at most 16 MiB), a power of two, with unspecified contents. */
   take(size: number): Uint8Array {
     const shift = Math.max(MIN_SHIFT, 32 - Math.clz32(size - 1));
-    const list = this.#free[shift]!;
     this.inUse += 1 << shift;
-    if (list.length === 0) return new Uint8Array(1 << shift);
+    if (this.#count[shift] === 0) return new Uint8Array(1 << shift);
     this.#kept -= 1 << shift;
-    return list.pop()!;
+    return this.#free[shift]![--this.#count[shift]!]!;
   }
 
   give(block: Uint8Array): void {
     this.inUse -= block.length;
     if (this.#kept + block.length > KEEP_BYTES) return;
     this.#kept += block.length;
-    this.#free[31 - Math.clz32(block.length)]!.push(block);
+    const shift = 31 - Math.clz32(block.length);
+    this.#free[shift]![this.#count[shift]!++] = block;
   }
 }

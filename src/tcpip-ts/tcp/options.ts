@@ -1,7 +1,8 @@
 // TCP options: parsing into the reused SegmentInfo, and emitting (RFC 9293 3.2; window scale and timestamps RFC 7323; SACK
 // RFC 2018). Unknown options are skipped by their length; a bad length ends parsing and keeps what came before, as Linux.
 // Leaves out: authentication (2385, 5925), multipath, fast open, the user timeout option (5482; the timeout itself is there).
-import { get16, get32, put16, put32 } from '../wire/bytes.ts';
+import { get16, put16, put32 } from '../wire/bytes.ts';
+import { getSeq } from './seq.ts';
 import { MSS_DEFAULT, WSCALE_MAX } from './tunables.ts';
 
 const OPT_EOL = 0;
@@ -53,10 +54,10 @@ export function parseOptions(b: Uint8Array, from: number, to: number, out: Segme
   out.sackBlocks = 0;
   let o = from;
   // What nearly every segment carries: just the timestamp, aligned.
-  if (to - from === TIMESTAMP_LEN && get32(b, o) === TIMESTAMP_HEAD) {
+  if (to - from === TIMESTAMP_LEN && getSeq(b, o) === TIMESTAMP_HEAD) {
     out.hasTs = true;
-    out.tsVal = get32(b, o + 4) | 0;
-    out.tsEcr = get32(b, o + 8) | 0;
+    out.tsVal = getSeq(b, o + 4);
+    out.tsEcr = getSeq(b, o + 8);
     return;
   }
   while (o < to) {
@@ -78,11 +79,11 @@ export function parseOptions(b: Uint8Array, from: number, to: number, out: Segme
       out.sackOk = true;
     } else if (kind === OPT_TIMESTAMP && length === 10) {
       out.hasTs = true;
-      out.tsVal = get32(b, o + 2) | 0;
-      out.tsEcr = get32(b, o + 6) | 0;
+      out.tsVal = getSeq(b, o + 2);
+      out.tsEcr = getSeq(b, o + 6);
     } else if (kind === OPT_SACK && length >= 10 && (length - 2) % 8 === 0) {
       const n = Math.min(4, (length - 2) / 8);
-      for (let i = 0; i < n * 2; i++) out.sack[i] = get32(b, o + 2 + i * 4);
+      for (let i = 0; i < n * 2; i++) out.sack[i] = getSeq(b, o + 2 + i * 4);
       out.sackBlocks = n;
     }
     o += length;

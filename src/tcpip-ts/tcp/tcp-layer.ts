@@ -17,7 +17,7 @@ import { EADDRINUSE, EADDRNOTAVAIL, EINVAL, ENETUNREACH, ENOBUFS } from '../errn
 import { pickEphemeralPort } from '../ip/ephemeral-port.ts';
 import type { IpOutput, Transport } from '../ip/transport.ts';
 import { CHECKSUM_NONE, GSO_TCPV4, type Skb } from '../skb.ts';
-import { get16, get32 } from '../wire/bytes.ts';
+import { get16 } from '../wire/bytes.ts';
 import { finish, pseudoSum, sumBytes } from '../wire/checksum.ts';
 import { IPPROTO_TCP, ipDaddr, ipSaddr } from '../wire/ipv4.ts';
 import {
@@ -47,6 +47,7 @@ import { refreshRoute, sendSyn } from './output.ts';
 import { dropRequest, onListenerSegment, onRequestSegment, onRequestTimer } from './passive.ts';
 import { SALT_DEMUX, SALT_ISN, SALT_TIMESTAMP, Secret } from './secret.ts';
 import { NO_SEGMENT, SegmentTable } from './segment-table.ts';
+import { getSeq } from './seq.ts';
 import { CLOSED, SYN_RECV, SYN_SENT } from './state.ts';
 import { SynQueue } from './syn-queue.ts';
 import { TimeWaitTable } from './time-wait.ts';
@@ -296,7 +297,7 @@ export class TcpLayer implements Transport {
     const found = this.demux.lookup(ipSaddr(b, nh), get16(b, th), ipDaddr(b, nh), get16(b, th + 2));
     if ((found & 3) !== KIND_CONNECTION) return;
     const c = this.#connections[found >> 2]!;
-    onIcmpError(c, get32(b, th + 4) | 0, type, code, mtu);
+    onIcmpError(c, getSeq(b, th + 4), type, code, mtu);
     settle(c);
   }
 
@@ -457,8 +458,8 @@ function parseSegment(skb: Skb, seg: SegmentInfo): void {
   const th = skb.th;
   const hlen = tcpHlen(b, th);
   const flags = tcpFlags(b, th);
-  seg.seq = get32(b, th + 4) | 0;
-  seg.ack = (flags & TCP_ACK) !== 0 ? get32(b, th + 8) | 0 : 0;
+  seg.seq = getSeq(b, th + 4);
+  seg.ack = (flags & TCP_ACK) !== 0 ? getSeq(b, th + 8) : 0;
   seg.flags = flags;
   seg.window = tcpWindow(b, th);
   seg.bytes = b;

@@ -92,7 +92,7 @@ class ImpairedArrivals implements Link, LinkReceiver {
 function setup(
   t: Test,
   { mtu = 1500, offload = false, impairment = {} }: Partial<Case>,
-): { netns: string; stack: Stack; pool: SkbPool } {
+): { netns: string; stack: Stack } {
   const netns = addNetns(t);
   const pool = new SkbPool(1024);
   const set = new TapSet(loadNative()!, pool, new Breath());
@@ -105,7 +105,7 @@ function setup(
   const stack = new Stack({ clock, rng: new SeededRng(2), pool });
   t.teardown(() => stack.close());
   stack.addInterface(link, { addr: ipv4('10.0.0.1'), prefixLen: 24 });
-  return { netns, stack, pool };
+  return { netns, stack };
 }
 
 /** Block `i` of the stream: the number, then a pattern of it. Also run on the kernel's side. */
@@ -173,7 +173,7 @@ for (const c of CASES) {
       `${c.mib} MiB each way over ${c.name}, the kernel ${role === 'listen' ? 'listens' : 'connects'}`,
       async (t) => {
         if (!canUseNetns(t)) return;
-        const { netns, stack, pool } = setup(t, c);
+        const { netns, stack } = setup(t, c);
         const blocks = (c.mib << 20) / BLOCK;
         let child: ChildProcess;
         let socket: TcpSocket;
@@ -201,7 +201,6 @@ for (const c of CASES) {
         t.equal(child.exitCode, 0);
         if (c.impairment?.corrupt === undefined) t.equal(counters.get('TcpInErrs'), 0);
         t.equal(stack.tcp.segments.used, 0, 'no segment record left');
-        t.ok(pool.available > pool.size - 300, 'no packet left but what the TAP reads into');
       },
     );
   }
