@@ -125,7 +125,9 @@ program
 
 program
   .command('dns')
-  .description('the cluster DNS alone, for the Services, EndpointSlices, Pods and Namespaces of manifests; watches them')
+  .description(
+    'the cluster DNS alone, for the Services, EndpointSlices, Pods and Namespaces of manifests; watches them',
+  )
   .option('-f, --filename <file>', 'a manifest (YAML or JSON); may be given again', collect, [])
   .option('--corefile <file>', "the configuration; without it kubeadm's, less cache and probes")
   .option('--listen <address:port>', 'where to answer, UDP and TCP; port 0: any free one', '127.0.0.1:1053')

@@ -23,6 +23,8 @@ export interface InstanceOptions {
   readonly env: Environment;
   /** For blocks whose address has no port. */
   readonly defaultPort: number;
+  /** Where blocks at port 53 answer instead. */
+  readonly dnsPort: number;
 }
 
 interface Block {
@@ -37,7 +39,8 @@ export class Instance {
   readonly #host: Host;
   readonly #env: ServerEnv;
   readonly #blocks: Block[] = [];
-  #servers = new Map<number, Server>();
+  /** By address and port as configured: `:53`, `10.0.0.1:53`. */
+  #servers = new Map<string, Server>();
 
   /** Throws CorefileError. */
   constructor(options: InstanceOptions, host: Host, onPanic: (error: unknown) => void) {
@@ -51,7 +54,7 @@ export class Instance {
   }
 
   #addBlock(block: ServerBlock, options: InstanceOptions, taken: Set<string>): void {
-    const places = block.keys.flatMap((key) => parseKey(key, options.defaultPort));
+    const places = block.keys.flatMap((key) => parseKey(key, options));
     for (const { zone, port } of places) {
       const place = `${zone}:${port}`;
       if (taken.has(place)) throw new Error(`cannot serve dns://${place} - it is already defined`);
@@ -62,7 +65,7 @@ export class Instance {
     for (const { zone, port } of places) byPort.set(port, [...(byPort.get(port) ?? []), zone]);
     for (const [port, zones] of byPort) {
       const label = `dns://:${port}`;
-      const server = (): RequestServer => this.#servers.get(port)!;
+      const server = (): RequestServer => this.#servers.get(placesOf(made, this.#host)[0]!.key)!;
       const made: Block = { config: makeConfig(zones, label, server, () => made.chain), port, chain: undefined };
       for (const plugin of DIRECTIVES) {
         const tokens = block.directives.get(plugin.name);
@@ -78,19 +81,19 @@ export class Instance {
   /** Starts in place of `previous`, whose ports are taken over. Rejects, with nothing left behind, when that fails. */
   async start(previous?: Instance): Promise<void> {
     const opened: Server[] = [];
-    const servers = new Map<number, Server>();
-    const before = previous === undefined ? new Map<number, Server>() : previous.#servers;
+    const servers = new Map<string, Server>();
+    const before = previous === undefined ? new Map<string, Server>() : previous.#servers;
     try {
       for (const { config } of this.#blocks) for (const start of config.startups) await start();
-      for (const { port } of this.#blocks) {
-        if (servers.has(port)) continue;
-        let server = before.get(port);
+      for (const { address, port, key } of this.#blocks.flatMap((block) => placesOf(block, this.#host))) {
+        if (servers.has(key)) continue;
+        let server = before.get(key);
         if (server === undefined) {
-          server = new Server('', port, this.#env);
+          server = new Server(address, port, this.#env);
           await server.listen();
           opened.push(server);
         }
-        servers.set(port, server);
+        servers.set(key, server);
       }
     } catch (error) {
       for (const server of opened) server.close();
@@ -98,8 +101,8 @@ export class Instance {
       throw error;
     }
     this.#servers = servers;
-    for (const [port, server] of servers) server.setZones(this.#zonesAt(port));
-    for (const [port, server] of before) if (!servers.has(port)) server.close();
+    for (const [key, server] of servers) server.setZones(this.#zonesAt(key));
+    for (const [key, server] of before) if (!servers.has(key)) server.close();
     for (const { config } of this.#blocks) for (const started of config.started) started();
     if (previous !== undefined) await previous.#shutdown();
   }
@@ -107,8 +110,9 @@ export class Instance {
   /** The lines CoreDNS prints when its servers are up: `.:53`. */
   get banner(): string[] {
     const lines: string[] = [];
-    for (const [port, server] of this.#servers) {
-      for (const zone of [...this.#zonesAt(port).keys()].sort()) lines.push(`${zone}:${server.port}`);
+    for (const [key, server] of this.#servers) {
+      const on = server.address === '' ? '' : ` on ${server.address}`;
+      for (const zone of [...this.#zonesAt(key).keys()].sort()) lines.push(`${zone}:${server.port}${on}`);
     }
     return lines;
   }
@@ -129,15 +133,21 @@ export class Instance {
     for (const { config } of this.#blocks) for (const shutdown of config.shutdowns) await shutdown();
   }
 
-  #zonesAt(port: number): ReadonlyMap<string, ZoneConfig> {
+  #zonesAt(key: string): ReadonlyMap<string, ZoneConfig> {
     const zones = new Map<string, ZoneConfig>();
     for (const block of this.#blocks) {
-      if (block.port !== port) continue;
+      if (!placesOf(block, this.#host).some((place) => place.key === key)) continue;
       const anyClass = block.config.handlers.some(({ name }) => name === 'forward');
       for (const zone of block.config.zones) zones.set(zone, { chain: block.chain, anyClass });
     }
     return zones;
   }
+}
+
+/** Where a block's servers listen. */
+function placesOf({ config, port }: Block, host: Host): { address: string; port: number; key: string }[] {
+  const addresses = config.bound.length === 0 || host.boundElsewhere ? [''] : config.bound;
+  return addresses.map((address) => ({ address, port, key: `${address}:${port}` }));
 }
 
 function makeConfig(
@@ -155,6 +165,8 @@ function makeConfig(
     shutdowns: [],
     finalShutdowns: [],
     readiness: [],
+    bound: [],
+    links: {},
     hasUpstream: false,
     serve: (request, writer) => chain()?.(request, writer) ?? RCODE.REFUSED,
     selfRequest(name, type) {
@@ -166,13 +178,14 @@ function makeConfig(
 }
 
 /** `cluster.local:1053`, `dns://.`, `10.0.0.0/24`: the zones and the port. */
-function parseKey(key: string, defaultPort: number): { zone: string; port: number }[] {
+function parseKey(key: string, { defaultPort, dnsPort }: InstanceOptions): { zone: string; port: number }[] {
   const scheme = /^([a-z]+):\/\//.exec(key)?.[1];
   if (scheme !== undefined && scheme !== 'dns')
     throw new Error(`transport ${scheme} of "${key}" is not supported by this server`);
   const text = key.replace(/^dns:\/\//, '');
   const match = /^(.*?)(?::(\d{1,5}))?$/.exec(text)!;
-  const port = match[2] === undefined ? defaultPort : Number(match[2]);
+  const written = match[2] === undefined ? defaultPort : Number(match[2]);
+  const port = written === DEFAULT_PORT ? dnsPort : written;
   const zones = normalizeZone(match[1] === '' ? '.' : match[1]!);
   if (zones === undefined || port > 65535) throw new Error(`"${key}" is no server address`);
   return zones.map((zone) => ({ zone, port }));

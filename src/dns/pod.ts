@@ -47,6 +47,7 @@ export async function coreDnsInPod(process: PodProcess): Promise<number> {
     localAddresses: [formatIPv4(podIP)],
     resolvConf: files.read(RESOLV_CONF) ?? '',
     env,
+    readFile: (name) => files.read(name),
     defaultPort: flags.port,
   });
 }

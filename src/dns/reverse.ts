@@ -16,7 +16,7 @@ export function addressBytes(text: string): Uint8Array | undefined {
 }
 
 /** Text of 4 or 16 bytes. */
-function addressText(bytes: Uint8Array): string {
+export function addressText(bytes: Uint8Array): string {
   const address = ipaddr.fromByteArray(Array.from(bytes));
   return address instanceof ipaddr.IPv6 ? address.toRFC5952String() : address.toString();
 }

@@ -3,6 +3,7 @@
 import type { ApiClient } from '../client/client.ts';
 import type { Clock, Timer } from '../lib/clock.ts';
 import type { Rng } from '../lib/rng.ts';
+import { CorefileError } from './corefile/dispenser.ts';
 import type { Environment } from './corefile/parser.ts';
 import { HttpEndpoints } from './http-endpoints.ts';
 import { DEFAULT_PORT, Instance } from './instance.ts';
@@ -39,7 +40,15 @@ export interface CoreDnsOptions {
   /** Text of /etc/resolv.conf; '' or without a name server: nothing is forwarded. */
   readonly resolvConf: string;
   readonly env?: Environment;
+  /** Files that directives name; undefined when there is no such file. */
+  readonly readFile?: (path: string) => string | undefined;
   readonly defaultPort?: number;
+  /** Stands in for port 53, whether the Corefile names it or not; 0: any free one. */
+  readonly dnsPort?: number;
+  /** The plugin bind names own addresses, but listens nowhere. */
+  readonly boundElsewhere?: boolean;
+  /** The TTL of the kubernetes plugin's records, whatever the Corefile says. Seconds. */
+  readonly ttlS?: number;
   /** Called once the servers answer, with their ports. */
   readonly onListening?: (ports: readonly number[]) => void;
 }
@@ -78,6 +87,9 @@ class Process {
       objects: options.objects ?? (options.client === undefined ? undefined : apiSource(options.client, clock)),
       resolvConf: options.resolvConf,
       localAddresses: options.localAddresses,
+      boundElsewhere: options.boundElsewhere ?? false,
+      ttlS: options.ttlS,
+      readFile: options.readFile ?? (() => undefined),
       log,
       fatal: (line) => {
         log(`[FATAL] ${line}`);
@@ -107,7 +119,7 @@ class Process {
       await instance.start();
       this.#instance = instance;
     } catch (error) {
-      log(error instanceof Error ? error.message : String(error));
+      log(messageOf(error));
       signal.removeEventListener('abort', onAbort);
       return 1;
     }
@@ -126,11 +138,12 @@ class Process {
 
   #make(text: string): Instance {
     this.#wantedIntervalUs = undefined;
-    const { env = {}, defaultPort = DEFAULT_PORT } = this.#options;
+    const { env = {}, defaultPort = DEFAULT_PORT, dnsPort = DEFAULT_PORT } = this.#options;
     const panics = this.#host.metrics
       .counter('coredns_panics_total', 'A metrics that counts the number of panics.')
       .with();
-    return new Instance({ filename: this.#source.path, corefile: text, env, defaultPort }, this.#host, (error) => {
+    const options = { filename: this.#source.path, corefile: text, env, defaultPort, dnsPort };
+    return new Instance(options, this.#host, (error) => {
       panics.value++;
       this.#options.log(
         `[ERROR] Recovered from panic in server: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
@@ -184,4 +197,12 @@ class Process {
     this.#announce();
     log('[INFO] Reloading complete');
   }
+}
+
+/** CoreDNS names file and line; the column is added. */
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error instanceof CorefileError && error.column > 0
+    ? `${error.message} (column ${error.column})`
+    : error.message;
 }

@@ -36,7 +36,8 @@ const DEFAULT_COREFILE = `.:53 {
 export async function dns(options: DnsOptions): Promise<void> {
   const { address, port } = parseListen(options.listen);
   const { filename, corefile, ttl } = options;
-  if (filename.length === 0) throw new CliError('dns: no objects to serve; give manifests with -f FILE', { exitCode: 2 });
+  if (filename.length === 0)
+    throw new CliError('dns: no objects to serve; give manifests with -f FILE', { exitCode: 2 });
   if (ttl !== undefined && ttl > MAX_TTL_S)
     throw new CliError(`dns: --ttl ${ttl}: expected 0 to ${MAX_TTL_S} seconds`, { exitCode: 2 });
   const print = (line: string): void => void process.stdout.write(`${line}\n`);
@@ -60,20 +61,21 @@ export async function dns(options: DnsOptions): Promise<void> {
   const code = await runCoreDns({
     sockets: nodeSockets(address),
     objects,
-    corefile:
-      corefile === undefined ? DEFAULT_COREFILE : { path: corefile, read: () => readText(corefile) },
+    corefile: corefile === undefined ? DEFAULT_COREFILE : { path: corefile, read: () => readText(corefile) },
     clock: new RealClock(),
     rng: unseededRng(),
     log: print,
     signal: abort.signal,
     localAddresses: localAddresses(address),
-    resolvConf: textOf(RESOLV_CONF),
+    resolvConf: textOf(RESOLV_CONF) ?? '',
     env: process.env,
+    readFile: (path) => textOf(path),
     dnsPort: port,
     boundElsewhere: true,
     ...(ttl === undefined ? {} : { ttlS: ttl }),
     onListening: (ports) => {
-      for (const open of ports) print(`listening on ${address.includes(':') ? `[${address}]` : address}:${open} (udp, tcp)`);
+      for (const open of ports)
+        print(`listening on ${address.includes(':') ? `[${address}]` : address}:${open} (udp, tcp)`);
     },
   });
   stopWatching();
@@ -104,10 +106,10 @@ function localAddresses(address: string): string[] {
   return own.length > 0 || isAny ? own : [address];
 }
 
-function textOf(file: string): string {
+function textOf(file: string): string | undefined {
   try {
     return readText(file);
   } catch {
-    return '';
+    return undefined;
   }
 }

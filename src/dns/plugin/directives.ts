@@ -1,9 +1,12 @@
 // The plugins there are, in the order in which they see a request, whatever their order in the Corefile (CoreDNS plugin.cfg,
 // core/dnsserver/zdirectives.go, version 1.12; the plugins we lack left out).
+import { autopathPlugin } from './autopath/setup.ts';
+import { bindPlugin } from './bind/setup.ts';
 import { cachePlugin } from './cache/setup.ts';
 import { errorsPlugin } from './errors/setup.ts';
 import { forwardPlugin } from './forward/setup.ts';
 import { healthPlugin } from './health/setup.ts';
+import { k8sExternalPlugin } from './k8s_external/setup.ts';
 import { kubernetesPlugin } from './kubernetes/setup.ts';
 import { loadbalancePlugin } from './loadbalance/setup.ts';
 import { logPlugin } from './log/setup.ts';
@@ -15,6 +18,7 @@ import { reloadPlugin } from './reload/setup.ts';
 
 export const DIRECTIVES: readonly Plugin[] = [
   reloadPlugin,
+  bindPlugin,
   readyPlugin,
   healthPlugin,
   prometheusPlugin,
@@ -22,6 +26,8 @@ export const DIRECTIVES: readonly Plugin[] = [
   logPlugin,
   loadbalancePlugin,
   cachePlugin,
+  autopathPlugin,
+  k8sExternalPlugin,
   kubernetesPlugin,
   loopPlugin,
   forwardPlugin,

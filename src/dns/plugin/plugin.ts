@@ -9,6 +9,7 @@ import type { HttpEndpoints } from '../http-endpoints.ts';
 import type { Middleware, Request, ResponseWriter, Served } from '../request.ts';
 import { normalizeZone } from '../reverse.ts';
 import type { DnsSockets } from '../sockets.ts';
+import type { ExternalView } from './kubernetes/external.ts';
 import type { ObjectSource } from './kubernetes/source.ts';
 import type { Registry } from './prometheus/registry.ts';
 
@@ -24,6 +25,12 @@ export interface Host {
   readonly resolvConf: string;
   /** The server's own addresses, loopback excluded. */
   readonly localAddresses: readonly string[];
+  /** Where to listen is settled elsewhere: the plugin bind only names addresses. */
+  readonly boundElsewhere: boolean;
+  /** TTL of the kubernetes plugin's records in place of the Corefile's; seconds. */
+  readonly ttlS: number | undefined;
+  /** The text of a file a directive names; undefined when there is none. */
+  readFile(path: string): string | undefined;
   log(line: string): void;
   /** Logs the line as fatal and ends the server with exit code 1. */
   fatal(line: string): void;
@@ -35,6 +42,14 @@ export interface Plugin {
   readonly name: string;
   /** Throws CorefileError or Error; the message is then prefixed with the plugin's name. */
   setup(c: Controller): void;
+}
+
+/** What one plugin of a block does for others. */
+export interface Links {
+  /** Set by `kubernetes`, for `k8s_external`. */
+  external?: ExternalView;
+  /** Set by `kubernetes`, for `autopath`: the client's search domains. */
+  autoPath?: (request: Request) => readonly string[] | undefined;
 }
 
 /** One server block as it is being put together, and what its plugins have in common. */
@@ -52,6 +67,9 @@ export interface BlockConfig {
   /** Run only at the end, before the servers stop. */
   readonly finalShutdowns: (() => Promise<void> | void)[];
   readonly readiness: { readonly name: string; ready(): boolean }[];
+  /** The addresses of `bind`; empty: all. */
+  readonly bound: string[];
+  readonly links: Links;
   /** Set by `forward`: whether questions leave this server. */
   hasUpstream: boolean;
   /** Asks the block's own chain; usable once the server runs. */

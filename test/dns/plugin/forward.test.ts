@@ -2,7 +2,7 @@ import t from 'tap';
 import { rcodeText } from '../../../src/dns/constants.ts';
 import { decodeQuery } from '../../../src/dns/message.ts';
 import { encodeMessage, FLAG_AA, FLAG_QR, FLAG_RA } from '../../../src/dns/message-writer.ts';
-import { nameserversOf } from '../../../src/dns/plugin/forward/setup.ts';
+import { nameserversOf } from '../../../src/dns/resolv-conf.ts';
 import { type Exchange, fakeUpstream, startDns, texts } from '../harness.ts';
 
 const ANSWERS = { 'example.net. A': { rcode: 'NOERROR', answer: ['example.net. 3600 IN A 192.0.2.9'] } };
@@ -148,7 +148,7 @@ t.test('loop: our own question coming back ends the server', async (t) => {
 
 t.test('nameserver lines of resolv.conf', async (t) => {
   t.strictSame(nameserversOf('nameserver 1.1.1.1\n nameserver\tfd00::1 # x\nnameserver bogus\noptions ndots:5\n'), [
-    { address: '1.1.1.1', port: 53 },
-    { address: 'fd00::1', port: 53 },
+    '1.1.1.1',
+    'fd00::1',
   ]);
 });

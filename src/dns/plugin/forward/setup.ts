@@ -2,6 +2,7 @@
 // /etc/resolv.conf, which stands for the name servers in the file the server was given.
 // Deviation: a resolv.conf without a name server is no error; questions then fail at once. Leaves out TLS and DoH upstreams,
 // max_connect_attempts, failover, next, failfast_all_unhealthy_upstreams, as errors that say so.
+import { nameserversOf } from '../../resolv-conf.ts';
 import { addressBytes, normalizeZone } from '../../reverse.ts';
 import type { Address } from '../../sockets.ts';
 import { type Controller, type Plugin, parseDuration, parseInteger } from '../plugin.ts';
@@ -108,7 +109,8 @@ function parse(c: Controller): Parsed {
 }
 
 function addressesOf(c: Controller, target: string): Address[] {
-  if (target === '/etc/resolv.conf') return nameserversOf(c.host.resolvConf);
+  if (target === '/etc/resolv.conf')
+    return nameserversOf(c.host.resolvConf).map((address) => ({ address, port: DNS_PORT }));
   const scheme = /^([a-z]+):\/\//.exec(target)?.[1];
   if (scheme !== undefined && scheme !== 'dns') {
     throw new Error(`'${scheme}' is not supported as a destination protocol in forward: ${target}`);
@@ -120,17 +122,6 @@ function addressesOf(c: Controller, target: string): Address[] {
   if (addressBytes(address) === undefined || port < 1 || port > 65535)
     throw new Error(`not an IP address or file: "${target}"`);
   return [{ address, port }];
-}
-
-/** The `nameserver` lines of resolv.conf(5). */
-export function nameserversOf(resolvConf: string): Address[] {
-  const addresses: Address[] = [];
-  for (const line of resolvConf.split('\n')) {
-    const [keyword, address] = line.trim().split(/\s+/);
-    if (keyword === 'nameserver' && address !== undefined && addressBytes(address) !== undefined)
-      addresses.push({ address, port: DNS_PORT });
-  }
-  return addresses;
 }
 
 function natural(c: Controller, property: string, args: readonly string[]): number {

@@ -51,7 +51,7 @@ export class Finder {
     if (!base.endsWith('.svc')) return undefined;
     const key = base.slice(0, -4);
     const entry = this.#index.services.get(key);
-    if (entry?.service === undefined || entry.service.kind === 'externalName' || !this.#exposed(entry.namespace))
+    if (entry?.service === undefined || entry.service.kind === 'externalName' || !this.isExposed(entry.namespace))
       return undefined;
     if (entry.service.kind === 'clusterIP') {
       if (entry.endpoints === 0 && this.#options.ignoreEmptyService) return undefined;
@@ -65,7 +65,7 @@ export class Finder {
   items(base: string): readonly Item[] | undefined {
     const parts = parseName(base);
     if (parts === 'none') return NOTHING;
-    if (parts === undefined || !this.#exposed(parts.namespace)) return undefined;
+    if (parts === undefined || !this.isExposed(parts.namespace)) return undefined;
     if (parts.kind === 'pod') return this.#pods(parts);
     return parts.service === '' ? NOTHING : this.#services(parts);
   }
@@ -95,7 +95,7 @@ export class Finder {
         : [{ target: service.externalName }];
     }
     if (service.kind === 'headless' || parts.endpoint !== '') return endpointItems(entry, parts);
-    const ports = service.ports.filter((port) => matches(parts, port));
+    const ports = service.ports.filter((port) => matchesPort(parts, port));
     if (ports.length === 0) return undefined;
     const owner = `${entry.name}.${entry.namespace}.svc`;
     return ports.flatMap(({ port }) => service.clusterIPs.map(({ address }) => ({ address, port, owner })));
@@ -104,12 +104,12 @@ export class Finder {
   /** What a PTR record of the address points at: the Service with this ClusterIP, else every endpoint with this address. */
   reverse(address: string): string[] {
     for (const entry of this.#index.servicesByAddress.get(address) ?? []) {
-      if (!this.#listed(entry.namespace)) continue;
+      if (!this.isListed(entry.namespace)) continue;
       return [`${entry.name}.${entry.namespace}.svc.${this.#options.primaryZone}`];
     }
     const names = new Set<string>();
     for (const slice of this.#index.slicesByAddress.get(address) ?? []) {
-      if (!this.#listed(slice.entry.namespace)) continue;
+      if (!this.isListed(slice.entry.namespace)) continue;
       for (const endpoint of slice.endpoints) {
         if (endpoint.text !== address) continue;
         names.add(`${endpoint.hostname}.${slice.entry.name}.${slice.entry.namespace}.svc.${this.#options.primaryZone}`);
@@ -132,21 +132,40 @@ export class Finder {
     return this.#options.localAddresses.map((text) => ({ address: addressBytes(text)!, port: 0, owner: 'ns.dns' }));
   }
 
-  #exposed(namespace: string): boolean {
+  /**
+   * The same for the plugin k8s_external: the external addresses of the Services in front of this server, or its own.
+   * `headless`: a headless Service stands for its endpoints.
+   */
+  externalNameServers(headless: boolean): Uint8Array[] {
+    const found: Uint8Array[] = [];
+    for (const local of this.#options.localAddresses) {
+      for (const { entry, endpoints } of this.#index.slicesByAddress.get(local) ?? []) {
+        if (entry.service === undefined) continue;
+        const { externalHosts, kind } = entry.service;
+        if (headless && kind === 'headless' && externalHosts.length === 0)
+          found.push(...endpoints.map(({ address }) => address));
+        for (const host of externalHosts) if (typeof host !== 'string') found.push(host);
+      }
+    }
+    return found.length > 0 ? found : this.#options.localAddresses.map((text) => addressBytes(text)!);
+  }
+
+  /** Whether its names are served. */
+  isExposed(namespace: string): boolean {
     const { namespaces } = this.#options;
     return (namespaces.size === 0 || namespaces.has(namespace)) && this.#index.namespaces.has(namespace);
   }
 
   /** Reverse lookups look at namespaces only when some are listed. */
-  #listed(namespace: string): boolean {
-    return this.#options.namespaces.size === 0 || this.#exposed(namespace);
+  isListed(namespace: string): boolean {
+    return this.#options.namespaces.size === 0 || this.isExposed(namespace);
   }
 }
 
 function endpointItems(entry: ServiceEntry, parts: NameParts): readonly Item[] | undefined {
   const items: Item[] = [];
   for (const slice of entry.slices.values()) {
-    const ports = slice.ports.filter((port) => matches(parts, port));
+    const ports = slice.ports.filter((port) => matchesPort(parts, port));
     if (ports.length === 0) continue;
     for (const endpoint of slice.endpoints) {
       if (parts.endpoint !== '' && endpoint.hostname.toLowerCase() !== parts.endpoint) continue;
@@ -166,6 +185,7 @@ function nameServerItems({ entry, endpoints }: SliceFacts): AddressItem[] {
   return service.clusterIPs.map(({ address }) => ({ address, port: 0, owner }));
 }
 
-function matches(parts: NameParts, port: PortFacts): boolean {
+/** Whether a port is one that the name asks for; a part that is left out fits any. */
+export function matchesPort(parts: { readonly port: string; readonly protocol: string }, port: PortFacts): boolean {
   return (parts.port === '' || parts.port === port.name) && (parts.protocol === '' || parts.protocol === port.protocol);
 }

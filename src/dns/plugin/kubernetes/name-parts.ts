@@ -45,6 +45,6 @@ export function parseName(base: string): NameParts | 'none' | undefined {
   };
 }
 
-function stripUnderscore(label: string): string {
+export function stripUnderscore(label: string): string {
   return label.startsWith('_') ? label.slice(1) : label;
 }

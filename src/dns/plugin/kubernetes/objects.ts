@@ -7,7 +7,7 @@
 import type { Pod, Service } from '../../../api/core-v1.ts';
 import { type EndpointSlice, LABEL_SERVICE_NAME } from '../../../api/discovery-v1.ts';
 import type { KubeObject } from '../../../api/meta.ts';
-import { addressBytes, canonicalAddress } from '../../reverse.ts';
+import { addressBytes, addressText, canonicalAddress } from '../../reverse.ts';
 
 export interface PortFacts {
   /** In lower case. */
@@ -37,6 +37,8 @@ export interface ServiceFacts {
   readonly externalName: string | undefined;
   readonly clusterIPs: readonly { readonly address: Uint8Array; readonly text: string }[];
   readonly ports: readonly PortFacts[];
+  /** externalIPs and what load balancers gave: addresses, or host names as text. */
+  readonly externalHosts: readonly (Uint8Array | string)[];
 }
 
 export interface ServiceEntry {
@@ -58,6 +60,8 @@ export class ObjectIndex {
   readonly services = new Map<string, ServiceEntry>();
   readonly namespaces = new Set<string>();
   readonly servicesByAddress = new Map<string, Set<ServiceEntry>>();
+  /** By externalIPs and load balancers' addresses. */
+  readonly servicesByExternalAddress = new Map<string, Set<ServiceEntry>>();
   readonly slicesByAddress = new Map<string, Set<SliceFacts>>();
   /** Pod addresses, each with the keys of the Pods that have it, by namespace. */
   readonly podsByAddress = new Map<string, Map<string, Set<string>>>();
@@ -79,6 +83,8 @@ export class ObjectIndex {
     this.#unindexService(entry);
     entry.service = serviceFacts(service);
     for (const { text } of entry.service.clusterIPs) addTo(this.servicesByAddress, text, entry);
+    for (const host of entry.service.externalHosts)
+      if (typeof host !== 'string') addTo(this.servicesByExternalAddress, addressText(host), entry);
     refresh(entry);
     this.#touch();
   }
@@ -172,6 +178,8 @@ export class ObjectIndex {
 
   #unindexService(entry: ServiceEntry): void {
     for (const { text } of entry.service?.clusterIPs ?? []) removeFrom(this.servicesByAddress, text, entry);
+    for (const host of entry.service?.externalHosts ?? [])
+      if (typeof host !== 'string') removeFrom(this.servicesByExternalAddress, addressText(host), entry);
   }
 
   #unindexSlice(facts: SliceFacts): void {
@@ -211,7 +219,12 @@ function hostnameOf(podName: string | undefined, address: string): string {
 function serviceFacts(service: Service): ServiceFacts {
   const { spec } = service;
   const ports = (spec.ports ?? []).map((p) => portFacts(p.name, p.protocol ?? 'TCP', p.port));
-  const common = { ports: ports.length === 0 ? NO_PORTS : ports, externalName: undefined, clusterIPs: [] };
+  const common = {
+    ports: ports.length === 0 ? NO_PORTS : ports,
+    externalName: undefined,
+    clusterIPs: [],
+    externalHosts: externalHostsOf(service),
+  };
   if (spec.type === 'ExternalName') {
     const target = spec.externalName ?? '';
     const usable = target !== '' && addressBytes(target) === undefined;
@@ -225,6 +238,12 @@ function serviceFacts(service: Service): ServiceFacts {
     return address === undefined ? [] : [{ address, text: canonicalAddress(ip)! }];
   });
   return { ...common, kind: 'clusterIP', clusterIPs };
+}
+
+function externalHostsOf({ spec, status }: Service): (Uint8Array | string)[] {
+  const ingress = (status?.loadBalancer?.ingress ?? []).map(({ ip, hostname }) => ip || hostname || '');
+  const written = [...(spec.externalIPs ?? []), ...ingress];
+  return written.filter((text) => text !== '').map((text) => addressBytes(text) ?? text);
 }
 
 function portFacts(name: string | undefined, protocol: string | undefined, port: number): PortFacts {

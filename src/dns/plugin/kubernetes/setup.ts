@@ -2,8 +2,11 @@
 // InitKubeCache). Leaves out, as errors that say so: labels, namespace_labels, multicluster, zonal. The options that say where
 // the API server is (endpoint, tls, kubeconfig, apiserver_*) are taken and have no effect: there is one API to ask.
 import { ENDPOINTSLICES, NAMESPACES, PODS, SERVICES } from '../../../api/resources.ts';
+import { matchZone } from '../../name.ts';
+import { searchOf } from '../../resolv-conf.ts';
 import { canonicalAddress, isReverse } from '../../reverse.ts';
 import { type Controller, type Plugin, parseInteger } from '../plugin.ts';
+import { ExternalView } from './external.ts';
 import { Finder, type PodMode } from './finder.ts';
 import { Kubernetes } from './handler.ts';
 import { ObjectIndex } from './objects.ts';
@@ -123,14 +126,25 @@ function install(c: Controller, settings: Settings): void {
     namespaces: settings.namespaces,
     ignoreEmptyService: settings.ignoreEmptyService,
     primaryZone: settings.zones.find((zone) => !isReverse(zone))!,
-    localAddresses: host.localAddresses.flatMap((text) => canonicalAddress(text) ?? []),
+    localAddresses: ownAddresses(c),
   });
-  const { zones, ttl, fallthrough } = settings;
+  const { zones, fallthrough } = settings;
+  const ttl = host.ttlS ?? settings.ttl;
+  const hostSearch = searchOf(host.resolvConf);
   const options = { zones, ttl, fallthrough, finder, hasSynced, modifiedS: () => index.modifiedS };
   c.addHandler(NAME, (next) => {
     const kubernetes = new Kubernetes(options, next);
     return (request, writer) => kubernetes.serve(request, writer);
   });
+  config.links.external = new ExternalView(index, finder, ttl);
+  config.links.autoPath = (request) => {
+    const zone = settings.podMode === 'verified' ? matchZone(zones, request.name) : undefined;
+    const address = zone === undefined ? undefined : canonicalAddress(request.origin.address);
+    const [namespace] = (address === undefined ? undefined : index.podsByAddress.get(address)?.keys()) ?? [];
+    if (namespace === undefined) return undefined;
+    const dotZone = zone === '.' ? '.' : `.${zone}`;
+    return [`${namespace}.svc${dotZone}`, `svc${dotZone}`, zone!, ...hostSearch, ''];
+  };
   config.readiness.push({ name: NAME, ready: hasSynced });
   config.startups.push(() => {
     watches.push(
@@ -153,6 +167,13 @@ function install(c: Controller, settings: Settings): void {
   config.shutdowns.push(() => {
     for (const watching of watches) watching.close();
   });
+}
+
+/** What the block is bound to, else all of the server's; never loopback (CoreDNS plugin/kubernetes/local.go). */
+function ownAddresses({ config, host }: Controller): string[] {
+  const all = config.bound.length > 0 ? config.bound : host.localAddresses;
+  const known = all.flatMap((text) => canonicalAddress(text) ?? []);
+  return config.bound.length > 0 ? known.filter((text) => !text.startsWith('127.') && text !== '::1') : known;
 }
 
 /** The server starts answering when everything has been read once, or after five seconds in any case (then with SERVFAIL). */
