@@ -67,7 +67,7 @@ export function processAck(c: Connection, seg: SegmentInfo): boolean {
 }
 
 /** RFC 9293: only from segments newer than the one it came from last. True if it changed. */
-export function updateWindow(c: Connection, seg: SegmentInfo): boolean {
+function updateWindow(c: Connection, seg: SegmentInfo): boolean {
   const window = seg.window << c.sndWscale;
   const isNewer =
     seqGt(seg.ack, c.sndUna) ||

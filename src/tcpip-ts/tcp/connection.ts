@@ -265,11 +265,6 @@ export class Connection {
     return this.rcvFin && this.rcv.length === 0;
   }
 
-  /** Whether the peer has acknowledged everything written, FIN included. */
-  get flushed(): boolean {
-    return this.snd.length === 0 && this.sndNxt === this.sndUna;
-  }
-
   /** Most bytes the send buffer takes: two windows, so that the next is ready when one is acknowledged. */
   get sndLimit(): number {
     return Math.min(SNDBUF_MAX, Math.max(SNDBUF_MIN, 2 * this.cwnd));
@@ -383,10 +378,5 @@ export class Connection {
         onClose?.(this.errno);
       }
     }
-  }
-
-  /** Acknowledges at once, whatever waits. */
-  acknowledge(): void {
-    if (this.slot >= 0) sendAck(this);
   }
 }

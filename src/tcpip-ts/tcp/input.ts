@@ -70,7 +70,7 @@ function inSynSent(c: Connection, seg: SegmentInfo): number {
 }
 
 /** Takes over what both sides offered; of what the peer did not offer, nothing is used. */
-export function agreeOptions(c: Connection, seg: SegmentInfo): void {
+function agreeOptions(c: Connection, seg: SegmentInfo): void {
   c.peerMss = seg.mss;
   c.tsOk = c.tsOk && seg.hasTs;
   c.sackOk = c.sackOk && seg.sackOk;
@@ -205,7 +205,7 @@ function answerUnacceptable(c: Connection, seg: SegmentInfo): void {
 }
 
 /** RFC 2883: the peer learns what it sent in vain. */
-export function markDuplicate(c: Connection, seg: SegmentInfo): void {
+function markDuplicate(c: Connection, seg: SegmentInfo): void {
   if (!c.sackOk) return;
   c.layer.counters.v[NETSTAT.TcpExtTCPDSACKOldSent]!++;
   c.hasDsack = true;

@@ -3,10 +3,6 @@
 
 export type Seq = number;
 
-export function seqAdd(a: Seq, n: number): Seq {
-  return (a + n) | 0;
-}
-
 /** a - b, as a signed distance. */
 export function seqDiff(a: Seq, b: Seq): number {
   return (a - b) | 0;
@@ -30,10 +26,6 @@ export function seqGeq(a: Seq, b: Seq): boolean {
 
 export function seqMax(a: Seq, b: Seq): Seq {
   return ((a - b) | 0) >= 0 ? a : b;
-}
-
-export function seqMin(a: Seq, b: Seq): Seq {
-  return ((a - b) | 0) <= 0 ? a : b;
 }
 
 /** A sequence number or timestamp in network order. As int32: get32's unsigned result would be boxed where it is not inlined. */

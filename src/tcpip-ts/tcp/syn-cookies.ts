@@ -8,7 +8,7 @@ const MSS_TABLE = [536, 1300, 1440, 1460, 8960, 65_495] as const;
 /** A cookie is good for this many minutes, the current one included. */
 const MAX_AGE = 2;
 const NO_WSCALE = 15;
-export const COOKIE_TS_BITS = 6;
+const COOKIE_TS_BITS = 6;
 
 /** The sequence number for a SYN-ACK that nobody remembers. */
 export function makeCookie(

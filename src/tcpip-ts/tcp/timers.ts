@@ -36,8 +36,8 @@ import {
 } from './tunables.ts';
 
 /** Ids on the fast wheel: slot * 2 + kind. */
-export const TIMER_REXMIT = 0;
-export const TIMER_DELACK = 1;
+const TIMER_REXMIT = 0;
+const TIMER_DELACK = 1;
 
 function setRexmit(c: Connection, mode: number, ms: number): void {
   c.rexmitMode = mode;

@@ -40,10 +40,6 @@ export const BACKLOG_DEFAULT = 511; // Node's own default for listen()
 export const BACKLOG_MAX = 4096;
 export const SYN_QUEUE_MAX = 4096;
 
-/** ip_local_port_range. */
-export const PORT_MIN = 32_768;
-export const PORT_MAX = 60_999;
-
 /** Before an MSS option was seen (RFC 9293, 3.7.1) and the least that is believed (tcp_min_snd_mss). */
 export const MSS_DEFAULT = 536;
 export const MSS_MIN = 48;
