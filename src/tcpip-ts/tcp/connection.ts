@@ -15,7 +15,7 @@
 // - lastAckSent (RFC 7323's Last.ACK.sent) and rcvAdv (right edge offered) say what the peer was told last.
 // Sequence numbers, timestamps and microseconds are int32 (seq.ts); milliseconds are plain integers.
 import type { CongestionControl } from './congestion.ts';
-import { output, sendAck, sendReset, windowUpdate } from './output.ts';
+import { output, sendReset, windowUpdate } from './output.ts';
 import { ReceiveBuffer } from './receive-buffer.ts';
 import { Rto } from './rto.ts';
 import { NO_SEGMENT } from './segment-table.ts';
