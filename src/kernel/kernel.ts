@@ -43,6 +43,7 @@ import { IpSets } from './netfilter/ipset/ipset.ts';
 import { Iptables } from './netfilter/iptables/iptables.ts';
 import { Targets } from './netfilter/iptables/targets.ts';
 import { Nat } from './netfilter/nat/nat.ts';
+import { Nftables } from './netfilter/nftables/nftables.ts';
 
 export interface KernelEnv {
   readonly clock: Clock;
@@ -72,6 +73,7 @@ export class Kernel implements Net, DeviceInput, Pollable {
   readonly nat: Nat;
   readonly ipset = new IpSets();
   readonly iptables: Iptables;
+  readonly nftables: Nftables;
   /** Of reassembly and ARP. */
   readonly counters = new Counters();
   nowUs: number;
@@ -109,6 +111,7 @@ export class Kernel implements Net, DeviceInput, Pollable {
     this.#tracker.register(this.hooks);
     this.nat = new Nat(this.conntrack, rng, this.trace);
     this.nat.register(this.hooks);
+    const actions = new Targets(this, this.nat, addresses);
     this.iptables = new Iptables({
       fib: this.fib,
       sets: this.ipset,
@@ -119,9 +122,11 @@ export class Kernel implements Net, DeviceInput, Pollable {
       nat: this.nat,
       devices: this.devices,
       trace: this.trace,
-      actions: new Targets(this, this.nat, addresses),
+      actions,
       clock,
     });
+    const { fib, hooks, nat, devices, trace } = this;
+    this.nftables = new Nftables({ fib, rng, devices, actions, net: this, hooks, nat, trace });
 
     this.#loopback = new LoopbackLink(breath, this.conntrack, drops);
     breath.addFirst(this);

@@ -9,6 +9,7 @@
 import type { ConntrackEntry, ConntrackFilter } from './netfilter/conntrack/conntrack.ts';
 import type { Timeouts } from './netfilter/conntrack/timeouts.ts';
 import type { Chain, Rule, TableName } from './netfilter/iptables/rule.ts';
+import type { NftCommand } from './netfilter/nftables/ruleset.ts';
 
 export type LinkOp =
   | { readonly op: 'link-add'; readonly name: string; readonly kind: 'dummy' }
@@ -68,6 +69,13 @@ export type IpSetOp =
   | { readonly op: 'ipset-swap'; readonly name: string; readonly with: string }
   /** Makes the set hold exactly these entries. */
   | { readonly op: 'ipset-restore'; readonly name: string; readonly entries: readonly IpSetEntry[] };
+
+/** `nft -f`: one transaction on one table of family ip, all or nothing. */
+export interface NftOp {
+  readonly op: 'nft';
+  readonly table: string;
+  readonly commands: readonly NftCommand[];
+}
 
 export type ConntrackOp =
   | { readonly op: 'conntrack-delete'; readonly filter: ConntrackFilter }
@@ -132,7 +140,7 @@ export interface IpvsControl {
   dests(key: VirtualServerKey): readonly RealServerStatus[];
 }
 
-export type NetlinkOp = LinkOp | IptablesRestoreOp | IpSetOp | ConntrackOp | IpvsOp;
+export type NetlinkOp = LinkOp | IptablesRestoreOp | IpSetOp | NftOp | ConntrackOp | IpvsOp;
 
 export interface LinkInfo {
   readonly ifindex: number;
@@ -157,6 +165,10 @@ export interface Netlink {
   iptablesSave(table?: TableName, counters?: boolean): string;
   ipsets(): readonly { readonly name: string; readonly type: IpSetType; readonly entries: readonly IpSetEntry[] }[];
   ipsetSave(): string;
+  /** As `nft list ruleset`. */
+  nftList(): string;
+  /** Names of a table's chains, or of its sets and maps; none without the table. */
+  nftNames(table: string, kind: 'chains' | 'sets'): readonly string[];
   conntrack(filter?: ConntrackFilter): readonly ConntrackEntry[];
   ipvsServices(): readonly VirtualServer[];
   ipvsDests(key: VirtualServerKey): readonly RealServerStatus[];

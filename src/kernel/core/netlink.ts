@@ -36,6 +36,8 @@ export function createNetlink(kernel: Kernel, ipvs: IpvsControl | null): Netlink
     iptablesSave: (table, counters) => kernel.iptables.save(table, counters),
     ipsets: () => kernel.ipset.list().map(({ name, set }) => ({ name, type: set.type, entries: set.entries() })),
     ipsetSave: () => kernel.ipset.save(),
+    nftList: () => kernel.nftables.list(),
+    nftNames: (table, kind) => kernel.nftables.names(table, kind),
     conntrack(filter) {
       kernel.nowUs = kernel.clock.nowUs();
       return kernel.conntrack.list(filter);
@@ -55,6 +57,9 @@ function apply(kernel: Kernel, ipvs: IpvsControl | null, op: NetlinkOp): void {
       return;
     case 'iptables-restore':
       kernel.iptables.restore(op);
+      return;
+    case 'nft':
+      kernel.nftables.apply(op);
       return;
     case 'ipset-create':
     case 'ipset-add':

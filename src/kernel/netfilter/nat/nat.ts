@@ -60,6 +60,8 @@ export type NatLookup = (skb: Skb, hook: HookNumber) => Verdict;
 export class Nat {
   /** The nat table, while it has rules. */
   lookup: NatLookup | null = null;
+  /** nftables' chains of type nat, by hook, lower priorities first. */
+  readonly #chains: { readonly priority: number; readonly run: NatLookup }[][] = [[], [], [], [], []];
   readonly #conntrack: Conntrack;
   readonly #rng: Rng;
   readonly #trace: TracePoints;
@@ -76,6 +78,18 @@ export class Nat {
     hooks.register(NF_INET_LOCAL_OUT, NF_IP_PRI_NAT_DST, translate);
     hooks.register(NF_INET_LOCAL_IN, NF_IP_PRI_NAT_SRC, translate);
     hooks.register(NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC, translate);
+  }
+
+  /** Adds a chain of type nat, asked after the nat table; returns the function that takes it out again. */
+  addChain(hook: HookNumber, priority: number, run: NatLookup): () => void {
+    const list = this.#chains[hook]!;
+    const entry = { priority, run };
+    const at = list.findIndex((e) => e.priority > priority);
+    list.splice(at < 0 ? list.length : at, 0, entry);
+    return () => {
+      const i = list.indexOf(entry);
+      if (i >= 0) list.splice(i, 1);
+    };
   }
 
   /** For targets: binds the packet's new connection. `port` 0 keeps the port if it is free. */
@@ -95,6 +109,11 @@ export class Nat {
       if ((this.#conntrack.status[ct]! & done) === 0) {
         if (this.lookup !== null) {
           const verdict = this.lookup(skb, hook);
+          if (verdict !== NF_ACCEPT) return verdict;
+        }
+        const chains = this.#chains[hook]!;
+        for (let i = 0; i < chains.length && (this.#conntrack.status[ct]! & done) === 0; i++) {
+          const verdict = chains[i]!.run(skb, hook);
           if (verdict !== NF_ACCEPT) return verdict;
         }
         if ((this.#conntrack.status[ct]! & done) === 0) this.#bindNull(ct, manip);

@@ -1,0 +1,267 @@
+// The walk: runs a base chain's program over a packet, after nft_do_chain() of net/netfilter/nf_tables_core.c (v6.6). Nothing is
+// allocated but when a dynamic set grows. A dispatch by a verdict map is one look-up, so the cost does not grow with Services.
+import type { Rng } from '../../../lib/rng.ts';
+import type { Skb } from '../../../tcpip-ts/skb.ts';
+import { get16, get32 } from '../../../tcpip-ts/wire/bytes.ts';
+import type { Devices } from '../../core/device.ts';
+import type { Fib } from '../../ip/fib.ts';
+import { IP_CT_NEW } from '../conntrack/ctinfo.ts';
+import {
+  type HookNumber,
+  NF_ACCEPT,
+  NF_DROP,
+  NF_INET_LOCAL_OUT,
+  NF_INET_POST_ROUTING,
+  type Verdict,
+} from '../hooks.ts';
+import type { TargetActions } from '../iptables/table.ts';
+import {
+  OP_ADDRESS,
+  OP_ADDRESS_IN,
+  OP_ADDRESS_SET,
+  OP_CT_NEW,
+  OP_DNAT,
+  OP_DPORT,
+  OP_FIB_LOCAL,
+  OP_IIFNAME,
+  OP_L4PROTO,
+  OP_MARK,
+  OP_MARK_SET,
+  OP_MASQUERADE,
+  OP_NUMGEN_VMAP,
+  OP_REJECT,
+  OP_UPDATE,
+  OP_VERDICT,
+  OP_VMAP,
+  SIGN,
+  V_ACCEPT,
+  V_DROP,
+  V_GOTO,
+  V_JUMP,
+  V_RETURN,
+  VERDICT_KIND,
+  VERDICT_SHIFT,
+} from './compile.ts';
+import type { LookupTable } from './lookup-table.ts';
+import type { SetTable } from './set-table.ts';
+
+/** NFT_JUMP_STACK_SIZE. */
+export const JUMP_STACK = 16;
+/** No verdict: on to the next instruction of the rule. */
+const V_CONTINUE = 0;
+/** The rule does not match: on to the next one. */
+const V_BREAK = -1;
+/** A statement has given the packet's hook verdict; it stands in #result. */
+const V_DONE = -2;
+
+export interface EvaluatorEnv {
+  readonly fib: Fib;
+  readonly rng: Rng;
+  readonly devices: Devices;
+  readonly actions: TargetActions;
+  readonly net: { readonly nowUs: number };
+}
+
+/** Told of each rule that matched and did something: the chain's number and the instruction's offset. */
+export type RuleObserver = (skb: Skb, hook: HookNumber, chain: number, pc: number) => void;
+
+export class Evaluator {
+  /** Programs by chain number. */
+  readonly code: Int32Array[] = [];
+  readonly sets: (SetTable | undefined)[] = [];
+  readonly maps: (LookupTable | undefined)[] = [];
+  /** While somebody traces. */
+  observer: RuleObserver | null = null;
+  readonly #env: EvaluatorEnv;
+  readonly #stackCode: Int32Array[] = Array.from({ length: JUMP_STACK }, () => new Int32Array(0));
+  readonly #stackChain = new Int32Array(JUMP_STACK);
+  readonly #stackPc = new Int32Array(JUMP_STACK);
+  readonly #interfaces: { readonly name: string; readonly isPrefix: boolean; yes: Uint8Array }[] = [];
+  #generation = -1;
+  #result: Verdict = NF_ACCEPT;
+
+  constructor(env: EvaluatorEnv) {
+    this.#env = env;
+  }
+
+  /** A number for an interface name, perhaps with a `*` at its end. */
+  interfaceNumber(name: string): number {
+    const isPrefix = name.endsWith('*');
+    const plain = isPrefix ? name.slice(0, -1) : name;
+    const i = this.#interfaces.findIndex((m) => m.name === plain && m.isPrefix === isPrefix);
+    if (i >= 0) return i;
+    this.#generation = -1;
+    return this.#interfaces.push({ name: plain, isPrefix, yes: new Uint8Array(0) }) - 1;
+  }
+
+  /** Walks base chain `chain`. With NF_DROP freeing is the caller's, with NF_STOLEN it has been done. */
+  run(skb: Skb, hook: HookNumber, chain: number): Verdict {
+    let code = this.code[chain]!;
+    let pc = 0;
+    let depth = 0;
+    for (;;) {
+      if (pc >= code.length) {
+        if (depth === 0) return NF_ACCEPT;
+        depth--;
+        code = this.#stackCode[depth]!;
+        chain = this.#stackChain[depth]!;
+        pc = this.#stackPc[depth]!;
+        continue;
+      }
+      const op = code[pc]!;
+      const verdict = this.#step(op, code, pc, skb, hook);
+      if (verdict === V_BREAK) {
+        pc = code[pc + 1]!;
+        continue;
+      }
+      if (verdict === V_CONTINUE) {
+        if (this.observer !== null && (op === OP_MARK_SET || op === OP_UPDATE)) this.observer(skb, hook, chain, pc);
+        pc += sizeOf(op, code, pc);
+        continue;
+      }
+      if (this.observer !== null && (verdict !== V_DONE || this.#result === NF_ACCEPT))
+        this.observer(skb, hook, chain, pc);
+      if (verdict === V_DONE) return this.#result;
+      switch (verdict & VERDICT_KIND) {
+        case V_ACCEPT:
+          return NF_ACCEPT;
+        case V_DROP:
+          return NF_DROP;
+        case V_RETURN:
+          pc = code.length;
+          break;
+        case V_JUMP:
+          if (depth === JUMP_STACK) return NF_DROP;
+          this.#stackCode[depth] = code;
+          this.#stackChain[depth] = chain;
+          this.#stackPc[depth] = code[pc + 1]!;
+          depth++;
+          chain = verdict >> VERDICT_SHIFT;
+          code = this.code[chain]!;
+          pc = 0;
+          break;
+        case V_GOTO:
+          chain = verdict >> VERDICT_SHIFT;
+          code = this.code[chain]!;
+          pc = 0;
+          break;
+      }
+    }
+  }
+
+  /** One instruction: V_CONTINUE, V_BREAK, V_DONE or an encoded verdict. */
+  #step(op: number, code: Int32Array, pc: number, skb: Skb, hook: HookNumber): number {
+    const b = skb.bytes;
+    const { nh } = skb;
+    switch (op) {
+      case OP_ADDRESS: {
+        const isIn = (get32(b, nh + code[pc + 2]!) & code[pc + 4]!) === code[pc + 3]!;
+        return isIn === (code[pc + 5] === 1) ? V_BREAK : V_CONTINUE;
+      }
+      case OP_ADDRESS_IN: {
+        const isIn = isInRanges(code, pc + 5, code[pc + 4]!, get32(b, nh + code[pc + 2]!) ^ SIGN);
+        return isIn === (code[pc + 3] === 1) ? V_BREAK : V_CONTINUE;
+      }
+      case OP_ADDRESS_SET: {
+        const isIn = this.sets[code[pc + 3]!]!.has(get32(b, nh + code[pc + 2]!) | 0, this.#env.net.nowUs);
+        return isIn === (code[pc + 4] === 1) ? V_BREAK : V_CONTINUE;
+      }
+      case OP_L4PROTO:
+        return b[nh + 9] === code[pc + 2] ? V_CONTINUE : V_BREAK;
+      case OP_DPORT:
+        return skb.th + 4 <= skb.tail && ((b[nh + 9]! << 16) | get16(b, skb.th + 2)) === code[pc + 2]
+          ? V_CONTINUE
+          : V_BREAK;
+      case OP_IIFNAME: {
+        const isIt = this.#isInterface(code[pc + 2]!, skb, hook);
+        return isIt === (code[pc + 3] === 1) ? V_BREAK : V_CONTINUE;
+      }
+      case OP_CT_NEW:
+        return skb.ct !== 0 && skb.ctinfo === IP_CT_NEW ? V_CONTINUE : V_BREAK;
+      case OP_FIB_LOCAL:
+        return this.#env.fib.isLocal(get32(b, nh + code[pc + 2]!) | 0) ? V_CONTINUE : V_BREAK;
+      case OP_MARK:
+        return (skb.mark & code[pc + 2]!) === code[pc + 3]! ? V_CONTINUE : V_BREAK;
+      case OP_MARK_SET:
+        skb.mark = ((skb.mark & code[pc + 2]!) ^ code[pc + 3]!) >>> 0;
+        return V_CONTINUE;
+      case OP_VMAP: {
+        if (skb.th + 4 > skb.tail) return V_BREAK;
+        const daddr = code[pc + 3] === 1 ? get32(b, nh + 16) | 0 : 0;
+        const found = this.maps[code[pc + 2]!]!.get(daddr, (b[nh + 9]! << 16) | get16(b, skb.th + 2));
+        return found; // NOT_FOUND is V_BREAK
+      }
+      case OP_NUMGEN_VMAP:
+        return code[pc + 3 + this.#env.rng.below(code[pc + 2]!)]!;
+      case OP_UPDATE:
+        return this.sets[code[pc + 2]!]!.update(get32(b, nh + 12) | 0, this.#env.net.nowUs) ? V_CONTINUE : V_BREAK;
+      case OP_DNAT:
+        this.#result = this.#env.actions.dnat(skb, code[pc + 2]! >>> 0, code[pc + 3]!);
+        return V_DONE;
+      case OP_MASQUERADE:
+        this.#result = this.#env.actions.masquerade(skb, code[pc + 2] === 1);
+        return V_DONE;
+      case OP_REJECT:
+        this.#result = this.#env.actions.reject(skb, hook, false);
+        return V_DONE;
+      case OP_VERDICT:
+        return code[pc + 2]!;
+      default:
+        return V_BREAK;
+    }
+  }
+
+  #isInterface(number: number, skb: Skb, hook: HookNumber): boolean {
+    if (this.#generation !== this.#env.devices.generation) this.#resolveInterfaces();
+    // A packet being sent has no interface it came in by.
+    const iif = hook === NF_INET_LOCAL_OUT || hook === NF_INET_POST_ROUTING ? 0 : skb.iif;
+    return this.#interfaces[number]!.yes[iif] === 1;
+  }
+
+  #resolveInterfaces(): void {
+    const { devices } = this.#env;
+    this.#generation = devices.generation;
+    const list = devices.list();
+    const size = list.reduce((max, d) => Math.max(max, d.ifindex), 0) + 1;
+    for (const match of this.#interfaces) {
+      match.yes = new Uint8Array(size);
+      for (const d of list)
+        if (match.isPrefix ? d.name.startsWith(match.name) : d.name === match.name) match.yes[d.ifindex] = 1;
+    }
+  }
+}
+
+function sizeOf(op: number, code: Int32Array, pc: number): number {
+  if (op === OP_ADDRESS_IN) return 5 + code[pc + 4]! * 2;
+  return SIZES[op]!;
+}
+
+/** Words of the instructions that can be followed by another. */
+const SIZES = Int32Array.from(
+  { length: OP_VERDICT + 1 },
+  (_, op) =>
+    ({
+      [OP_ADDRESS]: 6,
+      [OP_ADDRESS_SET]: 5,
+      [OP_L4PROTO]: 3,
+      [OP_DPORT]: 3,
+      [OP_IIFNAME]: 4,
+      [OP_CT_NEW]: 2,
+      [OP_FIB_LOCAL]: 3,
+      [OP_MARK]: 4,
+      [OP_MARK_SET]: 4,
+      [OP_UPDATE]: 3,
+    })[op] ?? 0,
+);
+
+/** Binary search in sorted ranges that do not touch. */
+function isInRanges(code: Int32Array, from: number, n: number, addr: number): boolean {
+  let low = 0;
+  let high = n;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (addr > code[from + middle * 2 + 1]!) low = middle + 1;
+    else high = middle;
+  }
+  return low < n && addr >= code[from + low * 2]!;
+}

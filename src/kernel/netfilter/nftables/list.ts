@@ -1,0 +1,192 @@
+// A table as `nft list ruleset` of nftables 1.0.6 prints it, so that `nft -f` takes it and prints the same again.
+import { formatIPv4 } from '../../../tcpip-ts/wire/address.ts';
+import { protoName } from '../ipset/ipset.ts';
+import { formatRange, rangesOf } from './ranges.ts';
+import type { BaseChain, Expression, MapElement, MapKey, NftRule, NftVerdict } from './ruleset.ts';
+import { DYNAMIC_SET_SIZE } from './set-table.ts';
+import { type ChainState, isMap, type MapState, type NftTable, type SetState } from './table.ts';
+
+/** What a rule's text needs to know of its table: the keys of its maps. */
+export interface RuleScope {
+  map(name: string): { readonly spec: { readonly key: MapKey } };
+}
+
+const KEY_TYPES: Readonly<Record<MapKey, string>> = {
+  'addr.proto.port': 'ipv4_addr . inet_proto . inet_service',
+  'proto.port': 'inet_proto . inet_service',
+};
+/** nft's names for priorities of family ip; others are printed as a distance from the nearest. */
+const PRIORITY_NAMES: readonly (readonly [string, number])[] = [
+  ['raw', -300],
+  ['mangle', -150],
+  ['dstnat', -100],
+  ['filter', 0],
+  ['security', 50],
+  ['srcnat', 100],
+];
+
+export function formatTable(table: NftTable, nowUs: number): string {
+  const parts = [
+    ...table.containers.map((c) => (isMap(c) ? formatMap(c) : formatSet(c, nowUs))),
+    ...Array.from(table.chains.values(), (chain) => formatChain(chain, table)),
+  ];
+  const comment = table.comment === undefined ? '' : `\tcomment "${table.comment}"\n`;
+  return `table ip ${table.name} {\n${comment}${parts.join('\n')}}\n`;
+}
+
+function formatSet({ spec, table }: SetState, nowUs: number): string {
+  const lines = [`\tset ${spec.name} {`, '\t\ttype ipv4_addr'];
+  if (spec.timeoutS !== undefined) {
+    lines.push(`\t\tsize ${DYNAMIC_SET_SIZE}`, '\t\tflags dynamic,timeout');
+    lines.push(`\t\ttimeout ${formatDuration(spec.timeoutS * 1000)}`);
+  }
+  if (spec.comment !== undefined) lines.push(`\t\tcomment "${spec.comment}"`);
+  const texts = table.entries(nowUs).map(({ addr, deadlineUs }) => {
+    const left = deadlineUs - nowUs;
+    return `${formatIPv4(addr)}${Number.isFinite(left) ? ` expires ${formatDuration(Math.floor(left / 1000))}` : ''}`;
+  });
+  lines.push(...formatElements(texts, spec.timeoutS === undefined ? 2 : 1), '\t}', '');
+  return lines.join('\n');
+}
+
+function formatMap({ spec, elements }: MapState): string {
+  const lines = [`\tmap ${spec.name} {`, `\t\ttype ${KEY_TYPES[spec.key]} : verdict`];
+  if (spec.comment !== undefined) lines.push(`\t\tcomment "${spec.comment}"`);
+  const texts = [...elements.values()].sort(byMemory).map((e) => formatMapElement(e, spec.key));
+  lines.push(...formatElements(texts, 1), '\t}', '');
+  return lines.join('\n');
+}
+
+export function formatMapElement(e: MapElement, key: MapKey): string {
+  const address = key === 'addr.proto.port' ? `${formatIPv4(e.addr)} . ` : '';
+  const comment = e.comment === undefined ? '' : ` comment "${e.comment}"`;
+  return `${address}${protoName(e.proto)} . ${e.port}${comment} : ${formatVerdict(e.verdict)}`;
+}
+
+function formatElements(texts: readonly string[], perLine: number): string[] {
+  if (texts.length === 0) return [];
+  const lines: string[] = [];
+  for (let i = 0; i < texts.length; i += perLine) lines.push(texts.slice(i, i + perLine).join(', '));
+  return [`\t\telements = { ${lines.join(',\n\t\t\t     ')} }`];
+}
+
+function formatChain({ spec, rules }: ChainState, table: NftTable): string {
+  const lines = [`\tchain ${spec.name} {`];
+  if (spec.comment !== undefined) lines.push(`\t\tcomment "${spec.comment}"`);
+  if (spec.base) {
+    const { type, hook } = spec.base;
+    lines.push(`\t\ttype ${type} hook ${hook} priority ${formatPriority(spec.base)}; policy accept;`);
+  }
+  for (const rule of rules) lines.push(`\t\t${formatRule(rule, table)}`);
+  lines.push('\t}', '');
+  return lines.join('\n');
+}
+
+/** As nft's command: `add rule ip TABLE CHAIN RULE`. */
+export function formatAddRule(table: NftTable, chain: string, rule: NftRule): string {
+  return `add rule ip ${table.name} ${chain} ${formatRule(rule, table)}`;
+}
+
+function formatRule(rule: NftRule, scope: RuleScope): string {
+  const texts = rule.expressions.map((e) => formatExpression(e, scope));
+  if (rule.comment !== undefined) texts.push(`comment "${rule.comment}"`);
+  return texts.join(' ');
+}
+
+function formatExpression(e: Expression, scope: RuleScope): string {
+  switch (e.kind) {
+    case 'address':
+      return `ip ${e.field} ${not(e)}${formatIPv4(e.addr)}${e.prefixLen === 32 ? '' : `/${e.prefixLen}`}`;
+    case 'address-in': {
+      const texts = rangesOf(e.prefixes).map(formatRange);
+      // nft takes the braces off a single address.
+      const isOne = texts.length === 1 && /^[\d.]+$/.test(texts[0]!);
+      return `ip ${e.field} ${not(e)}${isOne ? texts[0] : `{ ${texts.join(', ')} }`}`;
+    }
+    case 'address-set':
+      return `ip ${e.field} ${not(e)}@${e.set}`;
+    case 'l4proto':
+      return `meta l4proto ${protoName(e.proto)}`;
+    case 'dport':
+      return `${protoName(e.proto)} dport ${e.port}`;
+    case 'iifname':
+      return `iifname ${not(e)}"${e.name}"`;
+    case 'ct-state-new':
+      return 'ct state new';
+    case 'fib-local':
+      return `fib ${e.field} type local`;
+    case 'mark':
+      return `meta mark & ${hex(e.mask)} == ${hex(e.value)}`;
+    case 'mark-set':
+      return `meta mark set meta mark ${{ and: '&', or: '|', xor: '^' }[e.operator]} ${hex(e.value)}`;
+    case 'vmap': {
+      const address = scope.map(e.map).spec.key === 'addr.proto.port' ? 'ip daddr . ' : '';
+      return `${address}meta l4proto . th dport vmap @${e.map}`;
+    }
+    case 'numgen-vmap': {
+      const choices = e.verdicts.map((v, i) => `${i} : ${formatVerdict(v)}`).join(', ');
+      return `numgen random mod ${e.verdicts.length} vmap { ${choices} }`;
+    }
+    case 'update':
+      return `update @${e.set} { ip saddr }`;
+    case 'dnat':
+      return `dnat to ${formatIPv4(e.addr)}:${e.port}`;
+    case 'masquerade':
+      return `masquerade${e.fullyRandom ? ' fully-random' : ''}`;
+    case 'reject':
+      return 'reject';
+    case 'verdict':
+      return formatVerdict(e.verdict);
+  }
+}
+
+export function formatVerdict(verdict: NftVerdict): string {
+  return verdict.kind === 'jump' || verdict.kind === 'goto' ? `${verdict.kind} ${verdict.chain}` : verdict.kind;
+}
+
+function not(e: { readonly invert?: boolean }): string {
+  return e.invert ? '!= ' : '';
+}
+
+function hex(value: number): string {
+  return `0x${(value >>> 0).toString(16).padStart(8, '0')}`;
+}
+
+function formatPriority({ priority }: BaseChain): string {
+  const [name, at] = PRIORITY_NAMES.reduce((a, b) => (Math.abs(b[1] - priority) < Math.abs(a[1] - priority) ? b : a));
+  const distance = priority - at;
+  if (Math.abs(distance) > 10) return String(priority);
+  return distance === 0 ? name : `${name} ${distance > 0 ? '+' : '-'} ${Math.abs(distance)}`;
+}
+
+/** `3h`, `1m30s`, `1m39s992ms`. */
+function formatDuration(ms: number): string {
+  const units: readonly (readonly [string, number])[] = [
+    ['d', 86_400_000],
+    ['h', 3_600_000],
+    ['m', 60_000],
+    ['s', 1000],
+    ['ms', 1],
+  ];
+  let rest = ms;
+  let text = '';
+  for (const [unit, size] of units) {
+    const n = Math.floor(rest / size);
+    if (n > 0) text += `${n}${unit}`;
+    rest -= n * size;
+  }
+  return text === '' ? '0s' : text;
+}
+
+/** nft sorts concatenated keys as little-endian numbers: by the last field's bytes, back to front. */
+function byMemory(a: MapElement, b: MapElement): number {
+  return swap16(a.port) - swap16(b.port) || a.proto - b.proto || swap32(a.addr) - swap32(b.addr);
+}
+
+function swap16(value: number): number {
+  return ((value & 0xff) << 8) | (value >>> 8);
+}
+
+function swap32(value: number): number {
+  return ((value << 24) | ((value & 0xff00) << 8) | ((value >>> 8) & 0xff00) | (value >>> 24)) >>> 0;
+}

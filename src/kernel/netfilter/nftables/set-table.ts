@@ -1,0 +1,69 @@
+// A set of addresses. A plain one changes only by commands; a dynamic one, flags dynamic,timeout, is added to by packets
+// (`update @set { ip saddr }`), and what no packet has refreshed for its timeout is no longer in it. After nft_set_hash.c and
+// nft_dynset.c (v6.6).
+import { LookupTable, NOT_FOUND } from './lookup-table.ts';
+
+/** What nft gives a dynamic set without a size. */
+export const DYNAMIC_SET_SIZE = 65535;
+const FIRST_PURGE = 1024;
+
+export class SetTable {
+  /** 0: a plain set. */
+  readonly timeoutUs: number;
+  /** Values are deadlines. */
+  readonly #elements = new LookupTable();
+  /** Size at which expired elements are looked for. */
+  #purgeAt = FIRST_PURGE;
+
+  constructor(timeoutS: number) {
+    this.timeoutUs = timeoutS * 1e6;
+  }
+
+  has(addr: number, nowUs: number): boolean {
+    return this.#elements.get(addr, 0) > nowUs;
+  }
+
+  /** Adds or refreshes; false when the set is full. May allocate, when the set grows. */
+  update(addr: number, nowUs: number): boolean {
+    const elements = this.#elements;
+    if (elements.size >= this.#purgeAt && elements.get(addr, 0) === NOT_FOUND) {
+      this.#purge(nowUs);
+      if (elements.size >= DYNAMIC_SET_SIZE) return false;
+    }
+    elements.set(addr, 0, nowUs + this.timeoutUs);
+    return true;
+  }
+
+  add(addr: number, deadlineUs = Number.POSITIVE_INFINITY): void {
+    this.#elements.set(addr | 0, 0, deadlineUs);
+  }
+
+  /** -1 when it is not in the set. */
+  deadlineOf(addr: number): number {
+    return this.#elements.get(addr | 0, 0);
+  }
+
+  delete(addr: number): boolean {
+    return this.#elements.delete(addr | 0, 0);
+  }
+
+  clear(): void {
+    this.#elements.clear();
+  }
+
+  /** What is in it now, by address; the deadline is Infinity in a plain set. */
+  entries(nowUs: number): { readonly addr: number; readonly deadlineUs: number }[] {
+    const entries: { addr: number; deadlineUs: number }[] = [];
+    this.#elements.forEach((addr, _, deadlineUs) => {
+      if (deadlineUs > nowUs) entries.push({ addr: addr >>> 0, deadlineUs });
+    });
+    return entries.sort((a, b) => a.addr - b.addr);
+  }
+
+  #purge(nowUs: number): void {
+    this.#elements.forEach((addr, _, deadlineUs) => {
+      if (deadlineUs <= nowUs) this.#elements.delete(addr, 0);
+    });
+    this.#purgeAt = Math.min(DYNAMIC_SET_SIZE, Math.max(FIRST_PURGE, this.#elements.size * 2));
+  }
+}

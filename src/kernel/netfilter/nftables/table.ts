@@ -1,0 +1,352 @@
+// One nftables table: its chains, sets and maps by name, who refers to whom, and the commands that change them. Every change
+// leaves its undoing with the transaction, so a batch that fails at any line leaves no trace (nft's all or nothing).
+//
+// A chain is referred to by rules (jump, goto) and map elements, a set or map by rules; what is referred to cannot be deleted.
+import { NetlinkError } from '../../netlink.ts';
+import { EMPTY_PROGRAM, encodeVerdict, type Program } from './compile.ts';
+import { LookupTable } from './lookup-table.ts';
+import {
+  type MapElement,
+  type MapElementKey,
+  type NftChain,
+  type NftCommand,
+  type NftMap,
+  type NftRule,
+  type NftSet,
+  type NftVerdict,
+  portWord,
+} from './ruleset.ts';
+import { SetTable } from './set-table.ts';
+
+export interface ChainState {
+  readonly id: number;
+  readonly spec: NftChain;
+  rules: readonly NftRule[];
+  program: Program;
+  references: number;
+}
+
+export interface SetState {
+  readonly id: number;
+  readonly spec: NftSet;
+  readonly table: SetTable;
+  references: number;
+}
+
+export interface MapState {
+  readonly id: number;
+  readonly spec: NftMap;
+  readonly table: LookupTable;
+  readonly elements: Map<string, MapElement>;
+  references: number;
+}
+
+/** Numbers for chains, sets and maps, shared by all tables. */
+export interface Numbers {
+  take(kind: 'chain' | 'set' | 'map'): number;
+  give(kind: 'chain' | 'set' | 'map', id: number): void;
+}
+
+/** What a batch has touched so far. */
+export class Transaction {
+  /** Chains to compile. */
+  readonly dirty = new Set<ChainState>();
+  /** Chains that something new points to: where a loop could begin. */
+  readonly targets = new Set<ChainState>();
+  readonly added = new Set<ChainState | SetState | MapState>();
+  readonly deleted = new Set<ChainState | SetState | MapState>();
+  readonly #undo: (() => void)[] = [];
+
+  undo(step: () => void): void {
+    this.#undo.push(step);
+  }
+
+  rollBack(): void {
+    for (const step of this.#undo.reverse()) step();
+  }
+}
+
+export class NftTable {
+  readonly name: string;
+  comment: string | undefined;
+  readonly chains = new Map<string, ChainState>();
+  readonly sets = new Map<string, SetState>();
+  readonly maps = new Map<string, MapState>();
+  /** Sets and maps in the order they were made. */
+  readonly containers: (SetState | MapState)[] = [];
+  readonly #numbers: Numbers;
+
+  constructor(name: string, numbers: Numbers) {
+    this.name = name;
+    this.#numbers = numbers;
+  }
+
+  chain(name: string): ChainState {
+    return this.chains.get(name) ?? this.#missing('chain', name);
+  }
+
+  set(name: string): SetState {
+    return this.sets.get(name) ?? this.#missing('set', name);
+  }
+
+  map(name: string): MapState {
+    return this.maps.get(name) ?? this.#missing('map', name);
+  }
+
+  /** Any command but those on the table itself. Throws NetlinkError; then roll the transaction back. */
+  apply(c: NftCommand, tx: Transaction): void {
+    switch (c.command) {
+      case 'add-chain':
+        this.#addChain(c.chain, tx);
+        return;
+      case 'flush-chain':
+        this.#setRules(this.chain(c.name), [], tx);
+        return;
+      case 'delete-chain':
+        this.deleteChain(this.chain(c.name), tx);
+        return;
+      case 'add-rule': {
+        const chain = this.chain(c.chain);
+        this.#setRules(chain, [...chain.rules, c.rule], tx);
+        return;
+      }
+      case 'add-set':
+        this.#addSet(c.set, tx);
+        return;
+      case 'add-map':
+        this.#addMap(c.map, tx);
+        return;
+      case 'flush-set':
+        this.#flush(c.name, tx);
+        return;
+      case 'delete-set':
+        this.#deleteContainer(this.sets.get(c.name) ?? this.map(c.name), tx);
+        return;
+      case 'add-set-element':
+        this.#changeSet(c.set, c.addr, true, tx);
+        return;
+      case 'delete-set-element':
+        this.#changeSet(c.set, c.addr, false, tx);
+        return;
+      case 'add-map-element':
+        this.#addElement(this.map(c.map), c.element, tx);
+        return;
+      case 'delete-map-element':
+        this.#deleteElement(this.map(c.map), c.key, tx);
+    }
+  }
+
+  /** Empties it and takes it out. */
+  deleteChain(chain: ChainState, tx: Transaction): void {
+    this.#setRules(chain, [], tx);
+    if (chain.references > 0) this.#fail('EBUSY', `chain ${chain.spec.name} is referred to`);
+    this.chains.delete(chain.spec.name);
+    this.#retire(chain, tx);
+    tx.undo(() => this.chains.set(chain.spec.name, chain));
+  }
+
+  deleteAll(tx: Transaction): void {
+    for (const chain of this.chains.values()) this.#setRules(chain, [], tx);
+    for (const name of this.maps.keys()) this.#flush(name, tx);
+    for (const chain of [...this.chains.values()]) this.deleteChain(chain, tx);
+    for (const container of [...this.containers]) this.#deleteContainer(container, tx);
+  }
+
+  /** Chains that `chain` may go on to. */
+  *successors(chain: ChainState): Generator<ChainState> {
+    for (const rule of chain.rules) {
+      for (const e of rule.expressions) {
+        if (e.kind === 'verdict') yield* this.#chainsOf([e.verdict]);
+        else if (e.kind === 'numgen-vmap') yield* this.#chainsOf(e.verdicts);
+        else if (e.kind === 'vmap')
+          yield* this.#chainsOf(Array.from(this.map(e.map).elements.values(), (v) => v.verdict));
+      }
+    }
+  }
+
+  #addChain(spec: NftChain, tx: Transaction): void {
+    const there = this.chains.get(spec.name);
+    if (there) {
+      const same = !spec.base || JSON.stringify(spec.base) === JSON.stringify(there.spec.base);
+      if (!same) this.#fail('EEXIST', `chain ${spec.name} is there with another hook or priority`);
+      return;
+    }
+    const id = this.#numbers.take('chain');
+    const chain: ChainState = { id, spec, rules: [], program: EMPTY_PROGRAM, references: 0 };
+    this.chains.set(spec.name, chain);
+    tx.added.add(chain);
+    tx.dirty.add(chain);
+    tx.undo(() => {
+      this.chains.delete(spec.name);
+      this.#numbers.give('chain', id);
+    });
+  }
+
+  #setRules(chain: ChainState, rules: readonly NftRule[], tx: Transaction): void {
+    const before = chain.rules;
+    const isAppended = rules.length > before.length;
+    const changed = isAppended ? rules.slice(before.length) : before;
+    const by = isAppended ? 1 : -1;
+    this.#refer(changed, by, tx);
+    chain.rules = rules;
+    tx.dirty.add(chain);
+    tx.undo(() => {
+      chain.rules = before;
+      this.#refer(changed, -by, undefined);
+    });
+  }
+
+  /** Counts what rules refer to. What does not exist throws before anything is counted. */
+  #refer(rules: readonly NftRule[], by: number, tx: Transaction | undefined): void {
+    const referred: { references: number }[] = [];
+    for (const rule of rules) {
+      for (const e of rule.expressions) {
+        if (e.kind === 'vmap') referred.push(this.map(e.map));
+        else if (e.kind === 'address-set' || e.kind === 'update') referred.push(this.set(e.set));
+        else if (e.kind === 'verdict' || e.kind === 'numgen-vmap') {
+          for (const chain of this.#chainsOf(e.kind === 'verdict' ? [e.verdict] : e.verdicts)) {
+            referred.push(chain);
+            if (by > 0) tx?.targets.add(chain);
+          }
+        }
+      }
+    }
+    for (const object of referred) object.references += by;
+  }
+
+  *#chainsOf(verdicts: readonly NftVerdict[]): Generator<ChainState> {
+    for (const v of verdicts) if (v.kind === 'jump' || v.kind === 'goto') yield this.chain(v.chain);
+  }
+
+  #addSet(spec: NftSet, tx: Transaction): void {
+    const there = this.sets.get(spec.name);
+    if (this.maps.has(spec.name) || (there && there.spec.timeoutS !== spec.timeoutS))
+      this.#fail('EEXIST', `set ${spec.name} is there with another type`);
+    if (there) return;
+    const set: SetState = {
+      id: this.#numbers.take('set'),
+      spec,
+      table: new SetTable(spec.timeoutS ?? 0),
+      references: 0,
+    };
+    this.#insert(this.sets, 'set', set, tx);
+  }
+
+  #addMap(spec: NftMap, tx: Transaction): void {
+    const there = this.maps.get(spec.name);
+    if (this.sets.has(spec.name) || (there && there.spec.key !== spec.key))
+      this.#fail('EEXIST', `map ${spec.name} is there with another type`);
+    if (there) return;
+    const id = this.#numbers.take('map');
+    const map: MapState = { id, spec, table: new LookupTable(), elements: new Map(), references: 0 };
+    this.#insert(this.maps, 'map', map, tx);
+  }
+
+  #insert<T extends SetState | MapState>(into: Map<string, T>, kind: 'set' | 'map', object: T, tx: Transaction): void {
+    into.set(object.spec.name, object);
+    this.containers.push(object);
+    tx.added.add(object);
+    tx.undo(() => {
+      into.delete(object.spec.name);
+      this.containers.splice(this.containers.indexOf(object), 1);
+      this.#numbers.give(kind, object.id);
+    });
+  }
+
+  #deleteContainer(object: SetState | MapState, tx: Transaction): void {
+    const { name } = object.spec;
+    if (object.references > 0) this.#fail('EBUSY', `${name} is referred to`);
+    if (isMap(object)) this.#flush(name, tx);
+    const into: Map<string, SetState | MapState> = isMap(object) ? this.maps : this.sets;
+    const at = this.containers.indexOf(object);
+    into.delete(name);
+    this.containers.splice(at, 1);
+    this.#retire(object, tx);
+    tx.undo(() => {
+      into.set(name, object);
+      this.containers.splice(at, 0, object);
+    });
+  }
+
+  #retire(object: ChainState | SetState | MapState, tx: Transaction): void {
+    tx.deleted.add(object);
+    tx.undo(() => tx.deleted.delete(object));
+  }
+
+  #flush(name: string, tx: Transaction): void {
+    const set = this.sets.get(name);
+    if (set) {
+      for (const { addr } of set.table.entries(0)) this.#changeSet(name, addr, false, tx);
+      return;
+    }
+    const map = this.map(name);
+    for (const element of [...map.elements.values()]) this.#deleteElement(map, element, tx);
+  }
+
+  #changeSet(name: string, addr: number, isIn: boolean, tx: Transaction): void {
+    const { table } = this.set(name);
+    const deadlineUs = table.deadlineOf(addr);
+    const was = deadlineUs >= 0;
+    if (!isIn && !was) this.#fail('ENOENT', `no such element in set ${name}`);
+    if (isIn === was) return;
+    if (isIn) table.add(addr);
+    else table.delete(addr);
+    tx.undo(() => void (isIn ? table.delete(addr) : table.add(addr, deadlineUs)));
+  }
+
+  #addElement(map: MapState, element: MapElement, tx: Transaction): void {
+    const key = elementKey(element);
+    const there = map.elements.get(key);
+    if (there) {
+      if (JSON.stringify(there.verdict) === JSON.stringify(element.verdict)) return;
+      this.#fail('EEXIST', `element of map ${map.spec.name} is there with another verdict`);
+    }
+    const put = (): void => {
+      const verdict = encodeVerdict(element.verdict, { chain: (name) => this.chain(name).id });
+      this.#count(element, 1);
+      map.elements.set(key, element);
+      map.table.set(element.addr | 0, portWord(element), verdict);
+    };
+    put();
+    for (const chain of this.#chainsOf([element.verdict])) tx.targets.add(chain);
+    tx.undo(() => this.#take(map, element));
+  }
+
+  #deleteElement(map: MapState, key: MapElementKey, tx: Transaction): void {
+    const element =
+      map.elements.get(elementKey(key)) ?? this.#fail('ENOENT', `no such element in map ${map.spec.name}`);
+    const verdict = map.table.get(element.addr | 0, portWord(element));
+    this.#take(map, element);
+    tx.undo(() => {
+      this.#count(element, 1);
+      map.elements.set(elementKey(element), element);
+      map.table.set(element.addr | 0, portWord(element), verdict);
+    });
+  }
+
+  #take(map: MapState, element: MapElement): void {
+    this.#count(element, -1);
+    map.elements.delete(elementKey(element));
+    map.table.delete(element.addr | 0, portWord(element));
+  }
+
+  #count(element: MapElement, by: number): void {
+    for (const chain of this.#chainsOf([element.verdict])) chain.references += by;
+  }
+
+  #missing(kind: string, name: string): never {
+    return this.#fail('ENOENT', `no ${kind} ${name}`);
+  }
+
+  #fail(code: string, what: string): never {
+    throw new NetlinkError(code, `nft: table ip ${this.name}: ${what}`);
+  }
+}
+
+export function isMap(object: SetState | MapState): object is MapState {
+  return 'elements' in object;
+}
+
+export function elementKey(key: MapElementKey): string {
+  return `${key.addr} ${portWord(key)}`;
+}
