@@ -48,6 +48,9 @@ import { podRuntime } from './pod-runtime.ts';
 import { PROGRAMS } from './programs.ts';
 import type { ClusterSettings, NodeSettings } from './settings.ts';
 
+/** 64 KiB each, but memory is touched only as they are used, and those freed last are used first. */
+const POOL_SLOTS = 4096;
+
 export interface EmulatedNodeEnv {
   readonly client: ApiClient;
   readonly clock: Clock;
@@ -77,7 +80,7 @@ export class EmulatedNode implements NodeHandle {
     this.#env = env;
     this.name = node.name;
     const address = ipv4(node.address);
-    const pool = new SkbPool();
+    const pool = new SkbPool(POOL_SLOTS);
     const breath = new Breath(clock instanceof RealClock ? setImmediate : (fn) => clock.after(0, fn));
     this.#backlog = new Backlog(breath);
     const native = settings.defaultRuntime === 'netns' ? loadNative() : undefined;

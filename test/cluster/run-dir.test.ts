@@ -1,10 +1,18 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { claim, RunDirError, release, runDir, runningPid } from '../../src/cluster/run-dir.ts';
 
+/** A Unix socket's path has at most 107 bytes; t.testdir() is often too deep. */
+function shortDir(t: Test): string {
+  const dir = mkdtempSync(join(tmpdir(), 'podwire-'));
+  t.teardown(() => rmSync(dir, { recursive: true, force: true }));
+  return dir;
+}
+
 t.test('a directory is claimed, held, and given up', async (t) => {
-  const dir = runDir({ PODWIRE_RUN_DIR: join(t.testdir(), 'run') });
+  const dir = runDir({ PODWIRE_RUN_DIR: join(shortDir(t), 'run') });
   claim(dir);
   t.equal(readFileSync(join(dir.path, 'pid'), 'utf8'), String(process.pid));
   t.equal(runningPid(dir), process.pid);
@@ -15,7 +23,7 @@ t.test('a directory is claimed, held, and given up', async (t) => {
 });
 
 t.test('a directory of a living cluster is refused, that of a dead one is taken over', async (t) => {
-  const dir = runDir({ PODWIRE_RUN_DIR: join(t.testdir(), 'run') });
+  const dir = runDir({ PODWIRE_RUN_DIR: join(shortDir(t), 'run') });
   mkdirSync(dir.path, { recursive: true });
   writeFileSync(join(dir.path, 'pid'), String(process.ppid));
   if (/node/.test(readFileSync(`/proc/${process.ppid}/comm`, 'utf8'))) {
@@ -36,4 +44,11 @@ t.test('another directory marks its namespaces otherwise', async (t) => {
   const b = runDir({ PODWIRE_RUN_DIR: '/somewhere/b' });
   t.not(a.netnsPrefix, b.netnsPrefix);
   t.equal(runDir({}).netnsPrefix, 'pw_', 'the usual one is the one to type');
+});
+
+t.test('a directory too deep for its socket is refused, not cut', async (t) => {
+  const deep = join('/', 'x'.repeat(100));
+  t.throws(() => runDir({ PODWIRE_RUN_DIR: deep }), {
+    message: /too long; a Unix socket's path has at most 107 bytes/,
+  });
 });

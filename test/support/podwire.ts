@@ -36,7 +36,12 @@ export class Podwire {
   }
 
   spawn(...args: readonly string[]): ChildProcess {
-    return spawn(process.execPath, [COMMAND, ...args], { env: this.#env, cwd: ROOT, stdio: ['pipe', 'pipe', 'pipe'] });
+    // tap puts a loader into NODE_OPTIONS of every child; the command must run as at a user's.
+    return spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, COMMAND, ...args], {
+      env: this.#env,
+      cwd: ROOT,
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
   }
 
   /** Starts `podwire up`, resolves once it says that the cluster is up. It is taken down when the test ends. */

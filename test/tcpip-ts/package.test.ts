@@ -18,8 +18,15 @@ function findRoot(from: string): string {
 }
 
 function run(cwd: string, file: string, ...args: string[]): string {
-  const env = { ...process.env, NODE_OPTIONS: '', TAP: '' };
-  return execFileSync(file, args, { cwd, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], timeout: 60_000 });
+  const env = { ...process.env, TAP: '' };
+  // tap puts a loader into NODE_OPTIONS of every child; what is run here must be as at a user's.
+  return execFileSync('env', ['-u', 'NODE_OPTIONS', file, ...args], {
+    cwd,
+    env,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: 60_000,
+  });
 }
 
 function filesBelow(folder: string): string[] {

@@ -21,6 +21,9 @@ export interface UserspaceEnv {
   readonly api: ApiClient | null;
 }
 
+/** One flow's packets in flight must leave room for others in the Node's packet pool, which all of its Pods share. */
+const RECEIVE_BUFFER_MAX = 1 << 20;
+
 const SIGNAL_EXIT = { SIGINT: 130, SIGKILL: 137, SIGTERM: 143 } as const;
 
 export class UserspaceRuntime implements Runtime {
@@ -52,7 +55,12 @@ class UserspaceSandbox implements Sandbox {
     const attachment = env.cni.attachRing(config.namespace, config.name, config.uid);
     this.podIP = attachment.podIP;
     this.#detach = attachment.detach;
-    this.#stack = new Stack({ clock: env.clock, rng: env.rng, pool: env.pool });
+    this.#stack = new Stack({
+      clock: env.clock,
+      rng: env.rng,
+      pool: env.pool,
+      tcp: { receiveBufferMax: RECEIVE_BUFFER_MAX },
+    });
     const eth0 = this.#stack.addInterface(attachment.podLink, {
       mac: attachment.podMac,
       addr: attachment.podIP,

@@ -27,7 +27,7 @@ export const web: Program = async (ctx) => {
       if (code !== undefined) exit(code);
     });
     http.keepAliveTimeout = 0; // idle clients cost little here, and no timer outlives a virtual clock
-    const listener = new TcpServer(ctx.stack);
+    const listener = new TcpServer(ctx.stack, { allowHalfOpen: true });
     const sockets = new Set<TcpSocket>();
     listener.on('connection', (socket: TcpSocket) => {
       sockets.add(socket);
