@@ -1,10 +1,14 @@
 // What kube-proxy is told: the fields of KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1) that the modes use, with
 // its defaults. Unknown fields are kept out silently, as they mean nothing here; wrong values are refused by name.
 // Durations are Go's (`30s`, `1m30s`) in the document, microseconds here.
-import { parseCIDR } from '../tcpip-ts/wire/address.ts';
+import { netmask, parseCIDR } from '../tcpip-ts/wire/address.ts';
 
 /** Network address and prefix length. */
 export type Cidr = readonly [addr: number, prefixLen: number];
+
+export function contains([network, prefixLen]: Cidr, addr: number | undefined): boolean {
+  return addr !== undefined && (addr & netmask(prefixLen)) >>> 0 === network;
+}
 
 export const PROXY_MODES = ['iptables', 'ipvs', 'nftables'] as const;
 export type ProxyMode = (typeof PROXY_MODES)[number];

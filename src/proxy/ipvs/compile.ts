@@ -3,9 +3,8 @@
 //
 // The IPVS mode differs from the others in one point: when a Local policy finds no local endpoint, all endpoints are used.
 import type { IpSetEntry, RealServer, VirtualServer } from '../../kernel/netlink.ts';
-import { netmask } from '../../tcpip-ts/wire/address.ts';
 import { IPPROTO_TCP } from '../../tcpip-ts/wire/ipv4.ts';
-import type { Cidr } from '../config.ts';
+import { type Cidr, contains } from '../config.ts';
 import { type Endpoint, endpointName } from '../endpoints.ts';
 import type { ServicePort } from '../service-port.ts';
 import { categorizeEndpoints, type Topology } from '../topology.ts';
@@ -149,8 +148,4 @@ function halved(range: Cidr): readonly Cidr[] {
     [0x80000000, 1],
   ];
   return range[1] === 0 ? everything : [range];
-}
-
-export function contains([network, prefixLen]: Cidr, addr: number | undefined): boolean {
-  return addr !== undefined && (addr & netmask(prefixLen)) >>> 0 === network;
 }

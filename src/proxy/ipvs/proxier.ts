@@ -17,11 +17,11 @@ import type {
 } from '../../kernel/netlink.ts';
 import type { Clock, Timer } from '../../lib/clock.ts';
 import { IPPROTO_TCP, IPPROTO_UDP } from '../../tcpip-ts/wire/ipv4.ts';
-import type { KubeProxyConfig } from '../config.ts';
+import { contains, type KubeProxyConfig } from '../config.ts';
 import { endpointName } from '../endpoints.ts';
 import type { LocalDetector } from '../local-detector.ts';
 import type { Proxier, ProxierInput, ProxierOptions } from '../proxier.ts';
-import { type CompileContext, type CompiledServer, compileServicePort, contains, serverKey } from './compile.ts';
+import { type CompileContext, type CompiledServer, compileServicePort, serverKey } from './compile.ts';
 import { DesiredState } from './desired.ts';
 import { entryKey, SET_NAMES, SETS, type SetName } from './ipsets.ts';
 import { CHAINS, JUMPS, kubeChains } from './rules.ts';

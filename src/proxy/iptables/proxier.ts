@@ -1,0 +1,217 @@
+// kube-proxy's iptables mode, after pkg/proxy/iptables/proxier.go, v1.31.
+//
+// Each service port is compiled (compile.ts) when it or its endpoints changed, and kept. A sync restores two tables: the
+// top-level chains whole, as they are the sum over all service ports, and of the service ports' own chains those that were
+// compiled anew; chains that nobody has any more are deleted. A full sync writes everything: the first one, one after a
+// failure, and when something of the Node changed that rules depend on.
+//
+// In large clusters (more than 1,000 endpoints) rules of endpoints go without comments, and stale chains, which no rule
+// jumps to, are deleted only once a syncPeriod.
+//
+// Deviation: service ports are written in the order of their names, the real one's order is that of a Go map.
+
+import type { Chain, Rule } from '../../kernel/netfilter/iptables/rule.ts';
+import type { Netlink, NetlinkOp } from '../../kernel/netlink.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { type Cidr, contains, type KubeProxyConfig } from '../config.ts';
+import type { Proxier, ProxierInput, ProxierOptions } from '../proxier.ts';
+import type { ServicePort } from '../service-port.ts';
+import { staleFlows } from '../stale-flows.ts';
+import { type CompileContext, type CompiledPort, compileServicePort } from './compile.ts';
+import {
+  EXTERNAL_SERVICES,
+  filterFrame,
+  JUMPS,
+  NODEPORTS,
+  natFrame,
+  nodePortJumps,
+  OWN_CHAINS,
+  PROXY_FIREWALL,
+  SERVICES,
+} from './frame.ts';
+import { isServiceChain } from './names.ts';
+
+/** largeClusterEndpointsThreshold. */
+const LARGE_CLUSTER_ENDPOINTS = 1000;
+
+export class IptablesProxier implements Proxier {
+  readonly #netlink: Netlink;
+  readonly #clock: Clock;
+  readonly #nodeName: string;
+  readonly #config: KubeProxyConfig;
+  readonly #compiled = new Map<string, CompiledPort>();
+  /** Service ports as compiled, to know their flows when they go. */
+  readonly #ports = new Map<string, ServicePort>();
+  /** Keys of #compiled in order; null when they changed. */
+  #order: readonly string[] | null = null;
+  /** Chains of service ports that the kernel has and nobody wants. */
+  #stale = new Set<string>();
+  #cleanedUs = 0;
+  /** False until a sync went through. */
+  #known = false;
+  #context = '';
+  #nodeIP: number | undefined;
+
+  constructor({ netlink, clock, nodeName, config }: ProxierOptions) {
+    this.#netlink = netlink;
+    this.#clock = clock;
+    this.#nodeName = nodeName;
+    this.#config = config;
+  }
+
+  /** route_localnet is not needed: the emulated kernel routes 127.0.0.0/8 as it is told. */
+  prepare(): void {}
+
+  sync(input: ProxierInput): number {
+    this.#nodeIP = input.nodeIP;
+    const isLarge = totalEndpoints(input) > LARGE_CLUSTER_ENDPOINTS;
+    const ctx: CompileContext = {
+      nodeName: this.#nodeName,
+      zone: input.zone,
+      masqueradeAll: this.#config.masqueradeAll,
+      local: input.local,
+      nodeIP: input.nodeIP,
+      isLarge,
+    };
+    const context = JSON.stringify([input.zone, input.local ?? null, input.nodeIP ?? null]);
+    const isFull = !this.#known || context !== this.#context;
+    const keys = isFull ? new Set([...input.ports.keys(), ...this.#compiled.keys()]) : new Set(input.changed);
+    const ops: NetlinkOp[] = [];
+    const flows = [...keys].flatMap((key) => {
+      const port = input.ports.get(key) ?? this.#ports.get(key);
+      return port ? [[port, input.endpoints.get(key) ?? []] as const] : [];
+    });
+
+    const chains: Chain[] = [];
+    for (const key of keys) chains.push(...this.#compile(key, input, ctx));
+    if (isFull) this.#adoptStale();
+    ops.push(this.#filterOp(isFull), this.#natOp(isFull, chains, this.#staleToDelete(isLarge)));
+    ops.push(...staleFlows(this.#netlink, flows));
+    this.#known = false; // until it went through
+    this.#netlink.commit(ops);
+    this.#known = true;
+    this.#context = context;
+    return ops.length;
+  }
+
+  cleanup(): void {
+    const nat = this.#netlink.chains('nat').map(({ name }) => name);
+    const filter = this.#netlink.chains('filter').map(({ name }) => name);
+    const own = {
+      nat: nat.filter((name) => OWN_CHAINS.nat.includes(name) || isServiceChain(name)),
+      filter: filter.filter((name) => OWN_CHAINS.filter.includes(name)),
+    };
+    const ops = (['nat', 'filter'] as const).flatMap((table): NetlinkOp[] => {
+      const deleteRules = JUMPS[table].filter(({ rule }) => {
+        return rule.target?.kind === 'jump' && own[table].includes(rule.target.chain);
+      });
+      return [
+        { op: 'iptables-restore', table, chains: own[table].map((name) => ({ name, rules: [] })) },
+        { op: 'iptables-restore', table, deleteRules, deleteChains: own[table] },
+      ];
+    });
+    this.#known = false;
+    this.#netlink.commit(ops);
+  }
+
+  close(): void {}
+
+  /** Compiles a service port anew, or forgets it; returns the chains to write. */
+  #compile(key: string, input: ProxierInput, ctx: CompileContext): readonly Chain[] {
+    const before = this.#compiled.get(key);
+    const port = input.ports.get(key);
+    for (const { name } of before?.chains ?? []) this.#stale.add(name);
+    if ((before === undefined) !== (port === undefined)) this.#order = null;
+    if (!port) {
+      this.#compiled.delete(key);
+      this.#ports.delete(key);
+      return [];
+    }
+    const compiled = compileServicePort(port, input.endpoints.get(key) ?? [], ctx);
+    for (const { name } of compiled.chains) this.#stale.delete(name);
+    this.#compiled.set(key, compiled);
+    this.#ports.set(key, port);
+    return compiled.chains;
+  }
+
+  /** What an earlier kube-proxy left. */
+  #adoptStale(): void {
+    const ours = new Set([...this.#compiled.values()].flatMap(({ chains }) => chains.map(({ name }) => name)));
+    for (const { name } of this.#netlink.chains('nat'))
+      if (isServiceChain(name) && !ours.has(name)) this.#stale.add(name);
+  }
+
+  #staleToDelete(isLarge: boolean): readonly string[] {
+    const now = this.#clock.nowUs();
+    if (isLarge && now - this.#cleanedUs <= this.#config.iptables.syncPeriodUs) return [];
+    this.#cleanedUs = now;
+    const stale = [...this.#stale];
+    this.#stale = new Set();
+    return stale;
+  }
+
+  #filterOp(isFull: boolean): NetlinkOp {
+    const chains = [SERVICES, EXTERNAL_SERVICES, NODEPORTS, PROXY_FIREWALL].map((name) =>
+      this.#topChain('filter', name),
+    );
+    return {
+      op: 'iptables-restore',
+      table: 'filter',
+      chains: isFull ? [...chains, ...filterFrame(this.#config)] : chains,
+      ...(isFull ? { ensureFirst: JUMPS.filter } : {}),
+    };
+  }
+
+  #natOp(isFull: boolean, own: readonly Chain[], stale: readonly string[]): NetlinkOp {
+    const { localhostNodePorts } = this.#config;
+    const jumps = nodePortJumps(this.#nodePortAddresses(), localhostNodePorts);
+    const services = this.#topChain('nat', SERVICES);
+    const held = new Set(stale.length > 0 ? this.#netlink.chains('nat').map(({ name }) => name) : []);
+    const gone = stale.filter((name) => held.has(name));
+    return {
+      op: 'iptables-restore',
+      table: 'nat',
+      chains: [
+        { name: SERVICES, rules: [...services.rules, ...jumps] },
+        this.#topChain('nat', NODEPORTS),
+        ...(isFull ? natFrame(this.#config) : []),
+        ...own,
+        ...gone.map((name) => ({ name, rules: [] })),
+      ],
+      ...(isFull ? { ensureFirst: JUMPS.nat } : {}),
+      deleteChains: gone,
+    };
+  }
+
+  #topChain(table: 'nat' | 'filter', name: string): Chain {
+    this.#order ??= [...this.#compiled.keys()].sort();
+    const rules: Rule[] = [];
+    for (const key of this.#order) {
+      const own = this.#compiled.get(key)!.top[table].get(name);
+      if (own) rules.push(...own);
+    }
+    return { name, rules };
+  }
+
+  /** Null: all of the Node's. */
+  #nodePortAddresses(): readonly number[] | null {
+    const { nodePortAddresses, nodePortPrimary } = this.#config;
+    const primary: Cidr[] = nodePortPrimary && this.#nodeIP !== undefined ? [[this.#nodeIP, 32]] : [];
+    const wanted = [...nodePortAddresses, ...primary];
+    if (wanted.length === 0 || wanted.some(([, prefixLen]) => prefixLen === 0)) return null;
+    const dummies = new Set(
+      this.#netlink
+        .links()
+        .filter(({ kind }) => kind === 'dummy')
+        .map(({ name }) => name),
+    );
+    const own = this.#netlink.addresses().filter(({ dev }) => !dummies.has(dev));
+    return [...new Set(own.map(({ addr }) => addr))].filter((addr) => wanted.some((cidr) => contains(cidr, addr)));
+  }
+}
+
+function totalEndpoints({ ports, endpoints }: ProxierInput): number {
+  let total = 0;
+  for (const key of ports.keys()) total += endpoints.get(key)?.length ?? 0;
+  return total;
+}
