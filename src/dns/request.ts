@@ -4,6 +4,7 @@
 //
 // Handlers answer at once where they can and return a promise only when they must wait (forwarding), so that a cluster name
 // costs no turn of the event loop. An error is thrown as a ServeError.
+import type { Lasting } from './answer-memo.ts';
 import { MAX_MESSAGE_SIZE, MIN_MESSAGE_SIZE, OPCODE_QUERY, RCODE } from './constants.ts';
 import type { Query } from './message.ts';
 import {
@@ -34,6 +35,8 @@ export interface Reply {
   readonly ttl: number | undefined;
   /** EDNS options an upstream sent along. */
   readonly options: readonly EdnsOption[] | undefined;
+  /** Set when the same query may get the same reply again (answer-memo.ts). Who changes the reply on its way decides anew. */
+  readonly lasting: Lasting | undefined;
   /** The plugin that made it; '' for the server itself. */
   readonly plugin: string;
 }
@@ -143,6 +146,7 @@ export function makeReply(plugin: string, rcode: number, parts: Partial<Reply> =
     additional: parts.additional ?? NOTHING,
     ttl: parts.ttl,
     options: parts.options,
+    lasting: parts.lasting,
     plugin,
   };
 }

@@ -6,6 +6,7 @@
 // Leaves out: TLS, gRPC, HTTPS and QUIC transports, views. Times in microseconds.
 import type { Duplex } from 'node:stream';
 import type { Clock, Timer } from '../lib/clock.ts';
+import { AnswerMemo } from './answer-memo.ts';
 import { CLASS_IN, RCODE, TYPE } from './constants.ts';
 import { type DecodedQuery, decodeQuery } from './message.ts';
 import { encodeMessage, FLAG_QR, FLAG_RD } from './message-writer.ts';
@@ -53,6 +54,7 @@ export class Server implements RequestServer {
   #port: number;
   #zones: ReadonlyMap<string, ZoneConfig> = new Map();
   #anyClass = false;
+  readonly #memo = new AnswerMemo();
   #udp: UdpPort | undefined;
   #tcp: TcpPort | undefined;
 
@@ -76,6 +78,7 @@ export class Server implements RequestServer {
   /** Swaps all server blocks at once: a query sees the old ones or the new. */
   setZones(zones: ReadonlyMap<string, ZoneConfig>): void {
     this.#zones = zones;
+    this.#memo.clear();
     this.#anyClass = [...zones.values()].some((zone) => zone.anyClass);
   }
 
@@ -111,6 +114,11 @@ export class Server implements RequestServer {
   }
 
   #datagram(udp: UdpPort, bytes: Uint8Array, from: Address): void {
+    const known = this.#memo.answer(bytes, this.#env.clock);
+    if (known !== undefined) {
+      udp.send(known, from);
+      return;
+    }
     const decoded = decodeQuery(bytes);
     if (decoded.kind === 'ignore') return;
     if (decoded.kind === 'reject') {
@@ -120,8 +128,9 @@ export class Server implements RequestServer {
     }
     const origin: Origin = { proto: 'udp', address: from.address, port: from.port };
     const request = new Request(decoded.query, origin, this, bytes.length);
-    const writer = new DatagramWriter(udp, request, from);
+    const writer = new DatagramWriter(udp, request, from, this.#memo, bytes);
     const served = this.serve(request, writer);
+    writer.release();
     if (served instanceof Promise) served.catch((error: unknown) => this.#env.onPanic(error));
   }
 
@@ -188,18 +197,30 @@ class DatagramWriter implements ResponseWriter {
   readonly #udp: UdpPort;
   readonly #request: Request;
   readonly #to: Address;
+  readonly #memo: AnswerMemo;
+  /** The query, as long as its bytes are ours. */
+  #query: Uint8Array | undefined;
   #written = false;
 
-  constructor(udp: UdpPort, request: Request, to: Address) {
+  constructor(udp: UdpPort, request: Request, to: Address, memo: AnswerMemo, query: Uint8Array) {
     this.#udp = udp;
     this.#request = request;
     this.#to = to;
+    this.#memo = memo;
+    this.#query = query;
+  }
+
+  /** The query's bytes are no longer to be looked at. */
+  release(): void {
+    this.#query = undefined;
   }
 
   write(reply: Reply): number {
     if (this.#written) return 0;
     this.#written = true;
     const bytes = encodeReply(this.#request, reply);
+    // Before they are sent: then they are the socket's.
+    if (reply.lasting !== undefined && this.#query !== undefined) this.#memo.keep(this.#query, bytes, reply.lasting);
     this.#udp.send(bytes, this.#to);
     return bytes.length;
   }

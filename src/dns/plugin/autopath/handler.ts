@@ -37,11 +37,26 @@ export class AutoPath {
     const isOurs = matchZone(this.#zones, request.name) !== undefined;
     const search = isOurs ? this.#searchPath(request) : undefined;
     const first = search?.[0];
-    if (first === undefined || first === '' || !isSubdomain(first, request.name))
-      return nextOrFailure(NAME, this.#next, request, writer);
+    if (first === undefined || first === '' || !isSubdomain(first, request.name)) {
+      // Another client may have another search path.
+      return nextOrFailure(NAME, this.#next, request, isOurs ? new OnlyOnce(writer) : writer);
+    }
     const { name } = request.question;
     const base = name.slice(0, name.length - first.length);
     return new Walk(request, writer, base, search!, this.#next, this.#succeeded).from(0);
+  }
+}
+
+/** Keeps replies from being given again without asking. */
+class OnlyOnce implements ResponseWriter {
+  readonly #inner: ResponseWriter;
+
+  constructor(inner: ResponseWriter) {
+    this.#inner = inner;
+  }
+
+  write(reply: Reply): number {
+    return this.#inner.write({ ...reply, lasting: undefined });
   }
 }
 
@@ -85,7 +100,8 @@ class Walk {
       }
       if (this.#take(i, served, keeper.reply)) return RCODE.NOERROR;
     }
-    if (!mustWrite(this.#firstRcode) && this.#firstReply !== undefined) this.#writer.write(this.#firstReply);
+    if (!mustWrite(this.#firstRcode) && this.#firstReply !== undefined)
+      this.#writer.write({ ...this.#firstReply, lasting: undefined });
     return this.#firstRcode;
   }
 
@@ -96,7 +112,7 @@ class Walk {
       this.#firstReply = reply;
     }
     if (mustWrite(rcode) || reply === undefined || reply.rcode === RCODE.NXDOMAIN) return false;
-    this.#writer.write(behindAlias(reply, this.#request));
+    this.#writer.write({ ...behindAlias(reply, this.#request), lasting: undefined });
     this.#succeeded();
     return true;
   }

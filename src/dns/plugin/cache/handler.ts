@@ -5,6 +5,7 @@
 // So an address that is gone is served for at most that time. Zones can be left out of either store.
 // Deviation: a full store drops its oldest entry, CoreDNS a random one. Times: seconds, from the injected clock.
 import type { Clock } from '../../../lib/clock.ts';
+import type { Epoch, HitCounter } from '../../answer-memo.ts';
 import { matchZone } from '../../name.ts';
 import {
   type Handler,
@@ -34,6 +35,9 @@ export interface CacheOptions {
   keepTtl: boolean;
 }
 
+/** What is in the cache does not change. */
+const STEADY: Epoch = { version: 0 };
+
 interface Item {
   readonly reply: Reply;
   readonly ttlS: number;
@@ -50,6 +54,9 @@ export class Cache {
   readonly #misses: Series;
   readonly #successHits: Series;
   readonly #denialHits: Series;
+  readonly #successHit: readonly HitCounter[];
+  readonly #denialHit: readonly HitCounter[];
+  readonly #miss: readonly HitCounter[];
   readonly #successEntries: Series;
   readonly #denialEntries: Series;
 
@@ -69,6 +76,9 @@ export class Cache {
     const hits = metrics.counter('coredns_cache_hits_total', 'The count of cache hits.', typed);
     this.#successHits = hits.with(server, 'success', zones);
     this.#denialHits = hits.with(server, 'denial', zones);
+    this.#successHit = [counting(this.#requests, this.#successHits)];
+    this.#denialHit = [counting(this.#requests, this.#denialHits)];
+    this.#miss = [counting(this.#requests, this.#misses)];
     const entries = metrics.gauge('coredns_cache_entries', 'The number of elements in the cache.', typed);
     this.#successEntries = entries.with(server, 'success', zones);
     this.#denialEntries = entries.with(server, 'denial', zones);
@@ -95,24 +105,37 @@ export class Cache {
     const { reply } = item;
     const authenticData = reply.authenticData && (request.dnssecOk || request.authenticData);
     const ttl = this.#options.keepTtl ? item.ttlS : leftS(item, nowUs);
-    writer.write({ ...reply, ttl, authenticData, options: undefined, plugin: 'cache' });
+    const lasting = {
+      ...{ epoch: STEADY, version: 0, keptUs: item.storedUs, ttlS: item.ttlS, countsDown: !this.#options.keepTtl },
+      counters: this.#denial.has(key) ? this.#denialHit : this.#successHit,
+    };
+    writer.write({ ...reply, ttl, authenticData, options: undefined, lasting, plugin: 'cache' });
     return 0;
   }
 
-  /** Keeps the reply where it may be kept; returns the TTL its records go out with. */
-  keep(request: Request, key: string, reply: Reply): number {
+  /** Keeps the reply where it may be kept, and gives it as it goes out. */
+  keep(request: Request, key: string, reply: Reply): Reply {
     const type = responseType(request, reply);
     const ttlS = this.#ttlOf(type, reply);
-    if (reply.truncated || ttlS <= 0 || type === 'otherError' || type === 'meta' || type === 'update') return ttlS;
+    const authenticData = reply.authenticData && (request.dnssecOk || request.authenticData);
+    const none = reply.truncated || ttlS <= 0 || type === 'otherError' || type === 'meta' || type === 'update';
+    const success = type === 'noError' || type === 'delegation';
+    const side = success ? this.#options.success : this.#options.denial;
+    if (none || (side.disabled.length > 0 && matchZone(side.disabled, request.name) !== undefined)) {
+      const { lasting } = reply;
+      const counted = lasting && { ...lasting, counters: [...lasting.counters, ...this.#miss] };
+      return { ...reply, ttl: ttlS, authenticData, lasting: counted };
+    }
     const item: Item = { reply, ttlS, storedUs: this.#clock.nowUs() };
-    if (type === 'noError' || type === 'delegation') {
-      store(this.#success, this.#options.success, request, key, item);
+    if (success) {
+      store(this.#success, side.capacity, key, item);
       this.#successEntries.value = this.#success.size;
     } else {
-      store(this.#denial, this.#options.denial, request, key, item);
+      store(this.#denial, side.capacity, key, item);
       this.#denialEntries.value = this.#denial.size;
     }
-    return ttlS;
+    // The next time it comes from the cache.
+    return { ...reply, ttl: ttlS, authenticData, lasting: undefined };
   }
 
   #ttlOf(type: ResponseType, reply: Reply): number {
@@ -136,9 +159,7 @@ class Keeper implements ResponseWriter {
   }
 
   write(reply: Reply): number {
-    const ttl = this.#cache.keep(this.#request, this.#key, reply);
-    const authenticData = reply.authenticData && (this.#request.dnssecOk || this.#request.authenticData);
-    return this.#inner.write({ ...reply, ttl, authenticData });
+    return this.#inner.write(this.#cache.keep(this.#request, this.#key, reply));
   }
 }
 
@@ -155,10 +176,17 @@ function fresh(item: Item | undefined, nowUs: number): Item | undefined {
   return item !== undefined && leftS(item, nowUs) > 0 ? item : undefined;
 }
 
-function store(map: Map<string, Item>, side: CacheSide, request: Request, key: string, item: Item): void {
-  if (side.disabled.length > 0 && matchZone(side.disabled, request.name) !== undefined) return;
+function counting(...series: readonly Series[]): HitCounter {
+  return {
+    hit: () => {
+      for (const one of series) one.value++;
+    },
+  };
+}
+
+function store(map: Map<string, Item>, capacity: number, key: string, item: Item): void {
   map.delete(key);
-  if (map.size >= side.capacity) {
+  if (map.size >= capacity) {
     const oldest = map.keys().next().value;
     if (oldest !== undefined) map.delete(oldest);
   }

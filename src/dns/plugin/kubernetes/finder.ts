@@ -44,21 +44,18 @@ export class Finder {
   }
 
   /**
-   * The addresses of a Service's own name, the commonest question, ready made; undefined when the question is not of that kind
-   * or has another answer, which `items` then gives.
+   * The Service whose own name this is, the commonest question, with its addresses ready made; undefined when the question is
+   * not of that kind or has another answer, which `items` then gives.
    */
-  serviceAddresses(base: string, family: 4 | 6): readonly Uint8Array[] | undefined {
+  ownEntry(base: string): ServiceEntry | undefined {
     if (!base.endsWith('.svc')) return undefined;
-    const key = base.slice(0, -4);
-    const entry = this.#index.services.get(key);
+    const entry = this.#index.services.get(base.slice(0, -4));
     if (entry?.service === undefined || entry.service.kind === 'externalName' || !this.isExposed(entry.namespace))
       return undefined;
     if (entry.service.kind === 'clusterIP') {
-      if (entry.endpoints === 0 && this.#options.ignoreEmptyService) return undefined;
-    } else if (entry.ipv4.length === 0 && entry.ipv6.length === 0) {
-      return undefined;
+      return entry.endpoints === 0 && this.#options.ignoreEmptyService ? undefined : entry;
     }
-    return family === 4 ? entry.ipv4 : entry.ipv6;
+    return entry.ipv4.length === 0 && entry.ipv6.length === 0 ? undefined : entry;
   }
 
   /** `base`: the name in lower case without its zone. */

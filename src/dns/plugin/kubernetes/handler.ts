@@ -3,6 +3,7 @@
 //
 // Case: owners are spelled as asked; the zone part of SOA and SRV names too; the Service part of an SRV target as the object has
 // it. As in CoreDNS, the apex NS and the ns.dns names answer only when the zone is asked for in lower case.
+import type { Epoch, HitCounter, Lasting } from '../../answer-memo.ts';
 import { RCODE, TYPE } from '../../constants.ts';
 import { fqdn, isSubdomain, matchZone, trimZone } from '../../name.ts';
 import { addressRecord, nameRecord, type ResourceRecord, soaRecord, srvRecord, txtRecord } from '../../record.ts';
@@ -36,6 +37,8 @@ export interface KubernetesOptions {
   hasSynced(): boolean;
   /** Unix seconds of the last change. */
   modifiedS(): number;
+  /** Raised with every change of the objects. */
+  readonly epoch: Epoch;
 }
 
 /** The records a question gets; undefined: there is no such name. */
@@ -43,9 +46,12 @@ interface Found {
   readonly answer: readonly ResourceRecord[];
   readonly additional?: readonly ResourceRecord[];
   readonly truncated?: boolean;
+  /** What it depends on when that is less than all objects; null: on more than the objects. */
+  readonly epoch?: Epoch | null;
 }
 type Result = Found | undefined | Promise<Found | undefined>;
 
+const NO_COUNTERS: readonly HitCounter[] = [];
 const NO_RECORDS: Found = { answer: [] };
 
 export class Kubernetes {
@@ -70,10 +76,12 @@ export class Kubernetes {
 
   #reply(request: Request, writer: ResponseWriter, zone: string, found: Found | undefined): Served {
     if (found !== undefined && found.answer.length > 0) {
-      const { answer, additional, truncated } = found;
+      const { answer, additional, truncated, epoch = this.#options.epoch } = found;
+      const lasting = epoch === null ? undefined : this.#lasting(epoch);
       writer.write(
         makeReply('kubernetes', RCODE.NOERROR, {
           answer,
+          lasting,
           ...(additional && { additional }),
           ...(truncated && { truncated }),
         }),
@@ -88,8 +96,17 @@ export class Kubernetes {
       }
       rcode = this.#options.hasSynced() ? RCODE.NXDOMAIN : RCODE.SERVFAIL;
     }
-    writer.write(makeReply('kubernetes', rcode, { authority: [soa(this.#options, zoneAsAsked(request, zone))] }));
+    const authority = [soa(this.#options, zoneAsAsked(request, zone))];
+    // The SOA shows when anything changed.
+    const lasting = found?.epoch === null ? undefined : this.#lasting(this.#options.epoch);
+    writer.write(makeReply('kubernetes', rcode, { authority, lasting }));
     return RCODE.NOERROR;
+  }
+
+  #lasting(epoch: Epoch): Lasting | undefined {
+    if (!this.#options.hasSynced()) return undefined;
+    const { version } = epoch;
+    return { epoch, version, keptUs: 0, ttlS: 0, countsDown: false, counters: NO_COUNTERS };
   }
 }
 
@@ -150,8 +167,11 @@ class ZoneLookup {
   /** `previous`: the CNAMEs that led to this name. */
   #addresses(owner: string, name: string, family: 4 | 6, previous: readonly ResourceRecord[]): Result {
     const { finder, ttl } = this.#options;
-    const ready = finder.serviceAddresses(this.#base(name), family);
-    if (ready !== undefined) return { answer: ready.map((address) => addressRecord(owner, ttl, address)) };
+    const entry = finder.ownEntry(this.#base(name));
+    if (entry !== undefined) {
+      const addresses = family === 4 ? entry.ipv4 : entry.ipv6;
+      return { answer: addresses.map((address) => addressRecord(owner, ttl, address)), epoch: entry.epoch };
+    }
     const items = this.#isNameServer(name) ? finder.nameServers() : finder.items(this.#base(name));
     if (items === undefined) return undefined;
     const alias = items[0];
@@ -260,7 +280,9 @@ function soa(options: KubernetesOptions, zone: string): ResourceRecord {
 /** A CNAME is shown only when its target has records. */
 function behind(cname: ResourceRecord, found: Found | undefined): Found {
   if (found === undefined || found.answer.length === 0) return NO_RECORDS;
-  return { ...found, answer: [cname, ...found.answer] };
+  const { answer, truncated = false, epoch } = found;
+  // The alias may change though its target does not.
+  return { answer: [cname, ...answer], truncated, ...(epoch === null ? { epoch } : {}) };
 }
 
 /** ... but one that leads out of the zone is shown in any case. */
@@ -268,7 +290,7 @@ function fromUpstream(cname: ResourceRecord, reply: Reply | undefined): Found {
   const answer = reply?.answer ?? [];
   const ttl = reply?.ttl;
   const records = ttl === undefined ? answer : answer.map((record) => ({ ...record, ttl }));
-  return { answer: [cname, ...records], truncated: reply?.truncated ?? false };
+  return { answer: [cname, ...records], truncated: reply?.truncated ?? false, epoch: null };
 }
 
 function isNew(seen: Set<string>, key: string): boolean {

@@ -7,6 +7,7 @@
 import type { Pod, Service } from '../../../api/core-v1.ts';
 import { type EndpointSlice, LABEL_SERVICE_NAME } from '../../../api/discovery-v1.ts';
 import type { KubeObject } from '../../../api/meta.ts';
+import type { Epoch } from '../../answer-memo.ts';
 import { addressBytes, addressText, canonicalAddress } from '../../reverse.ts';
 
 export interface PortFacts {
@@ -42,6 +43,8 @@ export interface ServiceFacts {
 }
 
 export interface ServiceEntry {
+  /** Raised whenever anything about it changes. */
+  readonly epoch: Epoch;
   readonly name: string;
   readonly namespace: string;
   service: ServiceFacts | undefined;
@@ -65,6 +68,8 @@ export class ObjectIndex {
   readonly slicesByAddress = new Map<string, Set<SliceFacts>>();
   /** Pod addresses, each with the keys of the Pods that have it, by namespace. */
   readonly podsByAddress = new Map<string, Map<string, Set<string>>>();
+  /** Raised whenever anything changes at all. */
+  readonly epoch: Epoch = { version: 0 };
   readonly #slices = new Map<string, SliceFacts>();
   readonly #podAddresses = new Map<string, string>();
   /** Unix seconds of the last change that DNS shows: the SOA's serial. */
@@ -76,6 +81,21 @@ export class ObjectIndex {
   constructor(podNamesForEndpoints: boolean, unixMs: () => number) {
     this.#podNamesForEndpoints = podNamesForEndpoints;
     this.#unixMs = unixMs;
+  }
+
+  addNamespace(name: string): void {
+    if (this.namespaces.has(name)) return;
+    this.namespaces.add(name);
+    this.#namespaceChanged(name);
+  }
+
+  deleteNamespace(name: string): void {
+    if (this.namespaces.delete(name)) this.#namespaceChanged(name);
+  }
+
+  #namespaceChanged(name: string): void {
+    for (const entry of this.services.values()) if (entry.namespace === name) entry.epoch.version++;
+    this.epoch.version++;
   }
 
   setService(service: Service): void {
@@ -165,7 +185,7 @@ export class ObjectIndex {
     const key = `${name}.${namespace}`;
     let entry = this.services.get(key);
     if (entry === undefined) {
-      const facts = { name, namespace, service: undefined, slices: new Map(), endpoints: 0 };
+      const facts = { epoch: { version: 0 }, name, namespace, service: undefined, slices: new Map(), endpoints: 0 };
       this.services.set(key, (entry = { ...facts, ipv4: NO_ADDRESSES, ipv6: NO_ADDRESSES }));
     }
     return entry;
@@ -206,6 +226,7 @@ export class ObjectIndex {
   }
 
   #touch(): void {
+    this.epoch.version++;
     this.modifiedS = Math.floor(this.#unixMs() / 1000);
   }
 }
@@ -252,6 +273,7 @@ function portFacts(name: string | undefined, protocol: string | undefined, port:
 
 /** Brings the ready-made answers of the Service's own name up to date. */
 function refresh(entry: ServiceEntry): void {
+  entry.epoch.version++;
   entry.endpoints = 0;
   for (const slice of entry.slices.values()) entry.endpoints += slice.endpoints.length;
   const { service } = entry;

@@ -131,7 +131,7 @@ function install(c: Controller, settings: Settings): void {
   const { zones, fallthrough } = settings;
   const ttl = host.ttlS ?? settings.ttl;
   const hostSearch = searchOf(host.resolvConf);
-  const options = { zones, ttl, fallthrough, finder, hasSynced, modifiedS: () => index.modifiedS };
+  const options = { zones, ttl, fallthrough, finder, hasSynced, modifiedS: () => index.modifiedS, epoch: index.epoch };
   c.addHandler(NAME, (next) => {
     const kubernetes = new Kubernetes(options, next);
     return (request, writer) => kubernetes.serve(request, writer);
@@ -149,8 +149,8 @@ function install(c: Controller, settings: Settings): void {
   config.startups.push(() => {
     watches.push(
       objects.watch(NAMESPACES, {
-        set: (o) => void index.namespaces.add(o.metadata.name!),
-        delete: (o) => void index.namespaces.delete(o.metadata.name!),
+        set: (o) => index.addNamespace(o.metadata.name!),
+        delete: (o) => index.deleteNamespace(o.metadata.name!),
       }),
       objects.watch(SERVICES, { set: (o) => index.setService(o), delete: (o) => index.deleteService(o) }),
     );

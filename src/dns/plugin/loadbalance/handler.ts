@@ -23,6 +23,7 @@ class Shuffler implements ResponseWriter {
       answer: shuffled(answer, rng),
       authority: shuffled(authority, rng),
       additional: shuffled(additional, rng),
+      lasting: undefined,
     });
   }
 }

@@ -40,7 +40,8 @@ class Recorder implements ResponseWriter {
 
   write(reply: Reply): number {
     this.reply = reply;
-    this.bytes = this.#inner.write(reply);
+    // The next one has a line of its own.
+    this.bytes = this.#inner.write(reply.lasting === undefined ? reply : { ...reply, lasting: undefined });
     return this.bytes;
   }
 }

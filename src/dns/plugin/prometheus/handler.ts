@@ -1,6 +1,7 @@
 // Counts each question and its answer under CoreDNS's names (plugin/metrics/vars). The series of the common label values are
 // looked up once and kept in small tables. Sizes in bytes, durations in seconds.
 import type { Clock } from '../../../lib/clock.ts';
+import type { HitCounter } from '../../answer-memo.ts';
 import { rcodeText, typeText } from '../../constants.ts';
 import {
   afterwards,
@@ -66,7 +67,7 @@ export class Monitor {
 
   handler(next: Handler | undefined): Handler {
     return (request, writer) => {
-      const recorder = new Recorder(writer);
+      const recorder = new Recorder(writer, this, request);
       const startUs = this.#clock.nowUs();
       return afterwards(
         () => nextOrFailure('prometheus', next, request, recorder),
@@ -76,6 +77,26 @@ export class Monitor {
           return rcode;
         },
       );
+    };
+  }
+
+  /** What counts the reply when it is given again without asking. */
+  counterFor(request: Request, reply: Reply): HitCounter {
+    const series = this.#seriesOf(request);
+    const size = this.#size.bucketOf(request.size);
+    const responses = this.#responsesOf(reply.rcode, reply.plugin);
+    const dnssecOk = request.dnssecOk ? this.#do : undefined;
+    const [duration, responseSize] = [this.#duration, this.#responseSize];
+    return {
+      hit(bytes, seconds) {
+        series.total.value++;
+        if (dnssecOk !== undefined) dnssecOk.value++;
+        series.size.counts[size]!++;
+        series.size.sum += request.size;
+        duration.observe(series.duration, seconds);
+        responseSize.observe(series.responseSize, bytes);
+        responses.value++;
+      },
     };
   }
 
@@ -121,16 +142,26 @@ export class Monitor {
 
 class Recorder implements ResponseWriter {
   readonly #inner: ResponseWriter;
+  readonly #monitor: Monitor;
+  readonly #request: Request;
   reply: Reply | undefined;
   bytes = 0;
 
-  constructor(inner: ResponseWriter) {
+  constructor(inner: ResponseWriter, monitor: Monitor, request: Request) {
     this.#inner = inner;
+    this.#monitor = monitor;
+    this.#request = request;
   }
 
   write(reply: Reply): number {
     this.reply = reply;
-    this.bytes = this.#inner.write(reply);
+    const { lasting } = reply;
+    if (lasting === undefined) {
+      this.bytes = this.#inner.write(reply);
+      return this.bytes;
+    }
+    const counters = [...lasting.counters, this.#monitor.counterFor(this.#request, reply)];
+    this.bytes = this.#inner.write({ ...reply, lasting: { ...lasting, counters } });
     return this.bytes;
   }
 }

@@ -95,10 +95,14 @@ export class Histogram implements Family {
   }
 
   observe(series: HistogramSeries, value: number): void {
+    series.counts[this.bucketOf(value)]!++;
+    series.sum += value;
+  }
+
+  bucketOf(value: number): number {
     let i = 0;
     while (i < this.#buckets.length && value > this.#buckets[i]!) i++;
-    series.counts[i]!++;
-    series.sum += value;
+    return i;
   }
 
   text(): string {
