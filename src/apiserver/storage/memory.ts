@@ -22,6 +22,8 @@ import {
 export interface MemoryStoreOptions {
   /** How many events are kept for watches and for lists of the past. */
   history?: number;
+  /** State to begin with, as it was at a revision; what was before is compacted. */
+  initial?: { readonly revision: number; readonly objects: Iterable<readonly [key: string, object: Stored]> };
 }
 
 const DEFAULT_HISTORY = 50_000;
@@ -42,6 +44,14 @@ export class MemoryStore implements Store {
 
   constructor(options: MemoryStoreOptions = {}) {
     this.#history = options.history ?? DEFAULT_HISTORY;
+    if (options.initial) {
+      this.#revision = options.initial.revision;
+      this.#oldest = this.#revision;
+      for (const [key, object] of options.initial.objects) {
+        this.#objects.set(key, freeze(object));
+        this.#keys.add(key);
+      }
+    }
   }
 
   async revision(): Promise<number> {

@@ -1,0 +1,176 @@
+// The durable store: a MemoryStore for everything that is read, and an LMDB file beside it for what must survive. A commit is
+// acknowledged, and seen by readers and watches, only after it is on the disk (fsync). Commits that come while one is being written
+// go together in the next transaction: one fsync for all of them.
+//
+//   commit ──▶ queue ──▶ checked against memory and what this batch changes ──▶ one transaction, fsync ──▶ memory ──▶ answers
+//
+// After a crash the file holds exactly the acknowledged commits, and perhaps a last batch whose answers were not given any more.
+// History is not kept: watches from before the restart begin with a list (410).
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { open, type RootDatabase } from 'lmdb';
+import type { Stored } from '../../api/meta.ts';
+import { MemoryStore } from './memory.ts';
+import {
+  type CommitResult,
+  type ListRange,
+  revisionOf,
+  type Store,
+  type StoreList,
+  type StoreWatch,
+  type Write,
+} from './store.ts';
+
+const REVISION_KEY = 'revision';
+/** Keys of objects begin with a slash, so the revision's own key is not among them. */
+const OBJECTS_FROM = '/';
+const OBJECTS_TO = '0';
+
+export class StoreInUseError extends Error {
+  override readonly name = 'StoreInUseError';
+}
+
+interface Pending {
+  readonly writes: readonly Write[];
+  readonly resolve: (result: CommitResult) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export class LmdbStore implements Store {
+  readonly #database: RootDatabase<unknown, string>;
+  readonly #memory: MemoryStore;
+  readonly #owner: string;
+  #revision: number;
+  #queue: Pending[] = [];
+  #draining: Promise<void> | null = null;
+  #closed = false;
+
+  /** Opens or makes the store in `directory`. Throws StoreInUseError when another living process has it open. */
+  constructor(directory: string, options: { history?: number } = {}) {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    this.#owner = join(directory, 'owner');
+    takeOwnership(this.#owner, directory);
+    this.#database = open<unknown, string>({ path: join(directory, 'data.mdb'), encoding: 'json', noSubdir: true });
+    this.#revision = (this.#database.get(REVISION_KEY) as number | undefined) ?? 1;
+    const rows = this.#database.getRange({ start: OBJECTS_FROM, end: OBJECTS_TO });
+    const objects = [...rows].map(({ key, value }) => [key, value as Stored] as const);
+    this.#memory = new MemoryStore({ ...options, initial: { revision: this.#revision, objects } });
+  }
+
+  revision(): Promise<number> {
+    return this.#memory.revision();
+  }
+
+  get(key: string): Promise<Stored | undefined> {
+    return this.#memory.get(key);
+  }
+
+  list(prefix: string, range?: ListRange): Promise<StoreList> {
+    return this.#memory.list(prefix, range);
+  }
+
+  commit(writes: readonly Write[]): Promise<CommitResult> {
+    return new Promise((resolve, reject) => {
+      if (this.#closed) return reject(new Error('the store is closed'));
+      this.#queue.push({ writes, resolve, reject });
+      this.#draining ??= this.#drain();
+    });
+  }
+
+  watch(prefix: string, afterRevision: number, wake: () => void): Promise<StoreWatch> {
+    return this.#memory.watch(prefix, afterRevision, wake);
+  }
+
+  compact(revision: number): Promise<void> {
+    return this.#memory.compact(revision);
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#draining;
+    await this.#memory.close();
+    await this.#database.close();
+    rmSync(this.#owner, { force: true });
+  }
+
+  async #drain(): Promise<void> {
+    await Promise.resolve(); // what is committed in this turn goes together
+    while (this.#queue.length > 0) {
+      const batch = this.#queue;
+      this.#queue = [];
+      try {
+        await this.#persist(batch);
+      } catch (error) {
+        for (const { reject } of batch) reject(error);
+        continue;
+      }
+      for (const { writes, resolve } of batch) resolve(await this.#memory.commit(writes));
+    }
+    this.#draining = null;
+  }
+
+  /** Writes those of a batch that will succeed. Memory then takes the same decisions in the same order. */
+  async #persist(batch: readonly Pending[]): Promise<void> {
+    const changed = new Map<string, number>();
+    const accepted: (readonly Write[])[] = [];
+    for (const { writes } of batch) {
+      if (!(await this.#holds(writes, changed))) continue;
+      accepted.push(writes);
+      const revision = this.#revision + accepted.length;
+      for (const { key, object } of writes) changed.set(key, object === undefined ? 0 : revision);
+    }
+    if (accepted.length === 0) return;
+    const last = this.#revision + accepted.length;
+    await this.#database.transaction(() => {
+      for (const [i, writes] of accepted.entries()) {
+        const resourceVersion = String(this.#revision + 1 + i);
+        for (const { key, object } of writes) {
+          if (object === undefined) this.#database.remove(key);
+          else this.#database.put(key, { ...object, metadata: { ...object.metadata, resourceVersion } });
+        }
+      }
+      this.#database.put(REVISION_KEY, last);
+    });
+    await this.#database.flushed;
+    this.#revision = last;
+  }
+
+  /** The conditions of MemoryStore.commit, with what earlier commits of the batch will have changed. */
+  async #holds(writes: readonly Write[], changed: ReadonlyMap<string, number>): Promise<boolean> {
+    for (const { key, object, expect } of writes) {
+      const stored = await this.#memory.get(key);
+      const current = changed.get(key) ?? (stored ? revisionOf(stored) : 0);
+      if ((object === undefined && current === 0) || (expect !== undefined && current !== expect)) return false;
+    }
+    return true;
+  }
+}
+
+/** One process at a time: a file with its id. That of a process which is gone is taken over. */
+function takeOwnership(file: string, directory: string): void {
+  for (;;) {
+    try {
+      const fd = openSync(file, 'wx', 0o600);
+      writeSync(fd, String(process.pid));
+      closeSync(fd);
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
+    const pid = Number(readFileSync(file, 'utf8'));
+    if (pid !== process.pid && isAlive(pid)) {
+      throw new StoreInUseError(`store ${directory}: in use by process ${pid}`);
+    }
+    rmSync(file, { force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
