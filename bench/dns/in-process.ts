@@ -240,3 +240,31 @@ export async function measureInProcess(seconds: number): Promise<InProcessFigure
   for (const load of LOADS) figures.push(await measure(load, seconds));
   return figures;
 }
+
+export interface ScaleFigure {
+  readonly services: number;
+  readonly endpoints: number;
+  /** From the objects at hand to the first answer. */
+  readonly syncMs: number;
+  /** What the server keeps of them, the objects themselves left out. */
+  readonly heapMiB: number;
+}
+
+/** Time to take in so many Services with three endpoints each, and the heap that takes. */
+export async function measureScale(services: number): Promise<ScaleFigure> {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const objects = serviceObjects(services);
+  collect();
+  const before = process.memoryUsage().heapUsed;
+  const startMs = performance.now();
+  const bench = await serve(objects, false);
+  bench.deliver(queryBytes(serviceName(services - 1), TYPE.A, false), { address: '10.244.0.9', port: 40000 });
+  const syncMs = performance.now() - startMs;
+  if (bench.replies() !== 1) throw new Error('no answer');
+  collect();
+  const heapMiB = (process.memoryUsage().heapUsed - before) / 2 ** 20;
+  await bench.stop();
+  if (objects.length === 0) throw new Error('the objects were let go'); // keeps them out of the difference
+  return { services, endpoints: services * 3, syncMs, heapMiB };
+}
