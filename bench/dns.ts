@@ -96,7 +96,7 @@ function summarize(rows: readonly Row[]) {
 }
 
 function printTable(rows: ReturnType<typeof summarize>): void {
-  console.log('\nqueries/s'.padEnd(13) + '   median      min      max   lost  p50 ms  p90 ms  p99 ms   Podwire / it');
+  console.log('\nqueries/s      median      min      max   lost  p50 ms  p90 ms  p99 ms   Podwire / it');
   for (const row of rows) {
     const qps = [row.median, Math.min(...row.queriesPerSecond), Math.max(...row.queriesPerSecond)];
     const times = row.latency === undefined ? [] : [row.latency.p50Ms, row.latency.p90Ms, row.latency.p99Ms];

@@ -2,6 +2,8 @@
 // core". Everything CoreDNS does with a query is in it: reading, the plugins of kubeadm's Corefile (metrics, cache, rotation...),
 // writing. Names are asked for in turn over all Services, so no two neighbours are the same.
 import { PerformanceObserver, performance } from 'node:perf_hooks';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import type { KubeObject } from '../../src/api/meta.ts';
 import { TYPE } from '../../src/dns/constants.ts';
 import { ManifestObjects } from '../../src/dns/manifest-objects.ts';
