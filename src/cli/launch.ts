@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import type { ManifestObject } from '../api/manifest.ts';
 import { parseManifests } from '../api/manifest.ts';
 import { PODS } from '../api/resources.ts';
+import type { Store } from '../apiserver/storage/store.ts';
 import { Cluster } from '../cluster/cluster.ts';
 import { ControlServer } from '../cluster/control-server.ts';
 import { claim, type RunDir, RunDirError, release, runDir } from '../cluster/run-dir.ts';
@@ -12,14 +13,19 @@ import { RealClock } from '../lib/clock.ts';
 import { unseededRng } from '../lib/rng.ts';
 import { type Image, parseCatalog } from '../node/images.ts';
 import { parseResolvConf } from '../node/kubelet/resolv-conf.ts';
+import type { ProxyMode } from '../proxy/config.ts';
 import { CliError } from './cli-error.ts';
 import { missingForNetns } from './requirements.ts';
 
 export interface LaunchOptions {
   readonly nodes: number;
+  /** ipvs when left out. */
+  readonly proxyMode?: ProxyMode;
   readonly ipvsScheduler: string;
   readonly runtime: 'auto' | RuntimeHandler;
   readonly offload: boolean;
+  /** `memory` (when left out), or the directory of a store that survives. */
+  readonly store?: string;
   readonly images?: string;
   readonly resolvConf?: string;
 }
@@ -37,6 +43,7 @@ export async function launch(options: LaunchOptions, say: (line: string) => void
   const runtime = chooseRuntime(options.runtime, say);
   const settings = defaultSettings({
     nodes: valid(() => nodeSettings(options.nodes)),
+    ...(options.proxyMode ? { proxyMode: options.proxyMode } : {}),
     ipvsScheduler: options.ipvsScheduler,
     defaultRuntime: runtime,
     offload: options.offload,
@@ -49,7 +56,9 @@ export async function launch(options: LaunchOptions, say: (line: string) => void
   let stopping: Promise<void> | null = null;
   let control: ControlServer | null = null;
   try {
+    const store = options.store && options.store !== 'memory' ? await openStore(options.store) : undefined;
     const cluster = await Cluster.start({
+      ...(store ? { store } : {}),
       clock: new RealClock(),
       rng: unseededRng(),
       settings,
@@ -144,6 +153,11 @@ function chooseRuntime(wanted: LaunchOptions['runtime'], say: (line: string) => 
     );
   say(`runtime: userspace (no netns Pods here: ${missing[0]!.what}; \`podwire doctor\` says more)`);
   return 'userspace';
+}
+
+async function openStore(directory: string): Promise<Store> {
+  const { LmdbStore } = await import('../apiserver/storage/lmdb.ts');
+  return valid(() => new LmdbStore(directory));
 }
 
 function imagesOf(file: string): Image[] {

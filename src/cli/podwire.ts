@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { RunDirError } from '../cluster/run-dir.ts';
+import { PROXY_MODES } from '../proxy/config.ts';
 import { CliError } from './cli-error.ts';
 
 const version = (
@@ -38,7 +39,9 @@ program
   .description('start a cluster and keep it running until Ctrl-C or `podwire down`')
   .option('-f, --filename <file>', 'a manifest (YAML or JSON) to apply; may be given again', collect, [])
   .option('--nodes <count>', 'how many Nodes', count, 1)
-  .addOption(new Option('--proxy-mode <mode>', 'how kube-proxy programs the Nodes').choices(['ipvs']).default('ipvs'))
+  .addOption(
+    new Option('--proxy-mode <mode>', 'how kube-proxy programs the Nodes').choices(PROXY_MODES).default('ipvs'),
+  )
   .option('--ipvs-scheduler <name>', 'rr or sh', 'rr')
   .addOption(runtimeOption())
   .option('--images <file>', 'more images for the catalog (YAML)')
@@ -98,7 +101,7 @@ program
   .description('explain what the Node does to a packet, without sending one')
   .option('--pod <pod>', 'the Pod that sends: NAMESPACE/NAME')
   .option('--from <address>', "or the sender's address, ADDRESS[:PORT]")
-  .requiredOption('--to <destination>', 'HOST:PORT; HOST is an address or a name as the Pod would use it')
+  .option('--to <destination>', 'HOST:PORT; HOST is an address or a name as the Pod would use it')
   .addOption(new Option('--protocol <protocol>').choices(['tcp', 'udp', 'icmp']).default('tcp'))
   .addOption(new Option('-o, --output <format>').choices(['text', 'json']).default('text'))
   .action(async (options) => (await import('./commands/trace.ts')).trace(options));
@@ -106,6 +109,22 @@ program
 program
   .command('capture')
   .description('write packets as pcapng, an interface for each Pod: podwire capture -w - | tshark -r -')
+  .option(
+    '-f, --filename <file>',
+    'no cluster: the objects come from this manifest; may be given again. A KubeProxyConfiguration and a Node may be among them',
+    collect,
+    [],
+  )
+  .addOption(
+    new Option(
+      '--proxy-mode <mode>',
+      'with -f: instead of the mode of the KubeProxyConfiguration; all: side by side',
+    ).choices([...PROXY_MODES, 'all']),
+  )
+  .option(
+    '--flows <file>',
+    'many questions: a list of {name, from, to, protocol, expect?}; exits 1 where an expectation does not hold',
+  )
   .option('--pod <pod>', "only this Pod's packets, NAMESPACE/NAME; may be given again", collect, [])
   .option('--node <node>', 'which Node; the first one when left out')
   .option('-w, --write <file>', 'where to; - is standard output', '-')
@@ -117,11 +136,20 @@ program
   .description("what runs in a Node's kernel, in the real tools' own formats")
   .option('--node <node>', 'which Node; the first one when left out')
   .addOption(
-    new Option('-o, --output <format>')
-      .choices(['iptables-save', 'ipset-save', 'ipvsadm-save'])
-      .default('ipvsadm-save'),
+    new Option('-o, --output <format>', "when left out, that of the proxy mode's own tool").choices([
+      'iptables-save',
+      'ipset-save',
+      'ipvsadm-save',
+      'nft',
+    ]),
   )
   .action(async (options) => (await import('./commands/rules.ts')).rules(options));
+  .option('-f, --filename <file>', 'no cluster: what these objects would make run; may be given again', collect, [])
+  .addOption(
+    new Option('--proxy-mode <mode>', 'with -f: instead of the mode of the KubeProxyConfiguration').choices(
+      PROXY_MODES,
+    ),
+  )
 
 program
   .command('dns')

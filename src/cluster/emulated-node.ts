@@ -47,6 +47,7 @@ import { NodeNames } from './node-names.ts';
 import { podRuntime } from './pod-runtime.ts';
 import { PROGRAMS } from './programs.ts';
 import type { ClusterSettings, NodeSettings } from './settings.ts';
+import { rulesOf } from './rules-text.ts';
 
 /** 64 KiB each, but memory is touched only as they are used, and those freed last are used first. */
 const POOL_SLOTS = 4096;
@@ -182,8 +183,7 @@ export class EmulatedNode implements NodeHandle {
   }
 
   async rules(format: RulesFormat): Promise<string> {
-    if (format === 'ipvsadm-save') return this.#ipvs.save();
-    return format === 'iptables-save' ? this.kernel.iptables.save() : this.kernel.ipset.save();
+    return rulesOf(this.kernel, this.#ipvs, format);
   }
 
   async status(): Promise<NodeStatus> {

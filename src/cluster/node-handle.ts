@@ -56,7 +56,7 @@ export interface NodeStatus {
   readonly rssBytes: number;
 }
 
-export type RulesFormat = 'iptables-save' | 'ipset-save' | 'ipvsadm-save';
+export type RulesFormat = 'iptables-save' | 'ipset-save' | 'ipvsadm-save' | 'nft';
 
 export interface NodeHandle {
   readonly name: string;

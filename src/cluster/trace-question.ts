@@ -1,7 +1,6 @@
 // From what a user asks (`podwire trace --pod dev/jump --to ent:8080`) to what a Node is asked: names become addresses the way the
 // asking Pod would resolve them, and the Node is the one that would see the packet first.
 import type { Service } from '../api/core-v1.ts';
-import type { Stored } from '../api/meta.ts';
 import { PODS, SERVICES } from '../api/resources.ts';
 import type { TraceQuestion } from '../kernel/what-if/types.ts';
 import { parseIPv4 } from '../tcpip-ts/wire/address.ts';
@@ -41,7 +40,7 @@ export async function resolveQuestion(
   const [source, sourcePort] = splitHostPort(from);
   const services = (await client.list(SERVICES)).items;
   const address =
-    parseIPv4(host) !== undefined ? host : resolve(host, namespace, cluster.settings.clusterDomain, services);
+    parseIPv4(host) !== undefined ? host : resolveService(host, namespace, cluster.settings.clusterDomain, services);
   return {
     node,
     question: {
@@ -55,7 +54,7 @@ export async function resolveQuestion(
 }
 
 /** The ClusterIP that a Pod of `namespace` gets for a name through its search list. */
-function resolve(name: string, namespace: string, domain: string, services: readonly Stored<Service>[]): string {
+export function resolveService(name: string, namespace: string, domain: string, services: readonly Service[]): string {
   const absolute = name.replace(/\.$/, '');
   const candidates = [
     `${absolute}.${namespace}.svc.${domain}`,
@@ -77,7 +76,7 @@ function resolve(name: string, namespace: string, domain: string, services: read
   );
 }
 
-function splitHostPort(text: string): [host: string, port: number | undefined] {
+export function splitHostPort(text: string): [host: string, port: number | undefined] {
   const at = text.lastIndexOf(':');
   if (at < 0) return [text, undefined];
   const port = Number(text.slice(at + 1));

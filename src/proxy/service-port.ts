@@ -47,7 +47,8 @@ export function protocolNumber(protocol: string | undefined): number | undefined
 export function servicePortsOf(service: Service): ServicePorts {
   const ports = new Map<string, ServicePort>();
   const { spec } = service;
-  const clusterIP = parseIPv4(spec.clusterIP ?? '');
+  const clusterIPs = spec.clusterIPs?.length ? spec.clusterIPs : [spec.clusterIP ?? ''];
+  const clusterIP = addresses(clusterIPs)[0];
   if (spec.type === 'ExternalName' || clusterIP === undefined) return ports;
   if (service.metadata.labels?.[LABEL_SERVICE_PROXY_NAME] !== undefined) return ports;
   for (const port of spec.ports ?? []) {

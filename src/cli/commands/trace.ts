@@ -1,20 +1,170 @@
-// podwire trace: explains what the Node would do to a packet.
+// podwire trace: explains what the Node would do to a packet. Of a running cluster, or with -f of a Node that manifests describe;
+// one question, or with --flows many, whose answers may be compared with what is expected; in one proxy mode or all.
+import {
+  type AnswersByMode,
+  compareModes,
+  endpointsText,
+  type ModeDifference,
+} from '../../cluster/offline/compare-modes.ts';
+import { differences, type FlowQuestion, parseFlows } from '../../cluster/offline/flows.ts';
+import { type OfflineObjects, readObjects } from '../../cluster/offline/objects.ts';
+import { OfflineNode } from '../../cluster/offline/offline-node.ts';
+import { offlineQuestion } from '../../cluster/offline/question.ts';
 import type { AskedTrace } from '../../cluster/trace-question.ts';
 import { formatTrace } from '../../kernel/what-if/text.ts';
 import type { TraceAnswer } from '../../kernel/what-if/types.ts';
+import { PROXY_MODES, type ProxyMode } from '../../proxy/config.ts';
 import { CliError } from '../cli-error.ts';
 import { ask } from '../control-client.ts';
+import { table } from '../table.ts';
+import { readText } from '../watched-files.ts';
 
-export async function trace(options: {
-  pod?: string;
-  from?: string;
-  to: string;
-  protocol: AskedTrace['protocol'];
-  output: 'text' | 'json';
-}): Promise<void> {
-  const { output, ...question } = options;
-  if (!question.pod === !question.from)
-    throw new CliError('expected either --pod NAMESPACE/NAME or --from ADDRESS[:PORT]', { exitCode: 2 });
-  const answer = (await ask(`/trace?${new URLSearchParams({ q: JSON.stringify(question) })}`)) as TraceAnswer;
-  process.stdout.write(output === 'json' ? `${JSON.stringify(answer, null, 2)}\n` : formatTrace(answer));
+export interface TraceOptions {
+  readonly filename: readonly string[];
+  readonly proxyMode?: ProxyMode | 'all';
+  readonly pod?: string;
+  readonly from?: string;
+  readonly to?: string;
+  readonly protocol: AskedTrace['protocol'];
+  readonly flows?: string;
+  readonly output: 'text' | 'json';
+}
+
+/** In all modes: each one's answer, and where they differ. */
+type AllAnswers = AnswersByMode & { readonly differences: readonly ModeDifference[] };
+type Answer = TraceAnswer | AllAnswers;
+/** A question that cannot be answered, in its place in the list. */
+interface Unanswered {
+  readonly error: string;
+}
+
+const USAGE = { exitCode: 2 };
+
+export async function trace(options: TraceOptions): Promise<void> {
+  const flows = options.flows === undefined ? undefined : told(() => parseFlows(readText(options.flows!)));
+  const single = flows === undefined ? singleQuestion(options) : undefined;
+  const answerer = options.filename.length > 0 ? offline(options) : online(options);
+  try {
+    if (flows) await answerFlows(flows, answerer, options.output);
+    else print(await answerer.answer(single!), options.output);
+  } finally {
+    answerer.close();
+  }
+}
+
+function singleQuestion({ pod, from, to, protocol }: TraceOptions): AskedTrace {
+  if (!to) throw new CliError('expected --to HOST:PORT, or --flows FILE', USAGE);
+  if (!pod === !from) throw new CliError('expected either --pod NAMESPACE/NAME or --from ADDRESS[:PORT]', USAGE);
+  return { ...(pod ? { pod } : { from: from! }), to, protocol };
+}
+
+interface Answerer {
+  /** Rejects with CliError: a question that makes no sense. */
+  answer(asked: AskedTrace): Promise<Answer>;
+  close(): void;
+}
+
+function online({ proxyMode }: TraceOptions): Answerer {
+  if (proxyMode) throw new CliError('--proxy-mode needs the objects as files: give them with -f', USAGE);
+  return {
+    answer: async (asked) => (await ask(`/trace?${new URLSearchParams({ q: JSON.stringify(asked) })}`)) as TraceAnswer,
+    close: () => {},
+  };
+}
+
+function offline({ filename, proxyMode }: TraceOptions): Answerer {
+  const objects = told(() => readObjects(filename.map((name) => ({ name, text: readText(name) }))));
+  const modes = proxyMode === 'all' ? PROXY_MODES : [proxyMode];
+  const nodes = modes.map((mode) => told(() => new OfflineNode(objects, mode)));
+  return {
+    answer: async (asked) => told(() => answerOffline(objects, nodes, asked)),
+    close: () => {
+      for (const node of nodes) node.close();
+    },
+  };
+}
+
+function answerOffline(objects: OfflineObjects, nodes: readonly OfflineNode[], asked: AskedTrace): Answer {
+  const question = offlineQuestion(objects, asked);
+  if (nodes.length === 1) return nodes[0]!.explain(question);
+  const byMode = Object.fromEntries(nodes.map((node) => [node.config.mode, node.explain(question)]));
+  const answers = byMode as Record<ProxyMode, TraceAnswer>;
+  return { ...answers, differences: compareModes(answers) };
+}
+
+async function answerFlows(flows: readonly FlowQuestion[], answerer: Answerer, output: 'text' | 'json'): Promise<void> {
+  const answers: (Answer | Unanswered)[] = [];
+  const wrong: string[] = [];
+  for (const { name, asked, expect } of flows) {
+    let found: string[];
+    try {
+      const answer = await answerer.answer(asked);
+      answers.push(answer);
+      found = expect ? answersIn(answer).flatMap(([mode, a]) => differences(expect, a).map((d) => `${mode}${d}`)) : [];
+    } catch (error) {
+      if (!(error instanceof CliError)) throw error;
+      answers.push({ error: error.message });
+      found = [error.message];
+    }
+    wrong.push(...found.map((difference) => `${name}: ${difference}`));
+    if (output === 'text') process.stdout.write(flowLine(name, answers.at(-1)!, found.length > 0));
+  }
+  if (output === 'json') process.stdout.write(`${JSON.stringify(answers, null, 2)}\n`);
+  if (wrong.length === 0) return;
+  process.stderr.write(`${wrong.join('\n')}\n`);
+  process.exitCode = 1;
+}
+
+/** Each mode's answer, with what to put before what is said of it. */
+function answersIn(answer: Answer): (readonly [prefix: string, answer: TraceAnswer])[] {
+  if (!isAll(answer)) return [['', answer]];
+  return PROXY_MODES.map((mode) => [`${mode}: `, answer[mode]] as const);
+}
+
+function isAll(answer: Answer | Unanswered): answer is AllAnswers {
+  return 'differences' in answer;
+}
+
+function flowLine(name: string, answer: Answer | Unanswered, isWrong: boolean): string {
+  const mark = isWrong ? 'DIFFERS' : 'ok';
+  if ('error' in answer) return `${mark} ${name}: ${answer.error}\n`;
+  const said = answersIn(answer).map(([prefix, a]) => {
+    const to = a.endpoints.length > 0 ? ` to ${endpointsText(a)}` : '';
+    return `${prefix}${a.verdict}${to}${a.masquerade ? ', masqueraded' : ''}`;
+  });
+  return `${mark} ${name}: ${said.join('; ')}\n`;
+}
+
+function print(answer: Answer, output: 'text' | 'json'): void {
+  if (output === 'json') process.stdout.write(`${JSON.stringify(answer, null, 2)}\n`);
+  else process.stdout.write(isAll(answer) ? sideBySide(answer) : formatTrace(answer));
+}
+
+function sideBySide(answer: AllAnswers): string {
+  const differing = new Set(answer.differences.map((d) => d.field));
+  const row = (field: ModeDifference['field'], text: (a: TraceAnswer) => string): string[] => [
+    `${differing.has(field) ? '*' : ' '} ${field}`,
+    ...PROXY_MODES.map((mode) => text(answer[mode]) || '-'),
+  ];
+  const rows = [
+    row('verdict', (a) => a.verdict),
+    row('endpoints', endpointsText),
+    row('masquerade', (a) => String(a.masquerade)),
+  ];
+  const lines = [`Flow: ${answer.ipvs.hops[0]?.before ?? ''}`, '', table(['', ...PROXY_MODES], rows).trimEnd(), ''];
+  for (const mode of PROXY_MODES) lines.push(`${mode}: ${answer[mode].reason}`);
+  const known = new Set(answer.differences.flatMap((d) => d.known ?? []));
+  if (known.size > 0) lines.push('', ...[...known].map((why) => `* known upstream: ${why}.`));
+  else if (differing.size > 0) lines.push('', '* not a known difference of the real ones.');
+  return `${lines.join('\n')}\n`;
+}
+
+/** What the user got wrong becomes a CliError. */
+function told<T>(fn: () => T): T {
+  try {
+    return fn();
+  } catch (error) {
+    if (error instanceof CliError) throw error;
+    throw new CliError((error as Error).message, { cause: error });
+  }
 }

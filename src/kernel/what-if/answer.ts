@@ -94,8 +94,8 @@ function untouched(env: WhatIfEnv, request: Flow, paths: readonly Path[]): Trace
   }
 }
 
-/** An address that this host has because of a Service, on a device without a link (kube-ipvs0). */
+/** An address that this host has because of a Service: it is on the device that kube-proxy's IPVS mode makes for them. */
 function isServiceAddress({ net }: WhatIfEnv, addr: number): boolean {
-  const dummies = net.devices.list().filter((d) => d.kind === 'dummy');
-  return dummies.some((d) => net.addresses.isOn(d.ifindex, addr));
+  const device = net.devices.byName('kube-ipvs0');
+  return device !== undefined && net.addresses.isOn(device.ifindex, addr);
 }

@@ -199,13 +199,8 @@ export class IptablesProxier implements Proxier {
     const primary: Cidr[] = nodePortPrimary && this.#nodeIP !== undefined ? [[this.#nodeIP, 32]] : [];
     const wanted = [...nodePortAddresses, ...primary];
     if (wanted.length === 0 || wanted.some(([, prefixLen]) => prefixLen === 0)) return null;
-    const dummies = new Set(
-      this.#netlink
-        .links()
-        .filter(({ kind }) => kind === 'dummy')
-        .map(({ name }) => name),
-    );
-    const own = this.#netlink.addresses().filter(({ dev }) => !dummies.has(dev));
+    // Addresses that an IPVS mode of before has left are no Node's.
+    const own = this.#netlink.addresses().filter(({ dev }) => dev !== 'kube-ipvs0');
     return [...new Set(own.map(({ addr }) => addr))].filter((addr) => wanted.some((cidr) => contains(cidr, addr)));
   }
 }

@@ -1,0 +1,204 @@
+// What manifests say, for a Node that no API server runs: Services, EndpointSlices, the Node, its KubeProxyConfiguration. Slices
+// are taken as given; a Service without any gets them from its Endpoints, or from the Pods that its selector matches. What an
+// API server would have allocated (ClusterIPs, node ports, Pods' addresses) and is missing is given out in file order.
+import type { Endpoints, Node, Pod, Service } from '../../api/core-v1.ts';
+import {
+  type EndpointSlice,
+  LABEL_HEADLESS,
+  LABEL_SERVICE_NAME,
+  LABEL_SERVICE_PROXY_NAME,
+} from '../../api/discovery-v1.ts';
+import { type ManifestObject, parseManifests } from '../../api/manifest.ts';
+import type { KubeObject } from '../../api/meta.ts';
+import { ENDPOINTS, ENDPOINTSLICES, NODES, PODS, SERVICES } from '../../api/resources.ts';
+import { matchesSet } from '../../api/selectors.ts';
+import { desiredGroups, newSlice } from '../../controller/endpointslice/desired.ts';
+import { type KubeProxyConfig, type ProxyMode, parseKubeProxyConfiguration } from '../../proxy/config.ts';
+import { formatIPv4, parseCIDR, parseIPv4 } from '../../tcpip-ts/wire/address.ts';
+
+export interface OfflineObjects {
+  readonly services: readonly Service[];
+  readonly slices: readonly EndpointSlice[];
+  readonly pods: readonly Pod[];
+  readonly nodes: readonly Node[];
+  /** The document; absent when there is none. */
+  readonly kubeProxy: Record<string, unknown> | undefined;
+  /** As `address/length`. */
+  readonly serviceCIDRs: readonly string[];
+}
+
+const DEFAULT_NODE: Node = {
+  apiVersion: 'v1',
+  kind: 'Node',
+  metadata: { name: 'node-1' },
+  spec: { podCIDR: '10.244.0.0/24' },
+  status: { addresses: [{ type: 'InternalIP', address: '192.168.49.2' }] },
+};
+const DEFAULT_SERVICE_CIDR = '10.96.0.0/12';
+const DEFAULT_POD_CIDR = '10.244.0.0/16';
+/** Above the static bands of the allocators. */
+const FIRST_CLUSTER_IP = '10.96.1.1';
+const FIRST_NODE_PORT = 30086;
+
+/** Throws ManifestError. Kinds that nothing here asks for are read and left alone. */
+export function readObjects(files: readonly { readonly name: string; readonly text: string }[]): OfflineObjects {
+  let kubeProxy: Record<string, unknown> | undefined;
+  const serviceCIDRs: string[] = [];
+  const other = (object: Record<string, unknown>): boolean => {
+    if (object.kind === 'KubeProxyConfiguration') kubeProxy = object;
+    if (object.kind === 'ServiceCIDR') serviceCIDRs.push(...((object.spec as { cidrs?: string[] })?.cidrs ?? []));
+    return true;
+  };
+  const manifests = files.flatMap(({ name, text }) => parseManifests(text, name, { other }));
+  const nodes = ofKind<Node>(manifests, NODES.kind);
+  const all = nodes.length > 0 ? nodes : [DEFAULT_NODE];
+  const services = ofKind<Service>(manifests, SERVICES.kind).filter(isWatched).map(namespaced);
+  const pods = ofKind<Pod>(manifests, PODS.kind).map(namespaced);
+  allocateServices(services);
+  allocatePods(pods, all[0]!);
+  const slices = ofKind<EndpointSlice>(manifests, ENDPOINTSLICES.kind).map(namespaced);
+  const sliced = new Set(slices.map((s) => `${s.metadata.namespace}/${s.metadata.labels?.[LABEL_SERVICE_NAME]}`));
+  const endpoints = ofKind<Endpoints>(manifests, ENDPOINTS.kind).map(namespaced);
+  for (const service of services) {
+    if (sliced.has(keyOf(service))) continue;
+    const own = endpoints.find((e) => keyOf(e) === keyOf(service));
+    slices.push(...(own ? slicesOfEndpoints(own) : slicesOfPods(service, pods, all)));
+  }
+  return {
+    services,
+    slices: slices.filter(isWatched),
+    pods,
+    nodes: all,
+    kubeProxy,
+    serviceCIDRs: serviceCIDRs.length > 0 ? serviceCIDRs : likelyServiceCIDRs(services),
+  };
+}
+
+/** The configuration, in `mode` when given. Without a document: what `podwire up` has. Throws TypeError. */
+export function configOf(objects: OfflineObjects, mode: ProxyMode | undefined): KubeProxyConfig {
+  if (objects.kubeProxy) return parseKubeProxyConfiguration(objects.kubeProxy, mode);
+  return parseKubeProxyConfiguration({ clusterCIDR: DEFAULT_POD_CIDR }, mode ?? 'ipvs');
+}
+
+/** The Node that kube-proxy runs on: the one it is told to be, else the first. */
+export function nodeOf({ nodes, kubeProxy }: OfflineObjects): Node {
+  const override = kubeProxy?.hostnameOverride;
+  return nodes.find((n) => n.metadata.name === override) ?? nodes[0]!;
+}
+
+/** Deviation: without a ServiceCIDR object, the default network, or the /16 around each ClusterIP outside of it. */
+function likelyServiceCIDRs(services: readonly Service[]): string[] {
+  const [network, prefixLen] = parseCIDR(DEFAULT_SERVICE_CIDR)!;
+  const shift = 32 - prefixLen;
+  const cidrs = new Set<string>();
+  for (const { spec } of services) {
+    for (const text of spec.clusterIPs ?? [spec.clusterIP ?? '']) {
+      const ip = parseIPv4(text);
+      if (ip === undefined) continue;
+      const isDefault = ip >>> shift === network >>> shift;
+      cidrs.add(isDefault ? DEFAULT_SERVICE_CIDR : `${formatIPv4((ip & 0xffff0000) >>> 0)}/16`);
+    }
+  }
+  return cidrs.size > 0 ? [...cidrs] : [DEFAULT_SERVICE_CIDR];
+}
+
+/** Objects that kube-proxy asks for; others' are somebody else's. */
+function isWatched({ metadata: { labels } }: KubeObject): boolean {
+  return labels?.[LABEL_SERVICE_PROXY_NAME] === undefined && labels?.[LABEL_HEADLESS] === undefined;
+}
+
+function allocateServices(services: readonly Service[]): void {
+  const takenIPs = new Set(services.flatMap(({ spec }) => [spec.clusterIP, ...(spec.clusterIPs ?? [])]));
+  const takenPorts = new Set(services.flatMap(({ spec }) => (spec.ports ?? []).map((p) => p.nodePort)));
+  let ip = parseIPv4(FIRST_CLUSTER_IP)!;
+  let port = FIRST_NODE_PORT;
+  for (const { spec } of services) {
+    // One that has a ClusterIP comes from an API server and is taken as it is.
+    if (spec.type === 'ExternalName' || spec.clusterIP || spec.clusterIPs?.length) continue;
+    while (takenIPs.has(formatIPv4(ip))) ip++;
+    spec.clusterIP = formatIPv4(ip++);
+    const hasNodePorts =
+      spec.type === 'NodePort' || (spec.type === 'LoadBalancer' && spec.allocateLoadBalancerNodePorts !== false);
+    if (!hasNodePorts || (spec.ports ?? []).some((p) => p.nodePort)) continue;
+    for (const servicePort of spec.ports ?? []) {
+      while (takenPorts.has(port)) port++;
+      servicePort.nodePort = port++;
+    }
+  }
+}
+
+/** A Pod without a Node is on `node`; one without an address gets the next of that Node's network, and is ready. */
+function allocatePods(pods: readonly Pod[], node: Node): void {
+  const taken = new Set(pods.map((p) => p.status?.podIP));
+  const [network] = parseCIDR(node.spec?.podCIDR ?? '10.244.0.0/24') ?? [0];
+  let ip = network! + 2;
+  for (const pod of pods) {
+    pod.spec.nodeName ??= node.metadata.name!;
+    if (pod.status?.podIP) continue;
+    while (taken.has(formatIPv4(ip))) ip++;
+    const podIP = formatIPv4(ip++);
+    pod.status = { phase: 'Running', podIP, podIPs: [{ ip: podIP }], conditions: [{ type: 'Ready', status: 'True' }] };
+  }
+}
+
+function slicesOfPods(service: Service, pods: readonly Pod[], nodes: readonly Node[]): EndpointSlice[] {
+  const { selector } = service.spec;
+  if (!selector || Object.keys(selector).length === 0) return [];
+  const chosen = pods.filter(
+    (p) => p.metadata.namespace === service.metadata.namespace && matchesSet(selector, p.metadata.labels ?? {}),
+  );
+  const nodeNamed = (name: string): Node => nodes.find((n) => n.metadata.name === name) ?? nodes[0]!;
+  const groups = [...desiredGroups(service, chosen, nodeNamed, 'IPv4').values()];
+  return groups.map(({ ports, endpoints }, i) => named(newSlice(service, 'IPv4', ports, endpoints), service, i));
+}
+
+/** As the EndpointSlice mirroring controller makes them. */
+function slicesOfEndpoints(endpoints: Endpoints): EndpointSlice[] {
+  return (endpoints.subsets ?? []).map((subset, i) => {
+    const ready = (subset.addresses ?? []).map((a) => endpointOf(a, true));
+    const notReady = (subset.notReadyAddresses ?? []).map((a) => endpointOf(a, false));
+    const slice: EndpointSlice = {
+      apiVersion: 'discovery.k8s.io/v1',
+      kind: 'EndpointSlice',
+      metadata: {
+        namespace: endpoints.metadata.namespace!,
+        labels: { [LABEL_SERVICE_NAME]: endpoints.metadata.name! },
+      },
+      addressType: 'IPv4',
+      endpoints: [...ready, ...notReady],
+      ports: (subset.ports ?? []).map(({ name, port, protocol }) => ({
+        name: name ?? '',
+        port,
+        protocol: protocol ?? 'TCP',
+      })),
+    };
+    return named(slice, endpoints, i);
+  });
+}
+
+function endpointOf(
+  { ip, nodeName }: { ip: string; nodeName?: string },
+  ready: boolean,
+): EndpointSlice['endpoints'][0] {
+  return {
+    addresses: [ip],
+    conditions: { ready, serving: ready, terminating: false },
+    ...(nodeName ? { nodeName } : {}),
+  };
+}
+
+function named(slice: EndpointSlice, of: KubeObject, i: number): EndpointSlice {
+  return { ...slice, metadata: { ...slice.metadata, name: `${of.metadata.name}-offline-${i}` } };
+}
+
+function ofKind<T extends KubeObject>(manifests: readonly ManifestObject[], kind: string): T[] {
+  return manifests.filter(({ type }) => type.kind === kind).map(({ object }) => object as T);
+}
+
+function namespaced<T extends KubeObject>(object: T): T {
+  return { ...object, metadata: { ...object.metadata, namespace: object.metadata.namespace ?? 'default' } };
+}
+
+function keyOf({ metadata: { namespace, name } }: KubeObject): string {
+  return `${namespace}/${name}`;
+}
