@@ -13,6 +13,15 @@ import type { Ipam } from './ipam.ts';
 
 const MTU = 1500;
 
+/** The Pod to attach; SandboxConfig fits. */
+export interface PodIdentity {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  /** The address it had before the Node was started again. */
+  readonly podIP?: number;
+}
+
 export interface Attachment {
   /** Addresses in host order. */
   readonly podIP: number;
@@ -48,30 +57,30 @@ export class Cni {
     return this.#pods.get(name);
   }
 
-  attachTap(namespace: string, pod: string, uid: string, netnsPath: string): Attachment {
+  attachTap(pod: PodIdentity, netnsPath: string): Attachment {
     const { taps, offload } = this.#env;
     if (!taps) throw new Error('no TAP devices here; `podwire doctor` says what is missing');
     const podMac = this.#mac();
     const link = taps.open({ netnsPath, ifname: 'eth0', mac: podMac, mtu: MTU, offload });
-    return this.#attach(`${namespace}/${pod}`, uid, link, podMac);
+    return this.#attach(pod, link, podMac);
   }
 
-  attachRing(namespace: string, pod: string, uid: string): Attachment & { readonly podLink: Link } {
+  attachRing(pod: PodIdentity): Attachment & { readonly podLink: Link } {
     const [nodeLink, podLink] = ringPair(this.#env.backlog, {
       kind: 'ether',
       mtu: MTU,
       features: this.#env.offload ? LINK_F_CSUM | LINK_F_TSO4 | LINK_F_USO4 : 0,
     });
-    return { ...this.#attach(`${namespace}/${pod}`, uid, nodeLink, this.#mac()), podLink };
+    return { ...this.#attach(pod, nodeLink, this.#mac()), podLink };
   }
 
-  #attach(pod: string, uid: string, link: Link, podMac: Mac): Attachment {
+  #attach(pod: PodIdentity, link: Link, podMac: Mac): Attachment {
     const { kernel, ipam } = this.#env;
-    const podIP = ipam.allocate();
-    const device = kernel.addDevice(deviceName(uid), link, { mac: this.#mac() });
+    const podIP = ipam.allocate(pod.podIP);
+    const device = kernel.addDevice(deviceName(pod.uid), link, { mac: this.#mac() });
     kernel.addresses.add(device, ipam.gateway, 32);
     kernel.fib.add({ network: podIP, prefixLen: 32, oif: device.ifindex });
-    this.#pods.set(device.name, pod);
+    this.#pods.set(device.name, `${pod.namespace}/${pod.name}`);
     let attached = true;
     const detach = (): void => {
       if (!attached) return;

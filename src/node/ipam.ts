@@ -7,6 +7,8 @@ export class Ipam {
   readonly #first: number;
   readonly #last: number;
   readonly #used = new Set<number>();
+  /** Addresses that Pods had before the Node was started again: kept for them. */
+  readonly #reserved = new Set<number>();
   #cursor: number;
 
   /** `podCIDR` such as `10.244.0.0/24`. */
@@ -24,12 +26,21 @@ export class Ipam {
     return this.#used.size;
   }
 
-  /** A free address; throws when the Node has no more (as host-local words it). */
-  allocate(): number {
+  /** Keeps an address for the Pod that had it; one outside the range is ignored. */
+  reserve(addr: number): void {
+    if (addr >= this.#first && addr <= this.#last) this.#reserved.add(addr);
+  }
+
+  /** The address reserved for this Pod, or any free one; throws when the Node has no more (as host-local words it). */
+  allocate(reserved?: number): number {
+    if (reserved !== undefined && this.#reserved.delete(reserved) && !this.#used.has(reserved)) {
+      this.#used.add(reserved);
+      return reserved;
+    }
     const size = this.#last - this.#first + 1;
     for (let i = 1; i <= size; i++) {
       const addr = this.#first + ((this.#cursor - this.#first + i + size) % size);
-      if (this.#used.has(addr)) continue;
+      if (this.#used.has(addr) || this.#reserved.has(addr)) continue;
       this.#used.add(addr);
       this.#cursor = addr;
       return addr;
@@ -41,5 +52,6 @@ export class Ipam {
 
   release(addr: number): void {
     this.#used.delete(addr);
+    this.#reserved.delete(addr);
   }
 }

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { Ipam } from '../../src/node/ipam.ts';
-import { formatIPv4 } from '../../src/tcpip-ts/wire/address.ts';
+import { formatIPv4, ipv4 } from '../../src/tcpip-ts/wire/address.ts';
 
 t.test('addresses come in order after the gateway, a freed one last', async (t) => {
   const ipam = new Ipam('10.244.3.0/29');
@@ -20,4 +20,15 @@ t.test('addresses come in order after the gateway, a freed one last', async (t) 
 t.test('a network without room for Pods is refused', async (t) => {
   t.throws(() => new Ipam('10.244.3.0/30'), { message: /\/29 or larger/ });
   t.throws(() => new Ipam('nonsense'), { message: /podCIDR nonsense/ });
+});
+
+t.test('a reserved address is given to nobody but the Pod it is kept for', async (t) => {
+  const ipam = new Ipam('10.244.3.0/29');
+  const kept = ipv4('10.244.3.2');
+  ipam.reserve(kept);
+  ipam.reserve(ipv4('192.0.2.1'));
+  t.equal(formatIPv4(ipam.allocate()), '10.244.3.3');
+  t.equal(ipam.allocate(kept), kept);
+  t.not(ipam.allocate(kept), kept, 'once');
+  t.equal(formatIPv4(ipam.allocate(ipv4('192.0.2.1'))), '10.244.3.5', 'an address of another network is not kept');
 });

@@ -23,6 +23,8 @@ export interface ContainerEnv {
   /** Always: Deployments. OnFailure and init containers: until it succeeds. Never: once. */
   readonly restart: 'Always' | 'OnFailure' | 'Never';
   readonly event: (type: 'Normal' | 'Warning', reason: string, message: string) => void;
+  /** What the API knows of an earlier life of the container, on a Node that was started again. */
+  readonly before: ContainerStatus | undefined;
   /** Something in status() changed. */
   readonly changed: () => void;
 }
@@ -54,6 +56,18 @@ export class ContainerRunner {
     this.spec = env.spec;
     this.name = env.spec.name;
     this.log = new ContainerLog(env.clock);
+    const { before, clock } = env;
+    if (!before?.containerID) return;
+    this.restartCount = before.restartCount + 1;
+    this.#lastState = {
+      terminated: {
+        exitCode: 255,
+        reason: 'Unknown',
+        ...(before.state?.running?.startedAt ? { startedAt: before.state.running.startedAt } : {}),
+        finishedAt: timestamp(clock),
+        containerID: before.containerID,
+      },
+    };
   }
 
   /** Whether it has ended for good, and how. */

@@ -6,7 +6,7 @@ import type { Stored } from '../../api/meta.ts';
 import { CONFIGMAPS, NODES, PODS } from '../../api/resources.ts';
 import { isStatus, notFound } from '../../api/status-error.ts';
 import { Informer } from '../../client/informer.ts';
-import { formatIPv4 } from '../../tcpip-ts/wire/address.ts';
+import { formatIPv4, parseIPv4 } from '../../tcpip-ts/wire/address.ts';
 import type { ContainerLog } from '../container-log.ts';
 import type { RunningProcess } from '../runtime/runtime.ts';
 import { containerEnvironment } from './environment.ts';
@@ -16,6 +16,8 @@ export interface KubeletEnv extends Omit<PodWorkerEnv, 'gone'> {
   /** The Node object to register: name, addresses, podCIDR, labels. */
   readonly node: Node;
   readonly onError: (error: unknown) => void;
+  /** Keeps an address for the Pod that has it, before any Pod is given one. */
+  readonly reservePodIP: (addr: number) => void;
 }
 
 export interface ExecIo {
@@ -52,6 +54,11 @@ export class Kubelet {
   /** Registers the Node, then takes on its Pods. */
   async start(): Promise<void> {
     await this.#register();
+    const nodeName = this.#env.node.metadata.name;
+    for (const pod of (await this.#env.client.list(PODS, { fieldSelector: `spec.nodeName=${nodeName}` })).items) {
+      const addr = parseIPv4(pod.status?.podIP ?? '');
+      if (addr !== undefined) this.#env.reservePodIP(addr);
+    }
     this.#pods.addHandler({
       add: (pod) => this.#sync(pod),
       update: (old, pod) => {

@@ -10,7 +10,7 @@ import { PODS } from '../../api/resources.ts';
 import { isStatus } from '../../api/status-error.ts';
 import type { ApiClient } from '../../client/client.ts';
 import type { Clock, Timer } from '../../lib/clock.ts';
-import { formatIPv4 } from '../../tcpip-ts/wire/address.ts';
+import { formatIPv4, parseIPv4 } from '../../tcpip-ts/wire/address.ts';
 import type { ImageCatalog } from '../images.ts';
 import type { Runtime, Sandbox } from '../runtime/runtime.ts';
 import { Backoff } from './backoff.ts';
@@ -38,6 +38,8 @@ export interface PodWorkerEnv {
 export class PodWorker {
   readonly #env: PodWorkerEnv;
   readonly #startTime: string;
+  /** What the API knew of the Pod when it came: of an earlier life, on a Node that was started again. */
+  readonly #earlier: Pod['status'];
   #pod: Stored<Pod>;
   #sandbox: Sandbox | null = null;
   #inits: ContainerRunner[] = [];
@@ -52,7 +54,9 @@ export class PodWorker {
   constructor(env: PodWorkerEnv, pod: Stored<Pod>) {
     this.#env = env;
     this.#pod = pod;
+    this.#earlier = pod.status;
     this.#startTime = timestamp(env.clock);
+    if (pod.status?.containerStatuses) this.#report(); // not ready any more, before anybody relies on it
     void this.#live();
   }
 
@@ -118,7 +122,15 @@ export class PodWorker {
         files.set('/etc/resolv.conf', formatResolvConf(podResolvConf(pod, this.#env.dns)));
         files.set('/etc/hosts', '');
         const { namespace = '', name, uid } = pod.metadata;
-        const sandbox = await runtime.create({ namespace, name, uid, hostname, files });
+        const podIP = parseIPv4(this.#earlier?.podIP ?? '');
+        const sandbox = await runtime.create({
+          namespace,
+          name,
+          uid,
+          hostname,
+          files,
+          ...(podIP === undefined ? {} : { podIP }),
+        });
         sandbox.updateFile(
           '/etc/hosts',
           podHosts(pod, formatIPv4(sandbox.podIP), hostname, this.#env.dns.clusterDomain),
@@ -146,6 +158,9 @@ export class PodWorker {
       images,
       clock,
       facts: { hostname: podHostname(this.#pod), podIP: formatIPv4(this.#sandbox!.podIP), hostIP, apiServiceIP },
+      before: (init ? this.#earlier?.initContainerStatuses : this.#earlier?.containerStatuses)?.find(
+        (c) => c.name === spec.name,
+      ),
       restart: init && policy === 'Always' ? 'OnFailure' : policy,
       event: (type, reason, message) => this.#env.event(this.#pod, type, reason, message),
       changed: () => this.#changed(runner, init),

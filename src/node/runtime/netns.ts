@@ -79,12 +79,7 @@ class NetnsSandbox implements Sandbox {
   async open(): Promise<void> {
     await ip(['netns', 'add', this.#netns]);
     this.#named = true;
-    const attachment = this.#env.cni.attachTap(
-      this.#config.namespace,
-      this.#config.name,
-      this.#config.uid,
-      `/run/netns/${this.#netns}`,
-    );
+    const attachment = this.#env.cni.attachTap(this.#config, `/run/netns/${this.#netns}`);
     this.podIP = attachment.podIP;
     this.#detach = attachment.detach;
     await ip(

@@ -8,6 +8,8 @@ export interface SandboxConfig {
   readonly name: string;
   readonly uid: string;
   readonly hostname: string;
+  /** The address to have again, if it was reserved; host order. */
+  readonly podIP?: number;
   /** Absolute path to text: resolv.conf, hosts, hostname, and the files of mounted volumes. */
   readonly files: ReadonlyMap<string, string>;
 }

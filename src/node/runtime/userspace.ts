@@ -52,7 +52,7 @@ class UserspaceSandbox implements Sandbox {
   constructor(env: UserspaceEnv, config: SandboxConfig) {
     this.#env = env;
     this.#config = config;
-    const attachment = env.cni.attachRing(config.namespace, config.name, config.uid);
+    const attachment = env.cni.attachRing(config);
     this.podIP = attachment.podIP;
     this.#detach = attachment.detach;
     this.#stack = new Stack({

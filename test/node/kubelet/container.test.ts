@@ -56,6 +56,7 @@ function start(spec: Partial<Container>, restart: 'Always' | 'OnFailure' | 'Neve
     images: new ImageCatalog(),
     clock,
     facts: { hostname: 'p', podIP: '10.244.0.2', hostIP: '192.168.49.2', apiServiceIP: '10.96.0.1' },
+    before: undefined,
     restart,
     event: (_type, reason) => events.push(reason),
     changed: () => {},
