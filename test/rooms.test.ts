@@ -24,7 +24,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 /** Files a room may reach only in part: the proxy knows the kernel by its rule-commit interface and the shapes it commits. */
 const ONLY: Readonly<Record<string, RegExp>> = {
-  'proxy > kernel': /^src\/kernel\/(netlink|netfilter\/iptables\/(rule|save|parse))\.ts$/,
+  'proxy > kernel': /^src\/kernel\/(netlink|netfilter\/(iptables\/(rule|save|parse)|nftables\/ruleset))\.ts$/,
   'proxy > tcpip-ts': /^src\/tcpip-ts\/wire\//,
   'capture > kernel': /^src\/kernel\/core\//,
   'apiserver > client': /^src\/client\/(client|port-protocol)\.ts$/,
