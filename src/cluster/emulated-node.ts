@@ -134,6 +134,7 @@ export class EmulatedNode implements NodeHandle {
       apiServiceIP: settings.apiServiceIP,
       dns: { clusterDNS: settings.clusterDNS, clusterDomain: settings.clusterDomain, host: settings.hostResolvConf },
       runtimeOf: (pod) => podRuntime(pod, runtimes, settings.defaultRuntime, images),
+      reservePodIP: (addr) => ipam.reserve(addr),
       probes: (podIP, sandbox) => probeActions(this.#stack, clock, podIP, sandbox),
       event: (pod, type, reason, message) => recorder.event(pod, type, reason, message),
       onError,
