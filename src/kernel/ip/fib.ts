@@ -1,7 +1,8 @@
 // Forwarding information base, after Linux net/ipv4/fib_trie.c and the two tables every host has: `local` is asked first
 // (addresses of this host, broadcasts), then `main` (everything else); within a table the longest prefix wins.
 // Each table keeps one open-addressing hash over all its prefixes, probed once for each prefix length in use, longest first:
-// a hundred thousand local /32s (ClusterIPs) cost what one costs.
+// a hundred thousand local /32s (ClusterIPs) cost what one costs. In front of both stands a cache of answers by destination
+// (a packet through IPVS asks five times, and its answer again), which every change of a route makes void.
 // Leaves out: policy rules, metrics, TOS, multipath.
 import { netmask } from '../../tcpip-ts/wire/address.ts';
 
@@ -31,6 +32,8 @@ export type RouteId = number;
 export const NO_ROUTE: RouteId = -1;
 
 const EMPTY = -1;
+/** Answers that the cache holds; a power of two. */
+const CACHE_SIZE = 4096;
 
 export class Fib {
   // Columns of routes, shared by both tables.
@@ -44,12 +47,18 @@ export class Fib {
   readonly #free: number[] = [];
   readonly #local = new PrefixTable();
   readonly #main = new PrefixTable();
+  /** The cache, direct-mapped: an answer holds while its generation is the current one. */
+  readonly #cachedAddr = new Int32Array(CACHE_SIZE);
+  readonly #cachedId = new Int32Array(CACHE_SIZE);
+  readonly #cachedAt = new Int32Array(CACHE_SIZE);
+  #generation = 1;
 
   /** Adds a route, in place of one with the same prefix in the same table. */
   add(route: Route): void {
     const type = route.type ?? RTN_UNICAST;
     const network = (route.network & netmask(route.prefixLen)) >>> 0;
     const table = this.#tableOf(type);
+    this.#changed();
     let id = table.get(network, route.prefixLen);
     if (id === EMPTY) {
       id = this.#free.pop() ?? this.#extend();
@@ -68,6 +77,7 @@ export class Fib {
     const masked = (network & netmask(prefixLen)) >>> 0;
     const id = this.#tableOf(type).delete(masked, prefixLen);
     if (id === EMPTY) return false;
+    this.#changed();
     this.#type[id] = 0;
     this.#free.push(id);
     return true;
@@ -86,15 +96,17 @@ export class Fib {
     }
   }
 
-  /** The route to `daddr`, or NO_ROUTE. */
+  /** The route to `daddr`, or NO_ROUTE. Signed, so that no argument needs a heap number. */
   lookup(daddr: number): RouteId {
-    const id = this.#local.lookup(daddr);
-    return id !== EMPTY ? id : this.#main.lookup(daddr);
+    daddr |= 0;
+    const slot = (Math.imul(daddr, 0x9e3779b1) >>> 16) & (CACHE_SIZE - 1);
+    if (this.#cachedAddr[slot] === daddr && this.#cachedAt[slot] === this.#generation) return this.#cachedId[slot]!;
+    return this.#find(daddr, slot);
   }
 
   /** Whether `addr` is one of this host's own: what `-m addrtype LOCAL` and the trap ask. */
   isLocal(addr: number): boolean {
-    const id = this.#local.lookup(addr);
+    const id = this.lookup(addr); // only the local table, which is asked first, has routes of this type
     return id !== EMPTY && this.#type[id] === RTN_LOCAL;
   }
 
@@ -133,6 +145,20 @@ export class Fib {
       if (this.#type[id] !== 0 && this.#tableOf(this.#type[id] as RouteType) === wanted) routes.push(this.routeOf(id));
     }
     return routes.sort((a, b) => a.network - b.network || a.prefixLen - b.prefixLen);
+  }
+
+  #find(daddr: number, slot: number): RouteId {
+    let id = this.#local.lookup(daddr);
+    if (id === EMPTY) id = this.#main.lookup(daddr);
+    this.#cachedAddr[slot] = daddr;
+    this.#cachedId[slot] = id;
+    this.#cachedAt[slot] = this.#generation;
+    return id;
+  }
+
+  #changed(): void {
+    this.#generation = (this.#generation + 1) | 0;
+    if (this.#generation === 0) this.#generation = 1; // 0 is what an unused place of the cache says
   }
 
   #tableOf(type: RouteType): PrefixTable {
@@ -238,9 +264,15 @@ class PrefixTable {
   }
 }
 
+/**
+ * Murmur3's finalizer. A single multiplication is not enough: ClusterIPs are neighbours, and with it a thousand of them stood in
+ * runs that a lookup of another address had to walk to the end: twice the cost of the whole path.
+ */
 function hash(network: number, len: number): number {
-  const h = Math.imul(network ^ (network >>> 15) ^ (len << 26), 0x2c1b3c6d);
-  return (h ^ (h >>> 14)) >>> 0;
+  let h = network ^ (len << 26);
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+  return (h ^ (h >>> 16)) >>> 0;
 }
 
 function grown<T extends Uint32Array | Int32Array | Uint8Array>(from: T, to: T): T {
