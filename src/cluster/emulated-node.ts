@@ -118,6 +118,9 @@ export class EmulatedNode implements NodeHandle {
         mode: settings.proxyMode,
         clusterCIDR: parseCIDR(settings.podCIDR),
         ipvs: { ...DEFAULT_CONFIG.ipvs, scheduler: settings.ipvsScheduler },
+        // A sync costs little here, so none waits for kube-proxy's usual second: what is ready can be reached.
+        iptables: { ...DEFAULT_CONFIG.iptables, minSyncPeriodUs: 0 },
+        nftables: { ...DEFAULT_CONFIG.nftables, minSyncPeriodUs: 0 },
       },
       serviceCIDRs: [parseCIDR(settings.serviceCIDR)!],
       onError,

@@ -51,19 +51,21 @@ function endpointsOf(paths: readonly Path[]): TraceEndpoint[] {
   return [...sums.values()].map((e) => ({ ...e, probability: Number(e.probability.toFixed(9)) }));
 }
 
-/** Hops of `first`; the other paths' own, up to their choice, stand after its choice. */
+/** Hops of `first`; the other paths' own, from where each parts from the one before it to its choice, stand after its choice. */
 function hopsOf(first: Path, paths: readonly Path[]): readonly TraceHop[] {
   const at = first.chosen!.hops;
-  const told = new Set(first.hops);
   const branches: TraceHop[] = [];
+  let before: readonly TraceHop[] = first.hops;
   for (const { hops, chosen } of paths) {
-    for (const hop of hops.slice(0, chosen?.hops ?? hops.length)) {
-      if (told.has(hop)) continue;
-      told.add(hop);
-      branches.push(hop);
-    }
+    const parts = hops.findIndex((hop, i) => !before[i] || !isSameHop(hop, before[i]));
+    if (parts >= 0) branches.push(...hops.slice(parts, chosen?.hops ?? hops.length));
+    before = hops;
   }
   return [...first.hops.slice(0, at), ...branches, ...first.hops.slice(at)];
+}
+
+function isSameHop(a: TraceHop, b: TraceHop): boolean {
+  return a === b || (a.stage === b.stage && a.rule === b.rule && a.action === b.action && a.after === b.after);
 }
 
 /** No path reaches an endpoint. */
