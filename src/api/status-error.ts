@@ -14,6 +14,7 @@ export type StatusReason =
   | 'Gone'
   | 'MethodNotAllowed'
   | 'UnsupportedMediaType'
+  | 'NotAcceptable'
   | 'RequestEntityTooLarge'
   | 'TooManyRequests'
   | 'Timeout'

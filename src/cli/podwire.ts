@@ -49,6 +49,11 @@ program
     '--resolv-conf <file>',
     "resolver configuration for the cluster DNS's upstream; without it outside names fail at once",
   )
+  .option(
+    '--listen <address:port>',
+    'where the Kubernetes API listens (default: 127.0.0.1:6443, or a free port if that is taken)',
+  )
+  .option('--kubeconfig <file>', 'where the kubeconfig goes (default: the run directory, removed at the end)')
   .option('--capture <file>', 'write every packet to a pcapng file from the start')
   .option('--no-offload', 'let no frame exceed the MTU')
   .option('--detach', 'return once the cluster is up, and leave it running')
@@ -103,12 +108,6 @@ program
   .option('--from <address>', "or the sender's address, ADDRESS[:PORT]")
   .option('--to <destination>', 'HOST:PORT; HOST is an address or a name as the Pod would use it')
   .addOption(new Option('--protocol <protocol>').choices(['tcp', 'udp', 'icmp']).default('tcp'))
-  .addOption(new Option('-o, --output <format>').choices(['text', 'json']).default('text'))
-  .action(async (options) => (await import('./commands/trace.ts')).trace(options));
-
-program
-  .command('capture')
-  .description('write packets as pcapng, an interface for each Pod: podwire capture -w - | tshark -r -')
   .option(
     '-f, --filename <file>',
     'no cluster: the objects come from this manifest; may be given again. A KubeProxyConfiguration and a Node may be among them',
@@ -125,6 +124,12 @@ program
     '--flows <file>',
     'many questions: a list of {name, from, to, protocol, expect?}; exits 1 where an expectation does not hold',
   )
+  .addOption(new Option('-o, --output <format>').choices(['text', 'json']).default('text'))
+  .action(async (options) => (await import('./commands/trace.ts')).trace(options));
+
+program
+  .command('capture')
+  .description('write packets as pcapng, an interface for each Pod: podwire capture -w - | tshark -r -')
   .option('--pod <pod>', "only this Pod's packets, NAMESPACE/NAME; may be given again", collect, [])
   .option('--node <node>', 'which Node; the first one when left out')
   .option('-w, --write <file>', 'where to; - is standard output', '-')
@@ -135,6 +140,12 @@ program
   .command('rules')
   .description("what runs in a Node's kernel, in the real tools' own formats")
   .option('--node <node>', 'which Node; the first one when left out')
+  .option('-f, --filename <file>', 'no cluster: what these objects would make run; may be given again', collect, [])
+  .addOption(
+    new Option('--proxy-mode <mode>', 'with -f: instead of the mode of the KubeProxyConfiguration').choices(
+      PROXY_MODES,
+    ),
+  )
   .addOption(
     new Option('-o, --output <format>', "when left out, that of the proxy mode's own tool").choices([
       'iptables-save',
@@ -144,12 +155,6 @@ program
     ]),
   )
   .action(async (options) => (await import('./commands/rules.ts')).rules(options));
-  .option('-f, --filename <file>', 'no cluster: what these objects would make run; may be given again', collect, [])
-  .addOption(
-    new Option('--proxy-mode <mode>', 'with -f: instead of the mode of the KubeProxyConfiguration').choices(
-      PROXY_MODES,
-    ),
-  )
 
 program
   .command('dns')

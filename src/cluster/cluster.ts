@@ -11,6 +11,7 @@ import { startControllers } from '../controller/controllers.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Rng } from '../lib/rng.ts';
 import { applyManifests } from './apply.ts';
+import { type HttpsFace, type HttpsFaceOptions, startHttpsFace } from './https-face.ts';
 import type { NodeHandle } from './node-handle.ts';
 import type { ClusterSettings } from './settings.ts';
 import { WorkerNode } from './worker-node.ts';
@@ -29,7 +30,9 @@ export class Cluster {
   readonly client: ApiClient;
   readonly settings: ClusterSettings;
   readonly nodes: readonly NodeHandle[];
+  readonly #env: ClusterEnv;
   readonly #server: ApiServer;
+  #face: HttpsFace | undefined;
   readonly #controllers: { close(): void };
   #closing: Promise<void> | null = null;
 
@@ -39,6 +42,7 @@ export class Cluster {
     nodes: readonly NodeHandle[],
     controllers: { close(): void },
   ) {
+    this.#env = env;
     this.settings = env.settings;
     this.client = server.client();
     this.nodes = nodes;
@@ -80,6 +84,13 @@ export class Cluster {
     }
   }
 
+  /** Serves the API over HTTPS and writes a kubeconfig; resolves to the URL. Once only. */
+  async serveHttps(options: HttpsFaceOptions): Promise<string> {
+    const { clock, rng, settings } = this.#env;
+    this.#face = await startHttpsFace({ api: this.#server, clock, rng, nodes: this.nodes, settings }, options);
+    return this.#face.url;
+  }
+
   apply(manifests: readonly ManifestObject[], report: (line: string) => void): Promise<void> {
     return applyManifests(this.client, manifests, report);
   }
@@ -99,6 +110,7 @@ export class Cluster {
   }
 
   async #close(): Promise<void> {
+    this.#face?.close();
     this.#controllers.close();
     await Promise.all(this.nodes.map((node) => node.close()));
     this.#server.close();

@@ -38,6 +38,7 @@ import type {
   ExecRequest,
   ExecSession,
   ExecStreams,
+  LogFollow,
   LogRequest,
   NodeHandle,
   NodeStatus,
@@ -162,6 +163,23 @@ export class EmulatedNode implements NodeHandle {
 
   async logs({ namespace, pod, container, previous = false }: LogRequest): Promise<readonly LogLine[]> {
     return this.#kubelet.logOf(namespace, pod, container, previous).lines();
+  }
+
+  followLogs({ namespace, pod, container }: LogRequest, onLines: (lines: readonly LogLine[]) => void): LogFollow {
+    const log = this.#kubelet.logOf(namespace, pod, container, false);
+    onLines(log.lines());
+    let end = (): void => {};
+    const ended = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    const unfollow = log.follow((line) => onLines([line]), end);
+    return {
+      ended,
+      stop: () => {
+        unfollow();
+        end();
+      },
+    };
   }
 
   async capture(request: CaptureRequest, sink: (bytes: Uint8Array) => void): Promise<CaptureSession> {

@@ -33,6 +33,12 @@ export interface LogRequest {
   readonly previous?: boolean;
 }
 
+export interface LogFollow {
+  /** Resolves when the container has ended or `stop` was called. */
+  readonly ended: Promise<void>;
+  stop(): void;
+}
+
 export interface CaptureRequest {
   /** Pods as `namespace/name`; all when empty. */
   readonly pods: readonly string[];
@@ -62,6 +68,8 @@ export interface NodeHandle {
   readonly name: string;
   exec(request: ExecRequest, streams: ExecStreams): ExecSession;
   logs(request: LogRequest): Promise<readonly LogLine[]>;
+  /** `onLines` first gets every line there is (perhaps none), then the new ones. */
+  followLogs(request: LogRequest, onLines: (lines: readonly LogLine[]) => void): LogFollow;
   /** `sink` gets the bytes of one pcapng file, in order. */
   capture(request: CaptureRequest, sink: (bytes: Uint8Array) => void): Promise<CaptureSession>;
   trace(question: TraceQuestion): Promise<TraceAnswer>;

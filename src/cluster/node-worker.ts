@@ -47,6 +47,7 @@ async function main(): Promise<void> {
     start: () => node.start(),
     exec: (params, call) => serveExec(node, params as ExecRequest & { stdin: boolean }, call),
     logs: (params) => node.logs(params as LogRequest),
+    followLogs: (params, call) => serveFollow(node, params as LogRequest, call),
     capture: (params, call) => serveCapture(node, params as CaptureRequest, call),
     trace: (params) => node.trace(params as TraceQuestion),
     rules: (params) => node.rules(params as RulesFormat),
@@ -77,6 +78,13 @@ async function serveExec(node: EmulatedNode, request: ExecRequest & { stdin: boo
     else session.resize(input.columns, input.rows);
   });
   return session.exit;
+}
+
+/** Ends with the container, or when the caller has sent any message: stop. */
+async function serveFollow(node: EmulatedNode, request: LogRequest, call: Call): Promise<void> {
+  const follow = node.followLogs(request, (lines) => call.send(lines));
+  call.onMessage(() => follow.stop());
+  await follow.ended;
 }
 
 /** Returns when the caller has sent any message: stop. */

@@ -8,6 +8,7 @@ import type {
   ExecRequest,
   ExecSession,
   ExecStreams,
+  LogFollow,
   LogRequest,
   NodeHandle,
   NodeStatus,
@@ -73,6 +74,12 @@ export class WorkerNode implements NodeHandle {
 
   async logs(request: LogRequest): Promise<readonly LogLine[]> {
     return (await this.#rpc.call('logs', request).result) as readonly LogLine[];
+  }
+
+  followLogs(request: LogRequest, onLines: (lines: readonly LogLine[]) => void): LogFollow {
+    const call = this.#rpc.call('followLogs', request);
+    call.onMessage((lines) => onLines(lines as readonly LogLine[]));
+    return { ended: call.result as Promise<void>, stop: () => call.send('stop') };
   }
 
   async capture(request: CaptureRequest, sink: (bytes: Uint8Array) => void): Promise<CaptureSession> {

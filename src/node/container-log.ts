@@ -10,6 +10,11 @@ export interface LogLine {
   readonly text: string;
 }
 
+interface Follower {
+  readonly onLine: (line: LogLine) => void;
+  readonly onEnd: () => void;
+}
+
 const MAX_BYTES = 1 << 20;
 const MAX_LINE = 16 * 1024; // as CRI: longer lines are split
 
@@ -17,7 +22,9 @@ export class ContainerLog {
   readonly #clock: Clock;
   #lines: LogLine[] = [];
   #bytes = 0;
-  readonly #followers = new Set<(line: LogLine) => void>();
+  readonly #followers = new Set<Follower>();
+  /** Streams that are still written to; -1: none has been made yet. */
+  #writing = -1;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -28,10 +35,12 @@ export class ContainerLog {
     return this.#lines;
   }
 
-  /** Calls `onLine` for each line from now on; returns the function that ends it. */
-  follow(onLine: (line: LogLine) => void): () => void {
-    this.#followers.add(onLine);
-    return () => this.#followers.delete(onLine);
+  /** Calls `onLine` for each line from now on, and `onEnd` once there will be no more; returns the function that ends it. */
+  follow(onLine: (line: LogLine) => void, onEnd: () => void = () => {}): () => void {
+    const follower = { onLine, onEnd };
+    if (this.#writing === 0) onEnd();
+    else this.#followers.add(follower);
+    return () => this.#followers.delete(follower);
   }
 
   append(stream: 'stdout' | 'stderr', text: string): void {
@@ -39,12 +48,13 @@ export class ContainerLog {
     this.#lines.push(line);
     this.#bytes += text.length + 1;
     if (this.#bytes > MAX_BYTES) this.#trim();
-    for (const follower of this.#followers) follower(line);
+    for (const follower of this.#followers) follower.onLine(line);
   }
 
   /** A stream whose bytes become lines. */
   writable(stream: 'stdout' | 'stderr'): Writable {
     let partial = '';
+    this.#writing = Math.max(0, this.#writing) + 1;
     const decoder = new TextDecoder();
     return new Writable({
       decodeStrings: true,
@@ -60,9 +70,16 @@ export class ContainerLog {
       },
       final: (done) => {
         if (partial !== '') this.append(stream, partial);
+        this.#ended();
         done();
       },
     });
+  }
+
+  #ended(): void {
+    if (--this.#writing > 0) return;
+    for (const follower of this.#followers) follower.onEnd();
+    this.#followers.clear();
   }
 
   #trim(): void {

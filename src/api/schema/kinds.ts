@@ -230,6 +230,10 @@ export function schemaOf(type: ResourceType): Struct | undefined {
   return BY_NAME.get(type.kind);
 }
 
+export function schemaOfKind(kind: string): Struct | undefined {
+  return BY_NAME.get(kind);
+}
+
 /** The schema of a member of `schema`; absent when it is not known. */
 export function memberSchema(schema: Schema | undefined, name: string): Schema | undefined {
   if (schema?.kind === 'map') return schema.values;

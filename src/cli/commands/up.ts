@@ -1,17 +1,20 @@
 // podwire up: a cluster in the foreground, or with --detach in a process of its own.
 import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { runDir, runningPid } from '../../cluster/run-dir.ts';
 import { captureToFile, openCapture } from '../capture-file.ts';
 import { CliError } from '../cli-error.ts';
 import { ask } from '../control-client.ts';
 import { type LaunchOptions, launch, podsReady, readManifests, stopOnSignals } from '../launch.ts';
+import { listenAddress, USUAL_ADDRESSES } from '../listen-address.ts';
 
 export interface UpOptions extends LaunchOptions {
   readonly filename: readonly string[];
   readonly capture?: string;
   readonly detach?: boolean;
+  readonly listen?: string;
+  readonly kubeconfig?: string;
 }
 
 const READY_LIMIT_MS = 120_000;
@@ -19,6 +22,7 @@ const DETACHED_LIMIT_MS = 150_000;
 
 export async function up(options: UpOptions): Promise<void> {
   const manifests = readManifests(options.filename); // before anything is started
+  const addresses = options.listen ? [listenAddress(options.listen)] : USUAL_ADDRESSES;
   if (options.detach) return detach();
   const captureFd = options.capture ? openCapture(options.capture) : undefined;
   const startedMs = performance.now();
@@ -33,12 +37,15 @@ export async function up(options: UpOptions): Promise<void> {
   try {
     const { cluster } = running;
     if (captureFd !== undefined) stopCapture = await captureToFile(cluster, captureFd);
+    const kubeconfig = resolve(options.kubeconfig ?? join(running.dir.path, 'kubeconfig'));
+    const url = await cluster.serveHttps({ addresses, kubeconfig });
     await cluster.apply(manifests, say);
     await podsReady(cluster, READY_LIMIT_MS, progressLine());
     const { nodes, defaultRuntime } = cluster.settings;
+    const exportLine = `export KUBECONFIG=${kubeconfig}`;
     say(
       `cluster is up after ${((performance.now() - startedMs) / 1000).toFixed(2)} s: ${nodes.length} Node${nodes.length > 1 ? 's' : ''}, ` +
-        `proxy mode ${cluster.settings.proxyMode}, Pods run in ${defaultRuntime}`,
+        `proxy mode ${cluster.settings.proxyMode}, Pods run in ${defaultRuntime}, API at ${url}\n${exportLine}`,
     );
     say(
       'try: podwire status; podwire exec NAMESPACE/POD -- curl SERVICE:PORT; podwire trace --pod NAMESPACE/POD --to SERVICE:PORT',

@@ -1,0 +1,186 @@
+// The HTTPS face of the API server: TLS with client certificates, HTTP/2 and HTTP/1.1 on one port. After
+// k8s.io/apiserver/pkg/server: authentication, request info, then a handler. Whoever is not authenticated gets 401 everywhere
+// but at the health checks.
+
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createSecureServer, type Http2SecureServer } from 'node:http2';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
+import type { Pod } from '../../api/core-v1.ts';
+import type { KubeObject, ResourceType } from '../../api/meta.ts';
+import { PODS, RESOURCES } from '../../api/resources.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { Rng } from '../../lib/rng.ts';
+import type { User } from '../admission/admission.ts';
+import type { ApiServer } from '../apiserver.ts';
+import { unauthorized, userOf } from '../auth/authentication.ts';
+import type { KeyPair } from '../auth/certificates.ts';
+import { openApiDocument, openApiIndex } from '../openapi/openapi.ts';
+import type { Registry } from '../registry/registry.ts';
+import type { PodBackend } from '../streaming/pod-backend.ts';
+import { discover, type SubresourceInfo } from './discovery.ts';
+import { PodStreams } from './pod-streams.ts';
+import { methodNotAllowed, requestInfo } from './request-info.ts';
+import { handleResource, noSuchResource } from './resource-handler.ts';
+import { asStatus, sendError, sendJson, sendText } from './respond.ts';
+import { subresourcesOf } from './subresources.ts';
+import { VERSION } from './version.ts';
+
+export interface HttpsServerOptions {
+  readonly api: ApiServer;
+  readonly clock: Clock;
+  readonly rng: Rng;
+  readonly backend: PodBackend;
+  readonly serving: KeyPair;
+  /** PEM of the CA that signs clients' certificates. */
+  readonly clientAuthority: string;
+}
+
+const HEALTH = new Set(['/healthz', '/livez', '/readyz']);
+/** As the real server; client-go opens another connection when it wants more. */
+const MAX_STREAMS = 250;
+
+export class HttpsServer {
+  readonly #options: HttpsServerOptions;
+  readonly #server: Http2SecureServer;
+  readonly #sockets = new Set<Socket>();
+  readonly #streams: PodStreams;
+
+  constructor(options: HttpsServerOptions) {
+    this.#options = options;
+    this.#streams = new PodStreams(options.backend, options.clock);
+    this.#server = createSecureServer({
+      ...{ key: options.serving.key, cert: options.serving.certificate, ca: options.clientAuthority },
+      requestCert: true,
+      rejectUnauthorized: false, // who has no certificate is answered 401
+      minVersion: 'TLSv1.2',
+      allowHTTP1: true,
+      settings: { maxConcurrentStreams: MAX_STREAMS },
+    });
+    this.#server.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.on('close', () => this.#sockets.delete(socket));
+    });
+    this.#server.on('request', (request, response) => {
+      // Node's compatibility API: HTTP/2 requests and responses have what is used of HTTP/1's here.
+      void this.#serve(request as unknown as IncomingMessage, response as unknown as ServerResponse);
+    });
+    this.#server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      void this.#upgrade(request, socket, head);
+    });
+  }
+
+  /** Resolves to the port; `port` 0: any free one. Rejects with the system's error. */
+  listen(host: string, port: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(port, host, () => {
+        this.#server.off('error', reject);
+        resolve((this.#server.address() as AddressInfo).port);
+      });
+    });
+  }
+
+  /** Ends every connection. Idempotent. */
+  close(): void {
+    this.#streams.close();
+    this.#server.close();
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    response.on('error', () => {}); // 'close' follows; nobody is left to tell
+    try {
+      const url = parseUrl(request);
+      const path = url.pathname.replace(/(.)\/+$/, '$1');
+      if (HEALTH.has(path) || /^\/(livez|readyz|healthz)\//.test(path)) return sendText(response, 200, 'ok');
+      const user = authenticate(request);
+      if (await this.#serveMeta(path, request, response)) return;
+      const info = requestInfo(request.method ?? 'GET', path, url.searchParams);
+      const type = info && typeOf(info.group, info.version, info.resource);
+      if (!info || !type) throw noSuchResource();
+      const registry = await this.#options.api.registry(type);
+      if (type === PODS && info.subresource === 'log' && info.verb === 'get') {
+        const pod = await registry.get(info.namespace, info.name!);
+        return await this.#streams.log(pod as unknown as Pod, url.searchParams, response);
+      }
+      await handleResource(
+        { request, response, query: url.searchParams, info, user, registry: registry as Registry<KubeObject> },
+        this.#options,
+      );
+    } catch (error) {
+      sendError(response, error);
+    }
+  }
+
+  /** What is about the server and not about objects; true when that is what was asked. */
+  async #serveMeta(path: string, request: IncomingMessage, response: ServerResponse): Promise<boolean> {
+    const answer = await this.#meta(path, request.headers.accept ?? '');
+    if (!answer) return false;
+    if (request.method !== 'GET' && request.method !== 'HEAD') throw methodNotAllowed();
+    response.setHeader('Vary', 'Accept');
+    sendJson(response, 200, answer.body, answer.contentType);
+    return true;
+  }
+
+  async #meta(path: string, accept: string): Promise<{ body: unknown; contentType?: string } | undefined> {
+    if (path === '/version') return { body: VERSION };
+    if (path === '/openapi/v3') return { body: openApiIndex(RESOURCES) };
+    if (path.startsWith('/openapi/v3/')) {
+      const body = openApiDocument(path.slice('/openapi/v3/'.length), RESOURCES);
+      return body ? { body } : undefined;
+    }
+    if (path === '/') return { body: { paths: PATHS } };
+    if (!path.startsWith('/api')) return undefined;
+    const subresources = new Map<ResourceType, SubresourceInfo[]>();
+    for (const type of RESOURCES) {
+      const registry = await this.#options.api.registry(type);
+      subresources.set(type, subresourcesOf(type, registry.strategy));
+    }
+    return discover(path, accept, RESOURCES, (type) => subresources.get(type) ?? []);
+  }
+
+  async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    socket.on('error', () => {}); // 'close' follows
+    try {
+      authenticate(request);
+      const url = parseUrl(request);
+      const info = requestInfo(request.method ?? 'GET', url.pathname, url.searchParams);
+      if (!info || typeOf(info.group, info.version, info.resource) !== PODS || info.subresource !== 'exec') {
+        throw noSuchResource();
+      }
+      const registry = await this.#options.api.registry(PODS);
+      const pod = await registry.get(info.namespace, info.name ?? '');
+      this.#streams.exec(pod, url.searchParams, request, socket, head);
+    } catch (error) {
+      refuse(socket, error);
+    }
+  }
+}
+
+const PATHS = ['/api', '/api/v1', '/apis', '/healthz', '/livez', '/openapi/v3', '/readyz', '/version'];
+
+function authenticate(request: IncomingMessage): User {
+  const user = userOf(request.socket as TLSSocket);
+  if (!user) throw unauthorized();
+  return user;
+}
+
+function parseUrl(request: IncomingMessage): URL {
+  return new URL(request.url ?? '/', 'https://apiserver');
+}
+
+function typeOf(group: string, version: string, resource: string): ResourceType | undefined {
+  return RESOURCES.find((type) => type.resource === resource && type.group === group && type.version === version);
+}
+
+/** Answers an upgrade that does not happen. */
+function refuse(socket: Duplex, error: unknown): void {
+  const status = asStatus(error);
+  const body = `${JSON.stringify(status.toStatus())}\n`;
+  socket.end(
+    `HTTP/1.1 ${status.code} ${status.reason}\r\nContent-Type: application/json\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}

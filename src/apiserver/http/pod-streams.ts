@@ -1,0 +1,154 @@
+// The subresources of Pods that go on to the Node: log (plain text, also followed) and exec (a WebSocket). After
+// k8s.io/kubernetes/pkg/registry/core/pod/rest and strategy.go (LogLocation, ExecLocation); wording as there.
+// Left out so far: attach and portforward; SPDY, which kubectl before 1.31 speaks, stays out.
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { WebSocketServer } from 'ws';
+import type { Pod } from '../../api/core-v1.ts';
+import { StatusError } from '../../api/status-error.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { ContainerName, LogLine, PodBackend } from '../streaming/pod-backend.ts';
+import { CHANNEL_PROTOCOL, serveRemoteCommand } from '../streaming/remote-command.ts';
+import { isTrue } from './request-info.ts';
+
+export class PodStreams {
+  readonly #backend: PodBackend;
+  readonly #clock: Clock;
+  readonly #sockets = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    handleProtocols: (offered) => (offered.has(CHANNEL_PROTOCOL) ? CHANNEL_PROTOCOL : false),
+  });
+
+  constructor(backend: PodBackend, clock: Clock) {
+    this.#backend = backend;
+    this.#clock = clock;
+  }
+
+  close(): void {
+    for (const socket of this.#sockets.clients) socket.terminate();
+  }
+
+  /** Throws StatusError before anything has been answered. */
+  exec(pod: Pod, query: URLSearchParams, request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const argv = query.getAll('command');
+    if (argv.length === 0) throw badRequest('you must specify at least 1 command for the container');
+    if (!['stdin', 'stdout', 'stderr'].some((name) => isTrue(query.get(name)))) {
+      throw badRequest('you must specify at least 1 of stdin, stdout, stderr');
+    }
+    const name = containerOf(pod, query.get('container'));
+    if (pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed') {
+      throw badRequest(`cannot exec into a container in a completed pod; current phase is ${pod.status.phase}`);
+    }
+    const protocols = request.headers['sec-websocket-protocol'] ?? '';
+    if (!protocols.split(',').some((p) => p.trim() === CHANNEL_PROTOCOL)) {
+      throw badRequest(`unable to upgrade: expected a WebSocket with the protocol ${CHANNEL_PROTOCOL}`);
+    }
+    const options = { stdin: isTrue(query.get('stdin')) };
+    const tty = isTrue(query.get('tty'));
+    this.#sockets.handleUpgrade(request, socket, head, (ws) => {
+      serveRemoteCommand(ws, options, (streams) => this.#backend.exec(name, argv, tty, streams));
+    });
+  }
+
+  async log(pod: Pod, query: URLSearchParams, response: ServerResponse): Promise<void> {
+    const name = containerOf(pod, query.get('container'));
+    const previous = isTrue(query.get('previous'));
+    const select = selection(query, this.#clock.unixMs());
+    const state = pod.status?.containerStatuses?.find((status) => status.name === name.container);
+    if (!previous && state?.state?.waiting && !state.lastState?.terminated) {
+      const { reason, message } = state.state.waiting as { reason?: string; message?: string };
+      const pulling = reason === 'ErrImagePull' || reason === 'ImagePullBackOff';
+      const why = pulling ? `trying and failing to pull image${message ? '' : ''}` : (reason ?? 'ContainerCreating');
+      throw badRequest(`container "${name.container}" in pod "${name.pod}" is waiting to start: ${why}`);
+    }
+    if (isTrue(query.get('follow')) && !previous) return this.#follow(name, select, response);
+    let lines: readonly LogLine[];
+    try {
+      lines = await this.#backend.logs(name, previous);
+    } catch (error) {
+      throw badRequest((error as Error).message);
+    }
+    begin(response);
+    response.end(select.limit(select.first(lines).map(select.text).join('')));
+  }
+
+  #follow(name: ContainerName, select: Selection, response: ServerResponse): void {
+    begin(response);
+    response.flushHeaders();
+    let first = true;
+    const follow = this.#backend.followLogs(name, (lines) => {
+      const chosen = first ? select.first(lines) : lines;
+      first = false;
+      const text = chosen.map(select.text).join('');
+      // Bounded by the log itself: a client that does not read is cut off once a whole log waits for it.
+      if (response.writableLength > MAX_WAITING) response.destroy();
+      else if (text !== '') response.write(text);
+    });
+    response.on('close', () => follow.stop());
+    follow.ended.then(
+      () => response.end(),
+      () => response.destroy(),
+    );
+  }
+}
+
+const MAX_WAITING = 4 << 20;
+
+interface Selection {
+  first(lines: readonly LogLine[]): readonly LogLine[];
+  readonly text: (line: LogLine) => string;
+  limit(text: string): string;
+}
+
+function selection(query: URLSearchParams, nowMs: number): Selection {
+  const number = (name: string): number | undefined => {
+    const text = query.get(name);
+    if (text === null || text === '') return undefined;
+    if (!/^\d{1,15}$/.test(text)) throw badRequest(`${name}: Invalid value: ${JSON.stringify(text)}`);
+    return Number(text);
+  };
+  const tail = number('tailLines');
+  const since = number('sinceSeconds');
+  const limitBytes = number('limitBytes');
+  const sinceTime = query.get('sinceTime');
+  const fromMs = since !== undefined ? nowMs - since * 1000 : sinceTime ? Date.parse(sinceTime) : undefined;
+  if (fromMs !== undefined && Number.isNaN(fromMs))
+    throw badRequest(`sinceTime: Invalid value: ${JSON.stringify(sinceTime)}`);
+  const timestamps = isTrue(query.get('timestamps'));
+  return {
+    first: (lines) => {
+      const recent = fromMs === undefined ? lines : lines.filter((line) => line.unixMs >= fromMs);
+      return tail === undefined ? recent : recent.slice(Math.max(0, recent.length - tail));
+    },
+    text: ({ unixMs, text }) => (timestamps ? `${nanoTime(unixMs)} ${text}\n` : `${text}\n`),
+    limit: (text) => (limitBytes === undefined ? text : Buffer.from(text).subarray(0, limitBytes).toString()),
+  };
+}
+
+/** RFC 3339 with nine digits, as the container runtime writes it. */
+function nanoTime(unixMs: number): string {
+  return new Date(unixMs).toISOString().replace(/\.(\d{3})Z$/, '.$1000000Z');
+}
+
+function containerOf(pod: Pod, asked: string | null): ContainerName {
+  const { name = '', namespace = 'default' } = pod.metadata;
+  const names = pod.spec.containers.map((container) => container.name);
+  if (!asked && names.length > 1) {
+    throw badRequest(`a container name must be specified for pod ${name}, choose one of: [${names.join(' ')}]`);
+  }
+  const container = asked || names[0]!;
+  if (!names.includes(container)) throw badRequest(`container ${container} is not valid for pod ${name}`);
+  if (!pod.spec.nodeName) throw badRequest(`pod ${name} does not have a host assigned`);
+  return { namespace, pod: name, container, nodeName: pod.spec.nodeName };
+}
+
+function begin(response: ServerResponse): void {
+  response.statusCode = 200;
+  response.setHeader('Content-Type', 'text/plain');
+  response.setHeader('Cache-Control', 'no-cache, private');
+}
+
+function badRequest(message: string): StatusError {
+  return new StatusError('BadRequest', 400, message);
+}

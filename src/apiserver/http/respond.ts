@@ -1,0 +1,50 @@
+// Answers: JSON, or YAML where it is asked for, with the headers the real server sends.
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { stringify } from 'yaml';
+import { StatusError } from '../../api/status-error.ts';
+
+export function sendJson(
+  response: ServerResponse,
+  code: number,
+  value: unknown,
+  contentType = 'application/json',
+): void {
+  sendBytes(response, code, Buffer.from(`${JSON.stringify(value)}\n`), contentType);
+}
+
+export function sendObject(request: IncomingMessage, response: ServerResponse, code: number, value: unknown): void {
+  if (/^application\/yaml\b/.test(request.headers.accept ?? '')) {
+    sendBytes(response, code, Buffer.from(stringify(value, { lineWidth: 0 })), 'application/yaml');
+  } else sendJson(response, code, value);
+}
+
+export function sendText(response: ServerResponse, code: number, text: string): void {
+  response.setHeader('X-Content-Type-Options', 'nosniff');
+  sendBytes(response, code, Buffer.from(text), 'text/plain; charset=utf-8');
+}
+
+/** Whatever went wrong, as metav1.Status. Once an answer has begun, it can only be cut off. */
+export function sendError(response: ServerResponse, error: unknown): void {
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const status = asStatus(error);
+  const { retryAfterSeconds } = status.details ?? {};
+  if (retryAfterSeconds) response.setHeader('Retry-After', String(retryAfterSeconds));
+  sendJson(response, status.code, status.toStatus());
+}
+
+export function asStatus(error: unknown): StatusError {
+  if (error instanceof StatusError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new StatusError('InternalError', 500, `Internal error occurred: ${message}`);
+}
+
+function sendBytes(response: ServerResponse, code: number, bytes: Buffer, contentType: string): void {
+  response.statusCode = code;
+  response.setHeader('Cache-Control', 'no-cache, private');
+  response.setHeader('Content-Type', contentType);
+  response.setHeader('Content-Length', bytes.length);
+  response.end(bytes);
+}

@@ -1,0 +1,33 @@
+// Which subresources the API serves, as discovery tells them.
+import type { ResourceType } from '../../api/meta.ts';
+import { NAMESPACES, PODS } from '../../api/resources.ts';
+import type { Strategy } from '../registry/strategy.ts';
+import type { SubresourceInfo } from './discovery.ts';
+
+const CONNECT = ['create', 'get'];
+const CHANGE = ['get', 'patch', 'update'];
+
+export function subresourcesOf(type: ResourceType, strategy: Strategy): SubresourceInfo[] {
+  const own = (name: string, verbs: readonly string[]): SubresourceInfo => ({
+    name,
+    group: type.group,
+    version: type.version,
+    kind: type.kind,
+    verbs,
+  });
+  const found: SubresourceInfo[] = [];
+  if (type.resource === PODS.resource && type.group === PODS.group) {
+    found.push(
+      { name: 'binding', group: '', version: 'v1', kind: 'Binding', verbs: ['create'] },
+      { name: 'eviction', group: 'policy', version: 'v1', kind: 'Eviction', verbs: ['create'] },
+      { name: 'exec', group: '', version: 'v1', kind: 'PodExecOptions', verbs: CONNECT },
+      { ...own('log', ['get']) },
+    );
+  }
+  if (type.resource === NAMESPACES.resource && type.group === NAMESPACES.group) found.push(own('finalize', ['update']));
+  if (strategy.scale) {
+    found.push({ name: 'scale', group: 'autoscaling', version: 'v1', kind: 'Scale', verbs: CHANGE });
+  }
+  if (strategy.status) found.push(own('status', CHANGE));
+  return found;
+}

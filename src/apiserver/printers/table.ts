@@ -1,0 +1,100 @@
+// Rows of meta.k8s.io/v1 Tables: the server prints, kubectl only lays out. All columns are always sent; kubectl hides those of
+// priority 1 unless told `-o wide`. After k8s.io/kubernetes/pkg/printers (tablegenerator.go, storage/storage.go).
+import type { RuntimeClass } from '../../api/discovery-v1.ts';
+import type { KubeObject, ResourceType } from '../../api/meta.ts';
+import {
+  CONFIGMAPS,
+  DEPLOYMENTS,
+  ENDPOINTS,
+  ENDPOINTSLICES,
+  EVENTS,
+  NAMESPACES,
+  NODES,
+  PODS,
+  REPLICASETS,
+  RUNTIMECLASSES,
+  SECRETS,
+  SERVICEACCOUNTS,
+  SERVICES,
+} from '../../api/resources.ts';
+import {
+  configMapPrinter,
+  eventPrinter,
+  namespacePrinter,
+  nodePrinter,
+  secretPrinter,
+  serviceAccountPrinter,
+} from './core.ts';
+import { age } from './duration.ts';
+import { podPrinter } from './pods.ts';
+import { column, NAME, type Printer } from './printer.ts';
+import { endpointSlicePrinter, endpointsPrinter, servicePrinter } from './services.ts';
+import { deploymentPrinter, replicaSetPrinter } from './workloads.ts';
+
+export type IncludeObject = 'None' | 'Metadata' | 'Object';
+
+/** For kinds without a printer of their own: rest.NewDefaultTableConvertor. */
+const DEFAULT: Printer = {
+  columns: [NAME, { name: 'Created At', type: 'date', priority: 0 }],
+  cells: ({ metadata }) => [metadata.name ?? '', metadata.creationTimestamp ?? ''],
+};
+
+const runtimeClassPrinter: Printer<RuntimeClass> = {
+  columns: [NAME, column('Handler'), column('Age')],
+  cells: ({ metadata, handler }, nowMs) => [metadata.name ?? '', handler, age(metadata.creationTimestamp, nowMs)],
+};
+
+const PRINTERS = new Map<string, Printer>();
+
+function register<T extends KubeObject>(type: ResourceType<T>, printer: Printer<T>): void {
+  // The registry gives a printer only objects of its own type.
+  PRINTERS.set(keyOf(type), printer as unknown as Printer);
+}
+
+register(PODS, podPrinter);
+register(SERVICES, servicePrinter);
+register(ENDPOINTS, endpointsPrinter);
+register(ENDPOINTSLICES, endpointSlicePrinter);
+register(DEPLOYMENTS, deploymentPrinter);
+register(REPLICASETS, replicaSetPrinter);
+register(NODES, nodePrinter);
+register(NAMESPACES, namespacePrinter);
+register(EVENTS, eventPrinter);
+register(CONFIGMAPS, configMapPrinter);
+register(SECRETS, secretPrinter);
+register(SERVICEACCOUNTS, serviceAccountPrinter);
+register(RUNTIMECLASSES, runtimeClassPrinter);
+
+export function columnDefinitions(type: ResourceType): unknown[] {
+  return printerOf(type).columns.map(({ name, type: columnType, format = '', priority }) => ({
+    name,
+    type: columnType,
+    format,
+    description: '',
+    priority,
+  }));
+}
+
+export function tableRow(type: ResourceType, object: KubeObject, nowMs: number, include: IncludeObject): unknown {
+  const printer = printerOf(type);
+  const conditions = printer.conditions?.(object) ?? [];
+  return {
+    cells: printer.cells(object, nowMs),
+    ...(conditions.length > 0 ? { conditions } : {}),
+    object: included(object, include),
+  };
+}
+
+function included(object: KubeObject, include: IncludeObject): unknown {
+  if (include === 'None') return null;
+  if (include === 'Object') return object;
+  return { kind: 'PartialObjectMetadata', apiVersion: 'meta.k8s.io/v1', metadata: object.metadata };
+}
+
+function printerOf(type: ResourceType): Printer {
+  return PRINTERS.get(keyOf(type)) ?? DEFAULT;
+}
+
+function keyOf({ group, resource }: ResourceType): string {
+  return `${group}/${resource}`;
+}

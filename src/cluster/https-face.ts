@@ -1,0 +1,87 @@
+// The cluster's HTTPS API and the kubeconfig that leads to it. The CA and every key are made anew for each cluster: the store is
+// in memory, so nothing that they protect outlives it.
+import { chmodSync, writeFileSync } from 'node:fs';
+import type { ApiServer } from '../apiserver/apiserver.ts';
+import { CertificateAuthority } from '../apiserver/auth/certificates.ts';
+import { kubeconfig } from '../apiserver/auth/kubeconfig.ts';
+import { HttpsServer } from '../apiserver/http/https-server.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { Rng } from '../lib/rng.ts';
+import type { NodeHandle } from './node-handle.ts';
+import { NodesBackend } from './pod-backend.ts';
+import type { ClusterSettings } from './settings.ts';
+
+export interface HttpsFaceEnv {
+  readonly api: ApiServer;
+  readonly clock: Clock;
+  readonly rng: Rng;
+  readonly nodes: readonly NodeHandle[];
+  readonly settings: ClusterSettings;
+}
+
+export interface HttpsFaceOptions {
+  /** The first that can be had. Port 0: any free one. */
+  readonly addresses: readonly { readonly host: string; readonly port: number }[];
+  /** Written for its owner only. */
+  readonly kubeconfig: string;
+}
+
+export interface HttpsFace {
+  readonly url: string;
+  close(): void;
+}
+
+const USER = 'kubernetes-admin';
+
+export async function startHttpsFace(env: HttpsFaceEnv, options: HttpsFaceOptions): Promise<HttpsFace> {
+  const { api, clock, rng, nodes, settings } = env;
+  const authority = await CertificateAuthority.create('kubernetes', clock.unixMs());
+  const hosts = new Set(['127.0.0.1', 'localhost', ...options.addresses.map((a) => a.host), ...namesInside(settings)]);
+  const [serving, client] = await Promise.all([
+    authority.server('kube-apiserver', [...hosts]),
+    authority.client(USER, ['system:masters']),
+  ]);
+  const server = new HttpsServer({
+    ...{ api, clock, rng, serving },
+    backend: new NodesBackend(nodes),
+    clientAuthority: authority.certificate,
+  });
+  try {
+    const { host, port } = await listen(server, options.addresses);
+    const url = `https://${host.includes(':') ? `[${host}]` : host}:${port}`;
+    const text = kubeconfig({
+      ...{ cluster: 'podwire', user: USER, server: url, client },
+      authority: authority.certificate,
+    });
+    writeFileSync(options.kubeconfig, text, { mode: 0o600 });
+    chmodSync(options.kubeconfig, 0o600); // the file may have been there
+    return { url, close: () => server.close() };
+  } catch (error) {
+    server.close();
+    throw error;
+  }
+}
+
+async function listen(
+  server: HttpsServer,
+  addresses: HttpsFaceOptions['addresses'],
+): Promise<{ host: string; port: number }> {
+  for (const [i, { host, port }] of addresses.entries()) {
+    try {
+      return { host, port: await server.listen(host, port) };
+    } catch (error) {
+      const taken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
+      if (!taken || i === addresses.length - 1) throw error;
+    }
+  }
+  throw new Error('no address to listen on');
+}
+
+/** How Pods name the API server. */
+function namesInside({ apiServiceIP, clusterDomain, nodes }: ClusterSettings): string[] {
+  const service = 'kubernetes.default';
+  return [
+    ...['kubernetes', service, `${service}.svc`, `${service}.svc.${clusterDomain}`, apiServiceIP],
+    ...nodes.slice(0, 1).map((node) => node.address),
+  ];
+}

@@ -1,0 +1,34 @@
+// The API server's way to the Nodes: exec and logs of a Pod go to the Node it runs on.
+import type { ContainerName, LogFollow, LogLine, PodBackend } from '../apiserver/streaming/pod-backend.ts';
+import type { CommandSession, CommandStreams } from '../apiserver/streaming/remote-command.ts';
+import type { LogRequest, NodeHandle } from './node-handle.ts';
+
+export class NodesBackend implements PodBackend {
+  readonly #nodes: readonly NodeHandle[];
+
+  constructor(nodes: readonly NodeHandle[]) {
+    this.#nodes = nodes;
+  }
+
+  exec(name: ContainerName, argv: readonly string[], tty: boolean, streams: CommandStreams): CommandSession {
+    return this.#node(name).exec({ ...request(name), argv, tty }, streams);
+  }
+
+  logs(name: ContainerName, previous: boolean): Promise<readonly LogLine[]> {
+    return this.#node(name).logs({ ...request(name), previous });
+  }
+
+  followLogs(name: ContainerName, onLines: (lines: readonly LogLine[]) => void): LogFollow {
+    return this.#node(name).followLogs(request(name), onLines);
+  }
+
+  #node({ nodeName }: ContainerName): NodeHandle {
+    const node = this.#nodes.find((candidate) => candidate.name === nodeName);
+    if (!node) throw new Error(`error dialing backend: no node "${nodeName}"`);
+    return node;
+  }
+}
+
+function request({ namespace, pod, container }: ContainerName): LogRequest & { container: string } {
+  return { namespace, pod, container };
+}

@@ -1,0 +1,143 @@
+// The real kubectl drives a cluster of userspace Pods: the commands of the service-discovery texts, and the everyday ones.
+import t, { type Test } from 'tap';
+import { Kubectl, needsKubectl } from '../support/kubectl.ts';
+import { eventually, Podwire } from '../support/podwire.ts';
+
+if (needsKubectl(t)) {
+  t.test('kubectl', async (t) => {
+    const podwire = new Podwire(t);
+    await podwire.up(t, '--runtime', 'userspace', '--listen', '127.0.0.1:0');
+    const kubectl = new Kubectl(podwire);
+    const says = async (t: Test, line: string, expected: string | RegExp, code = 0): Promise<string> => {
+      const result = await kubectl.run(line);
+      t.equal(result.code, code, `kubectl ${line}: exit code${result.code === code ? '' : `: ${result.stderr}`}`);
+      const text = code === 0 ? result.stdout : result.stderr;
+      if (typeof expected === 'string') t.equal(text, expected, `kubectl ${line}`);
+      else t.match(text, expected, `kubectl ${line}`);
+      return result.stdout;
+    };
+
+    await t.test('a Pod finds another by its Service name, once there is a Service', async (t) => {
+      await says(t, 'run interginx --image=nginx', 'pod/interginx created\n');
+      await says(t, 'run anotherbox --image=busybox --restart=Never -- sleep 3600', 'pod/anotherbox created\n');
+      await says(
+        t,
+        'wait --for=condition=Ready pod/interginx pod/anotherbox --timeout=20s',
+        'pod/interginx condition met\npod/anotherbox condition met\n',
+      );
+      await says(t, 'get pods', /^NAME +READY +STATUS +RESTARTS +AGE\nanotherbox +1\/1 +Running +0 +\d+s\n/);
+      await says(t, 'exec anotherbox -- wget -qO- interginx', /bad address|can't resolve|could not resolve/i, 1);
+      const ip = await says(t, 'get pod interginx -o jsonpath={.status.podIP}', /^10\.244\.0\.\d+$/);
+      await says(t, `exec anotherbox -- wget -qO- ${ip}`, /<html>/);
+      await says(t, 'expose pod interginx --port=80', 'service/interginx exposed\n');
+      await eventually('the Service has an endpoint', async () =>
+        (await kubectl.run('get endpoints interginx')).stdout.includes(`${ip}:80`),
+      );
+      await says(t, 'exec anotherbox -- wget -qO- interginx', /<html>/);
+      await says(t, 'get svc interginx', /^NAME .*\ninterginx +ClusterIP +10\.\d+\.\d+\.\d+ +<none> +80\/TCP +\d+s\n$/);
+    });
+
+    await t.test('another Namespace needs the longer name', async (t) => {
+      await says(t, 'create ns remote', 'namespace/remote created\n');
+      await says(t, 'run remotebox --image=busybox --restart=Never -n remote -- sleep 3600', 'pod/remotebox created\n');
+      await says(t, 'wait --for=condition=Ready pod/remotebox -n remote --timeout=20s', /condition met/);
+      await says(t, 'exec remotebox -n remote -- wget -qO- interginx', /bad address/i, 1);
+      await says(t, 'exec remotebox -n remote -- wget -qO- interginx.default.svc.cluster.local', /<html>/);
+    });
+
+    await t.test('the example is applied, twice, and changed', async (t) => {
+      const created = await says(t, 'apply -f examples/sd-example.yml', /^namespace\/dev created\n/);
+      t.equal(created.match(/ created\n/g)?.length, 8);
+      const again = await says(t, 'apply -f examples/sd-example.yml', /^namespace\/dev unchanged\n/);
+      t.equal(again.match(/ unchanged\n/g)?.length, 8);
+      await says(t, 'rollout status deployment/enterprise -n dev --timeout=20s', /successfully rolled out/);
+      const all = await says(t, 'get all -n dev', /^NAME +READY +STATUS/);
+      t.match(all, /\ndeployment\.apps\/enterprise +2\/2 +2 +2 +\d+s\n/);
+      t.match(all, /\nreplicaset\.apps\/enterprise-[4-9bcdf]+-?\w* +2 +2 +2 +\d+s\n/);
+      t.match(all, /\nservice\/manchester +LoadBalancer +10\.[\d.]+ +<pending> +80:3\d{4}\/TCP +\d+s\n/);
+      await says(t, 'scale deployment enterprise --replicas=3 -n dev', 'deployment.apps/enterprise scaled\n');
+      await says(t, 'rollout restart deployment/enterprise -n dev', 'deployment.apps/enterprise restarted\n');
+      await says(t, 'rollout status deployment/enterprise -n dev --timeout=20s', /successfully rolled out/);
+      await says(t, 'rollout undo deployment/enterprise -n dev', 'deployment.apps/enterprise rolled back\n');
+      await says(t, 'describe svc ent -n dev', /\nEndpoints: +10\.244\.0\.\d+:8080,/);
+      await says(t, 'delete -f examples/sd-example.yml --wait=false --ignore-not-found', /^namespace "dev" deleted\n/);
+    });
+
+    await t.test('objects are made by every kubectl create', async (t) => {
+      const commands = {
+        'create deployment d --image=nginx --replicas=2 --port=80': 'deployment.apps/d',
+        'create configmap cm --from-literal=a=b': 'configmap/cm',
+        'create secret generic s --from-literal=a=b': 'secret/s',
+        'create serviceaccount sa': 'serviceaccount/sa',
+        'create service clusterip s1 --tcp=80:8080': 'service/s1',
+        'create service nodeport s2 --tcp=80:8080 --node-port=30080': 'service/s2',
+        'create service loadbalancer s3 --tcp=80:8080': 'service/s3',
+        'create service externalname s4 --external-name=a.b': 'service/s4',
+      };
+      for (const [line, name] of Object.entries(commands)) await says(t, line, `${name} created\n`);
+      await says(t, 'get svc s2', /\ns2 +NodePort +10\.[\d.]+ +<none> +80:30080\/TCP +\d+s\n$/);
+      await says(t, 'label svc s1 tier=front', 'service/s1 labeled\n');
+      await says(t, 'annotate svc s1 why=test', 'service/s1 annotated\n');
+      await says(t, 'patch svc s1 -p {"spec":{"type":"NodePort"}}', 'service/s1 patched\n');
+      await says(t, 'get svc -l tier=front -o name', 'service/s1\n');
+      await says(t, 'set image deployment/d nginx=nginx:2', 'deployment.apps/d image updated\n');
+      await says(t, 'delete svc s1 s2 s3', /^service "s1" deleted/);
+      await says(t, 'get svc s1', 'Error from server (NotFound): services "s1" not found\n', 1);
+      await says(t, 'create ns remote', 'Error from server (AlreadyExists): namespaces "remote" already exists\n', 1);
+    });
+
+    await t.test('exec passes input, output and the exit code', async (t) => {
+      t.equal((await kubectl.args(['exec', '-i', 'anotherbox', '--', 'cat'], 'hello\n')).stdout, 'hello\n');
+      const failed = await kubectl.args(['exec', 'anotherbox', '--', 'sh', '-c', 'echo out; echo err >&2; exit 3']);
+      t.same([failed.code, failed.stdout], [3, 'out\n']);
+      t.match(failed.stderr, /^err\ncommand terminated with exit code 3\n/);
+      await says(t, 'exec nobody -- ls', 'Error from server (NotFound): pods "nobody" not found\n', 1);
+      await says(t, 'exec anotherbox -c other -- ls', /container other is not valid for pod anotherbox/, 1);
+    });
+
+    await t.test('logs, whole, the last lines, with times, and followed to the end', async (t) => {
+      const pods = await says(t, 'get pods -n kube-system -l k8s-app=kube-dns -o name', /^pod\/coredns-/);
+      const coredns = pods.split('\n')[0]!;
+      await says(t, `logs -n kube-system ${coredns}`, /\nCoreDNS-1\./);
+      await says(t, `logs -n kube-system ${coredns} --tail=1`, /^[^\n]+\n$/);
+      await says(
+        t,
+        `logs -n kube-system ${coredns} --tail=1 --timestamps`,
+        /^\d{4}-\d\d-\d\dT[\d:]+\.\d{9}Z [^\n]+\n$/,
+      );
+      const args = [
+        'run',
+        'talker',
+        '--image=busybox',
+        '--restart=Never',
+        '--',
+        'sh',
+        '-c',
+        'echo one; sleep 1; echo two',
+      ];
+      t.equal((await kubectl.args(args)).code, 0);
+      await says(t, 'wait --for=jsonpath={.status.phase}=Running pod/talker --timeout=20s', /condition met/);
+      await says(t, 'logs -f talker', 'one\ntwo\n');
+      await says(t, 'logs talker --previous', /previous terminated container "talker" in pod "talker" not found/, 1);
+    });
+
+    await t.test('the CoreDNS Pods come back when they are deleted by label', async (t) => {
+      await says(t, 'delete pod -n kube-system -l k8s-app=kube-dns', /^pod "coredns-/);
+      await says(t, 'rollout status deployment/coredns -n kube-system --timeout=20s', /successfully rolled out/);
+      await eventually('names resolve again', async () =>
+        (await kubectl.run('exec anotherbox -- wget -qO- interginx')).stdout.includes('<html>'),
+      );
+    });
+
+    await t.test('what is known about the cluster', async (t) => {
+      await says(t, 'version', /Server Version: v1\.35\./);
+      await says(t, 'get nodes -o wide', /\nnode-1 +Ready +<none> +\d+s +v1\.35\.\d+ +192\.168\.49\.2 /);
+      await says(t, 'api-resources -o name', /\ndeployments\.apps\n/);
+      await says(t, 'explain service.spec.clusterIP', /FIELD: clusterIP <string>/);
+      await says(t, 'cluster-info', /Kubernetes control plane is running at https:\/\/127\.0\.0\.1:\d+\n|CoreDNS/);
+      await says(t, 'describe pod interginx', /Successfully assigned default\/interginx to node-1/);
+      await says(t, 'get events --field-selector involvedObject.name=interginx', /Normal +Started +pod\/interginx/);
+      await says(t, 'top pods', 'error: Metrics API not available\n', 1);
+    });
+  });
+}
