@@ -47,7 +47,16 @@ function rewrite(path: string, text: string): void {
 }
 
 async function start(...args: readonly string[]): Promise<Running> {
-  const child = spawn(process.execPath, [PODWIRE, 'dns', '--listen', '127.0.0.1:0', ...args]);
+  const child = spawn('env', [
+    '-u',
+    'NODE_OPTIONS',
+    process.execPath,
+    PODWIRE,
+    'dns',
+    '--listen',
+    '127.0.0.1:0',
+    ...args,
+  ]);
   started.add(child);
   let output = '';
   const exit = new Promise<number | null>((resolve) => child.once('exit', resolve));
