@@ -98,6 +98,16 @@ export class MemorySockets implements DnsSockets {
     return Promise.reject(Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' }));
   }
 
+  /** The same for what is answered in the same turn; undefined: it was not. */
+  sendNow(bytes: Uint8Array, port = 53): Uint8Array | undefined {
+    let reply: Uint8Array | undefined;
+    this.#waiting.set(1, (got) => {
+      reply = got;
+    });
+    this.#ports.get(port)?.(bytes, { address: '10.244.0.9', port: 1 });
+    return reply;
+  }
+
   /** Sends the bytes to the port as a client; undefined when no reply came within a few turns of the loop. */
   async send(bytes: Uint8Array, port = 53): Promise<Uint8Array | undefined> {
     const from = this.#client++;
