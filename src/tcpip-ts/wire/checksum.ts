@@ -39,9 +39,22 @@ export function pseudoSum(saddr: number, daddr: number, proto: number, length: n
   return (saddr >>> 16) + (saddr & 0xffff) + (daddr >>> 16) + (daddr & 0xffff) + proto + length;
 }
 
+/** As fold, for a sum below 2^31 - 2^16: integers all the way, where fold's division makes floating-point numbers of them. */
+function fold32(sum: number): number {
+  sum = (sum & 0xffff) + (sum >>> 16);
+  return (sum & 0xffff) + (sum >>> 16);
+}
+
+/** Whether the 20 bytes of a header without options sum up to what they should. */
+export function isHeaderSumRight(b: Uint8Array, o: number): boolean {
+  const high = b[o]! + b[o + 2]! + b[o + 4]! + b[o + 6]! + b[o + 8]! + b[o + 10]! + b[o + 12]! + b[o + 14]!;
+  const low = b[o + 1]! + b[o + 3]! + b[o + 5]! + b[o + 7]! + b[o + 9]! + b[o + 11]! + b[o + 13]! + b[o + 15]!;
+  return fold32(((high + b[o + 16]! + b[o + 18]!) << 8) + low + b[o + 17]! + b[o + 19]!) === 0xffff;
+}
+
 /** The field at `o` after a covered 16-bit word changed from `was` to `is`. */
 export function update16(b: Uint8Array, o: number, was: number, is: number): void {
-  put16(b, o, finish((~get16(b, o) & 0xffff) + (~was & 0xffff) + is));
+  put16(b, o, ~fold32((~get16(b, o) & 0xffff) + (~was & 0xffff) + is));
 }
 
 /** The field at `o` after a covered 32-bit word changed. */
@@ -49,7 +62,7 @@ export function update32(b: Uint8Array, o: number, was: number, is: number): voi
   put16(
     b,
     o,
-    finish((~get16(b, o) & 0xffff) + (~(was >>> 16) & 0xffff) + (~was & 0xffff) + (is >>> 16) + (is & 0xffff)),
+    ~fold32((~get16(b, o) & 0xffff) + (~(was >>> 16) & 0xffff) + (~was & 0xffff) + (is >>> 16) + (is & 0xffff)),
   );
 }
 
@@ -57,5 +70,5 @@ export function update32(b: Uint8Array, o: number, was: number, is: number): voi
  * As update32 for a field that holds an uncomplemented pseudo-header sum (CHECKSUM_PARTIAL): the sum itself moves.
  */
 export function updatePartial32(b: Uint8Array, o: number, was: number, is: number): void {
-  put16(b, o, fold(get16(b, o) + (~(was >>> 16) & 0xffff) + (~was & 0xffff) + (is >>> 16) + (is & 0xffff)));
+  put16(b, o, fold32(get16(b, o) + (~(was >>> 16) & 0xffff) + (~was & 0xffff) + (is >>> 16) + (is & 0xffff)));
 }

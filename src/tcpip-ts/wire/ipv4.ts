@@ -1,7 +1,7 @@
 // IPv4 header (RFC 791). `o` is the offset of the header.
 //   0 version,ihl  1 tos  2 length  4 id  6 flags,offset  8 ttl  9 proto  10 checksum  12 source  16 destination
 import { get16, get32, put16, put32 } from './bytes.ts';
-import { checksum, update16 } from './checksum.ts';
+import { checksum, isHeaderSumRight, update16 } from './checksum.ts';
 
 export const IPV4_HLEN = 20;
 export const IPPROTO_ICMP = 1;
@@ -66,7 +66,8 @@ export function isIPv4(b: Uint8Array, o: number, end: number): boolean {
 }
 
 export function ipChecksumOk(b: Uint8Array, o: number): boolean {
-  return checksum(b, o, o + ((b[o]! & 15) << 2)) === 0;
+  const hlen = (b[o]! & 15) << 2;
+  return hlen === IPV4_HLEN ? isHeaderSumRight(b, o) : checksum(b, o, o + hlen) === 0;
 }
 
 /** Writes a 20-byte header with its checksum. `frag` is the flags and offset word, `total` the whole packet's length. */

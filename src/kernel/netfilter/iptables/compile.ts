@@ -48,6 +48,8 @@ export const F_INVERT_SPORTS = 128;
 export const F_INVERT_DPORTS = 256;
 /** Any of the four port flags. */
 export const F_PORTS = 480;
+/** The rule looks at addresses, protocol, ports or interfaces: set when it is compiled. */
+export const F_HEADER = 512;
 
 export const T_CONTINUE = 0;
 export const T_ACCEPT = 1;
@@ -174,6 +176,9 @@ class Builder {
     const o = at * STRIDE;
     this.#words[o + MATCH_FROM] = this.matches.length;
     for (const match of rule.matches) this.#match(o, chain, match);
+    const w = this.#words;
+    if ((w[o + SMASK]! | w[o + DMASK]! | w[o + PROTO]! | w[o + IIF]! | w[o + OIF]! | w[o + FLAGS]!) !== 0)
+      w[o + FLAGS]! |= F_HEADER;
     this.#words[o + MATCH_TO] = this.matches.length;
     if (rule.target) this.#target(o, chain, rule.target);
   }
@@ -385,6 +390,7 @@ function setMatch(
   const ip2At = third === 'src' ? 12 : 16;
   const needsPort = named.set.dimensions > 1 || isBitmap;
   return (skb) => {
+    if (named.set.size === 0) return invert; // most of kube-proxy's sets, most of the time
     const b = skb.bytes;
     const proto = b[skb.nh + 9]!;
     let port = 0;

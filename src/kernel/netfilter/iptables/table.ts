@@ -23,6 +23,7 @@ import {
   DMASK,
   DPORTS,
   F_DPORTS,
+  F_HEADER,
   F_INVERT_DADDR,
   F_INVERT_DPORTS,
   F_INVERT_IIF,
@@ -139,14 +140,18 @@ export class IptablesTable {
       const o = pc * STRIDE;
       const flags = w[o + FLAGS]!;
       if (
-        ((saddr & w[o + SMASK]!) === w[o + SADDR]!) === ((flags & F_INVERT_SADDR) !== 0) ||
-        ((daddr & w[o + DMASK]!) === w[o + DADDR]!) === ((flags & F_INVERT_DADDR) !== 0) ||
-        (w[o + PROTO] !== 0 && (w[o + PROTO] === proto) === ((flags & F_INVERT_PROTO) !== 0)) ||
-        ((flags & F_PORTS) !== 0 && !(hasPorts && arePortsIn(w, o, flags, sport, dport))) ||
-        (w[o + IIF] !== 0 && this.#isInterface(w[o + IIF]!, iif) === ((flags & F_INVERT_IIF) !== 0)) ||
-        (w[o + OIF] !== 0 && this.#isInterface(w[o + OIF]!, oif) === ((flags & F_INVERT_OIF) !== 0)) ||
-        (w[o + MATCH_FROM] !== w[o + MATCH_TO] && !this.#matches(w[o + MATCH_FROM]!, w[o + MATCH_TO]!, skb))
+        (flags & F_HEADER) !== 0 &&
+        (((saddr & w[o + SMASK]!) === w[o + SADDR]!) === ((flags & F_INVERT_SADDR) !== 0) ||
+          ((daddr & w[o + DMASK]!) === w[o + DADDR]!) === ((flags & F_INVERT_DADDR) !== 0) ||
+          (w[o + PROTO] !== 0 && (w[o + PROTO] === proto) === ((flags & F_INVERT_PROTO) !== 0)) ||
+          ((flags & F_PORTS) !== 0 && !(hasPorts && arePortsIn(w, o, flags, sport, dport))) ||
+          (w[o + IIF] !== 0 && this.#isInterface(w[o + IIF]!, iif) === ((flags & F_INVERT_IIF) !== 0)) ||
+          (w[o + OIF] !== 0 && this.#isInterface(w[o + OIF]!, oif) === ((flags & F_INVERT_OIF) !== 0)))
       ) {
+        pc++;
+        continue;
+      }
+      if (w[o + MATCH_FROM] !== w[o + MATCH_TO] && !this.#matches(w[o + MATCH_FROM]!, w[o + MATCH_TO]!, skb)) {
         pc++;
         continue;
       }
