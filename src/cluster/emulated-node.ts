@@ -33,6 +33,7 @@ import { SkbPool } from '../tcpip-ts/skb.ts';
 import { Stack } from '../tcpip-ts/stack.ts';
 import { ipv4, parseCIDR } from '../tcpip-ts/wire/address.ts';
 import type {
+  AttachRequest,
   CaptureRequest,
   CaptureSession,
   ExecRequest,
@@ -158,6 +159,15 @@ export class EmulatedNode implements NodeHandle {
       exit: process.then((p) => p.exit).then(({ code }) => code),
       resize: (columns, rows) => void process.then((p) => p.resize(columns, rows)).catch(() => {}),
       kill: () => void process.then((p) => p.signal('SIGKILL')).catch(() => {}),
+    };
+  }
+
+  attach({ namespace, pod, container }: AttachRequest, streams: ExecStreams): ExecSession {
+    const joined = this.#kubelet.attach(namespace, pod, container, streams);
+    return {
+      exit: joined.exit.then(({ code }) => code),
+      resize: (columns, rows) => joined.resize(columns, rows),
+      kill: () => joined.signal('SIGKILL'),
     };
   }
 

@@ -12,6 +12,9 @@ export interface ExecRequest {
   readonly tty: boolean;
 }
 
+/** Joins what runs already. */
+export type AttachRequest = Omit<ExecRequest, 'argv'>;
+
 export interface ExecStreams {
   readonly stdin: Readable | null;
   readonly stdout: Writable;
@@ -67,6 +70,8 @@ export type RulesFormat = 'iptables-save' | 'ipset-save' | 'ipvsadm-save' | 'nft
 export interface NodeHandle {
   readonly name: string;
   exec(request: ExecRequest, streams: ExecStreams): ExecSession;
+  /** Ends with the container's run, or by `kill`, which leaves the container alone. */
+  attach(request: AttachRequest, streams: ExecStreams): ExecSession;
   logs(request: LogRequest): Promise<readonly LogLine[]>;
   /** `onLines` first gets every line there is (perhaps none), then the new ones. */
   followLogs(request: LogRequest, onLines: (lines: readonly LogLine[]) => void): LogFollow;

@@ -7,7 +7,15 @@ import type { TraceQuestion } from '../kernel/what-if/types.ts';
 import { RealClock } from '../lib/clock.ts';
 import { unseededRng } from '../lib/rng.ts';
 import { EmulatedNode } from './emulated-node.ts';
-import type { CaptureRequest, ExecRequest, LogRequest, RulesFormat } from './node-handle.ts';
+import type {
+  AttachRequest,
+  CaptureRequest,
+  ExecRequest,
+  ExecSession,
+  ExecStreams,
+  LogRequest,
+  RulesFormat,
+} from './node-handle.ts';
 import { type Call, type Handler, Rpc } from './rpc.ts';
 import type { ClusterSettings, NodeSettings } from './settings.ts';
 
@@ -45,7 +53,14 @@ async function main(): Promise<void> {
   });
   const handlers: Record<string, Handler> = {
     start: () => node.start(),
-    exec: (params, call) => serveExec(node, params as ExecRequest & { stdin: boolean }, call),
+    exec: (params, call) => {
+      const request = params as ExecRequest & WithStdin;
+      return serveSession(request, (streams) => node.exec(request, streams), call);
+    },
+    attach: (params, call) => {
+      const request = params as AttachRequest & WithStdin;
+      return serveSession(request, (streams) => node.attach(request, streams), call);
+    },
     logs: (params) => node.logs(params as LogRequest),
     followLogs: (params, call) => serveFollow(node, params as LogRequest, call),
     capture: (params, call) => serveCapture(node, params as CaptureRequest, call),
@@ -60,7 +75,15 @@ async function main(): Promise<void> {
   new Rpc(callPort, handlers);
 }
 
-async function serveExec(node: EmulatedNode, request: ExecRequest & { stdin: boolean }, call: Call): Promise<number> {
+interface WithStdin {
+  readonly stdin: boolean;
+}
+
+async function serveSession(
+  request: WithStdin,
+  start: (streams: ExecStreams) => ExecSession,
+  call: Call,
+): Promise<number> {
   const stdin = request.stdin ? new PassThrough() : null;
   const output = (name: 'stdout' | 'stderr'): Writable =>
     new Writable({
@@ -69,7 +92,7 @@ async function serveExec(node: EmulatedNode, request: ExecRequest & { stdin: boo
         done();
       },
     });
-  const session = node.exec(request, { stdin, stdout: output('stdout'), stderr: output('stderr') });
+  const session = start({ stdin, stdout: output('stdout'), stderr: output('stderr') });
   call.onMessage((message) => {
     const input = message as ExecInput;
     if ('stdin' in input) stdin?.write(input.stdin);

@@ -14,6 +14,10 @@ export class NodesBackend implements PodBackend {
     return this.#node(name).exec({ ...request(name), argv, tty }, streams);
   }
 
+  attach(name: ContainerName, tty: boolean, streams: CommandStreams): CommandSession {
+    return this.#node(name).attach({ ...request(name), tty }, streams);
+  }
+
   logs(name: ContainerName, previous: boolean): Promise<readonly LogLine[]> {
     return this.#node(name).logs({ ...request(name), previous });
   }

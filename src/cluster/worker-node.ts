@@ -3,6 +3,7 @@ import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { TraceAnswer, TraceQuestion } from '../kernel/what-if/types.ts';
 import type { LogLine } from '../node/container-log.ts';
 import type {
+  AttachRequest,
   CaptureRequest,
   CaptureSession,
   ExecRequest,
@@ -56,7 +57,15 @@ export class WorkerNode implements NodeHandle {
   }
 
   exec(request: ExecRequest, streams: ExecStreams): ExecSession {
-    const call = this.#rpc.call('exec', { ...request, stdin: streams.stdin !== null });
+    return this.#session('exec', request, streams);
+  }
+
+  attach(request: AttachRequest, streams: ExecStreams): ExecSession {
+    return this.#session('attach', request, streams);
+  }
+
+  #session(method: 'exec' | 'attach', request: ExecRequest | AttachRequest, streams: ExecStreams): ExecSession {
+    const call = this.#rpc.call(method, { ...request, stdin: streams.stdin !== null });
     const send = (input: ExecInput): void => call.send(input);
     call.onMessage((message) => {
       const output = message as ExecOutput;

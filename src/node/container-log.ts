@@ -10,6 +10,11 @@ export interface LogLine {
   readonly text: string;
 }
 
+interface Attached {
+  readonly onChunk: (stream: 'stdout' | 'stderr', chunk: Buffer) => void;
+  readonly onEnd: () => void;
+}
+
 interface Follower {
   readonly onLine: (line: LogLine) => void;
   readonly onEnd: () => void;
@@ -23,6 +28,7 @@ export class ContainerLog {
   #lines: LogLine[] = [];
   #bytes = 0;
   readonly #followers = new Set<Follower>();
+  readonly #attached = new Set<Attached>();
   /** Streams that are still written to; -1: none has been made yet. */
   #writing = -1;
 
@@ -43,6 +49,14 @@ export class ContainerLog {
     return () => this.#followers.delete(follower);
   }
 
+  /** Calls `onChunk` with all that is written from now on, as it is written, and `onEnd` at the end; returns what ends it. */
+  attach(onChunk: Attached['onChunk'], onEnd: () => void): () => void {
+    const attached = { onChunk, onEnd };
+    if (this.#writing === 0) onEnd();
+    else this.#attached.add(attached);
+    return () => this.#attached.delete(attached);
+  }
+
   append(stream: 'stdout' | 'stderr', text: string): void {
     const line: LogLine = { unixMs: this.#clock.unixMs(), stream, text };
     this.#lines.push(line);
@@ -59,6 +73,7 @@ export class ContainerLog {
     return new Writable({
       decodeStrings: true,
       write: (chunk: Buffer, _encoding, done) => {
+        for (const attached of this.#attached) attached.onChunk(stream, chunk);
         const lines = (partial + decoder.decode(chunk, { stream: true })).split('\n');
         partial = lines.pop()!;
         for (const line of lines) this.append(stream, line);
@@ -78,8 +93,9 @@ export class ContainerLog {
 
   #ended(): void {
     if (--this.#writing > 0) return;
-    for (const follower of this.#followers) follower.onEnd();
+    for (const { onEnd } of [...this.#followers, ...this.#attached]) onEnd();
     this.#followers.clear();
+    this.#attached.clear();
   }
 
   #trim(): void {

@@ -1,4 +1,5 @@
 // The real kubectl drives a cluster of userspace Pods: the commands of the service-discovery texts, and the everyday ones.
+import { existsSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import { Kubectl, needsKubectl } from '../support/kubectl.ts';
 import { eventually, Podwire } from '../support/podwire.ts';
@@ -95,6 +96,24 @@ if (needsKubectl(t)) {
       await says(t, 'exec anotherbox -c other -- ls', /container other is not valid for pod anotherbox/, 1);
     });
 
+    await t.test('a command gets a terminal, or joins its Pod, and nothing of its output is lost', async (t) => {
+      const joined = await kubectl.args(
+        ['run', 'catter', '-i', '--rm', '--image=busybox', '--restart=Never', '--', 'cat'],
+        'one\ntwo\n',
+      );
+      t.same([joined.code, joined.stdout.replace(/^pod .*\n/m, '')], [0, 'one\ntwo\n'], joined.stderr);
+      if (!existsSync('/usr/bin/script')) return t.comment('no script(1): not tried with a terminal');
+      const terminal = await kubectl.terminal(['exec', '-it', 'anotherbox', '--', 'sh'], async (type, shows) => {
+        await shows('# ');
+        type('echo he"l"lo\r');
+        await shows('\r\nhello\r\n');
+        type('exit 5\r');
+      });
+      t.match(terminal.stdout, /command terminated with exit code 5/);
+      t.equal(terminal.code, 5);
+      return undefined;
+    });
+
     await t.test('logs, whole, the last lines, with times, and followed to the end', async (t) => {
       const pods = await says(t, 'get pods -n kube-system -l k8s-app=kube-dns -o name', /^pod\/coredns-/);
       const coredns = pods.split('\n')[0]!;
@@ -137,6 +156,7 @@ if (needsKubectl(t)) {
       await says(t, 'cluster-info', /Kubernetes control plane is running at https:\/\/127\.0\.0\.1:\d+\n|CoreDNS/);
       await says(t, 'describe pod interginx', /Successfully assigned default\/interginx to node-1/);
       await says(t, 'get events --field-selector involvedObject.name=interginx', /Normal +Started +pod\/interginx/);
+      await says(t, 'auth can-i get pods', 'yes\n');
       await says(t, 'top pods', 'error: Metrics API not available\n', 1);
     });
   });

@@ -22,9 +22,19 @@ const NO_NODES: PodBackend = {
   exec: () => {
     throw new Error('no Nodes here');
   },
+  attach: () => {
+    throw new Error('no Nodes here');
+  },
   logs: () => Promise.reject(new Error('no Nodes here')),
   followLogs: () => ({ ended: Promise.resolve(), stop: () => {} }),
 };
+
+export interface Watching {
+  close(): void;
+  /** Reads no further. */
+  pause(): void;
+  readonly ended: Promise<void>;
+}
 
 export class HttpsApi {
   readonly api: ApiServer;
@@ -94,10 +104,7 @@ export class HttpsApi {
   }
 
   /** Lines of a watch over HTTP/2, as they come. */
-  watch(
-    path: string,
-    onLine: (event: { type: string; object: Record<string, unknown> }) => void,
-  ): { close(): void; ended: Promise<void> } {
+  watch(path: string, onLine: (event: { type: string; object: Record<string, unknown> }) => void): Watching {
     const { ca, cert, key } = this.#tls;
     const session: ClientHttp2Session = connect(`https://127.0.0.1:${this.port}`, { ca, cert, key });
     const stream = session.request({ ':path': path });
@@ -108,6 +115,6 @@ export class HttpsApi {
       for (const line of lines) onLine(JSON.parse(line) as { type: string; object: Record<string, unknown> });
     });
     const ended = new Promise<void>((resolve) => stream.on('close', () => resolve()));
-    return { close: () => session.destroy(), ended };
+    return { close: () => session.destroy(), pause: () => stream.pause(), ended };
   }
 }

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
-import { collect, type Podwire, type Result, ROOT } from './podwire.ts';
+import { collect, eventually, type Podwire, type Result, ROOT } from './podwire.ts';
 
 const PROGRAM = join(ROOT, 'node_modules/.cache/kubectl/kubectl-2.2.2');
 
@@ -32,6 +32,25 @@ export class Kubectl {
     const child = this.spawn(args);
     if (input !== undefined) child.stdin!.write(input);
     return collect(child);
+  }
+
+  /** Under a terminal of its own, which script(1) makes. `dialogue` types, and waits for what the screen shows. */
+  async terminal(
+    args: readonly string[],
+    dialogue: (type: (text: string) => void, shows: (text: string) => Promise<void>) => Promise<void>,
+  ): Promise<Result> {
+    const line = [PROGRAM, ...args].join(' ');
+    const child = spawn('script', ['-qefc', line, '/dev/null'], { env: this.#env, cwd: ROOT, stdio: 'pipe' });
+    let screen = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      screen += chunk.toString();
+    });
+    const code = new Promise<number>((resolve) => child.once('close', (status) => resolve(status ?? -1)));
+    await dialogue(
+      (text) => void child.stdin.write(text),
+      (text) => eventually(`the terminal shows ${JSON.stringify(text)}`, () => screen.includes(text), 15_000),
+    );
+    return { code: await code, stdout: screen, stderr: '' };
   }
 
   spawn(args: readonly string[]): ChildProcess {

@@ -3,6 +3,7 @@
 import type { ResourceType } from '../../api/meta.ts';
 
 const AGGREGATED = /application\/json;g=apidiscovery\.k8s\.io;v=(v2beta1|v2);as=APIGroupDiscoveryList/;
+const CREATE_ONLY = ['create'];
 const VERBS = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
 
 /** What hangs under a resource, with the kind that it takes. */
@@ -55,6 +56,11 @@ function json(body: unknown): DiscoveryAnswer {
   return { contentType: 'application/json', body };
 }
 
+/** Reviews answer a question; nothing of them is kept. */
+function verbsOf({ group: name }: ResourceType): readonly string[] {
+  return name === 'authorization.k8s.io' ? CREATE_ONLY : VERBS;
+}
+
 function apiVersions(): unknown {
   return { kind: 'APIVersions', versions: ['v1'], serverAddressByClientCIDRs: [] };
 }
@@ -88,7 +94,7 @@ function resourceList(gv: string, types: readonly ResourceType[], subresources: 
         singularName: type.singular,
         namespaced: type.namespaced,
         kind: type.kind,
-        verbs: VERBS,
+        verbs: verbsOf(type),
         ...(type.shortNames.length > 0 ? { shortNames: type.shortNames } : {}),
         ...(type.categories.length > 0 ? { categories: type.categories } : {}),
       },
@@ -121,7 +127,7 @@ function aggregated(version: string, types: readonly ResourceType[], subresource
             responseKind: { group: type.group, version: type.version, kind: type.kind },
             scope: type.namespaced ? 'Namespaced' : 'Cluster',
             singularResource: type.singular,
-            verbs: VERBS,
+            verbs: verbsOf(type),
             ...(type.shortNames.length > 0 ? { shortNames: type.shortNames } : {}),
             ...(type.categories.length > 0 ? { categories: type.categories } : {}),
             subresources: subresources(type).map((sub) => ({

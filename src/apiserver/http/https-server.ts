@@ -19,6 +19,8 @@ import type { KeyPair } from '../auth/certificates.ts';
 import { openApiDocument, openApiIndex } from '../openapi/openapi.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { PodBackend } from '../streaming/pod-backend.ts';
+import { ACCESS_REVIEWS, reviewAccess } from './access-review.ts';
+import { readBody } from './body.ts';
 import { discover, type SubresourceInfo } from './discovery.ts';
 import { PodStreams } from './pod-streams.ts';
 import { methodNotAllowed, requestInfo } from './request-info.ts';
@@ -98,6 +100,11 @@ export class HttpsServer {
       const user = authenticate(request);
       if (await this.#serveMeta(path, request, response)) return;
       const info = requestInfo(request.method ?? 'GET', path, url.searchParams);
+      const review = info?.verb === 'create' && reviewAccess(info.group, info.resource);
+      if (review) {
+        await readBody(request);
+        return sendJson(response, 201, review);
+      }
       const type = info && typeOf(info.group, info.version, info.resource);
       if (!info || !type) throw noSuchResource();
       const registry = await this.#options.api.registry(type);
@@ -138,7 +145,7 @@ export class HttpsServer {
       const registry = await this.#options.api.registry(type);
       subresources.set(type, subresourcesOf(type, registry.strategy));
     }
-    return discover(path, accept, RESOURCES, (type) => subresources.get(type) ?? []);
+    return discover(path, accept, [...RESOURCES, ...ACCESS_REVIEWS], (type) => subresources.get(type) ?? []);
   }
 
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
@@ -147,12 +154,12 @@ export class HttpsServer {
       authenticate(request);
       const url = parseUrl(request);
       const info = requestInfo(request.method ?? 'GET', url.pathname, url.searchParams);
-      if (!info || typeOf(info.group, info.version, info.resource) !== PODS || info.subresource !== 'exec') {
+      if (!info || typeOf(info.group, info.version, info.resource) !== PODS || !isStream(info.subresource)) {
         throw noSuchResource();
       }
       const registry = await this.#options.api.registry(PODS);
       const pod = await registry.get(info.namespace, info.name ?? '');
-      this.#streams.exec(pod, url.searchParams, request, socket, head);
+      this.#streams[info.subresource](pod, url.searchParams, request, socket, head);
     } catch (error) {
       refuse(socket, error);
     }
@@ -169,6 +176,10 @@ function authenticate(request: IncomingMessage): User {
 
 function parseUrl(request: IncomingMessage): URL {
   return new URL(request.url ?? '/', 'https://apiserver');
+}
+
+function isStream(subresource: string | undefined): subresource is 'exec' | 'attach' {
+  return subresource === 'exec' || subresource === 'attach';
 }
 
 function typeOf(group: string, version: string, resource: string): ResourceType | undefined {

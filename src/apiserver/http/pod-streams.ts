@@ -1,6 +1,6 @@
-// The subresources of Pods that go on to the Node: log (plain text, also followed) and exec (a WebSocket). After
+// The subresources of Pods that go on to the Node: log (plain text, also followed), exec and attach (WebSockets). After
 // k8s.io/kubernetes/pkg/registry/core/pod/rest and strategy.go (LogLocation, ExecLocation); wording as there.
-// Left out so far: attach and portforward; SPDY, which kubectl before 1.31 speaks, stays out.
+// Left out so far: portforward; SPDY, which kubectl before 1.31 speaks, stays out.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
@@ -8,7 +8,12 @@ import type { Pod } from '../../api/core-v1.ts';
 import { StatusError } from '../../api/status-error.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { ContainerName, LogLine, PodBackend } from '../streaming/pod-backend.ts';
-import { CHANNEL_PROTOCOL, serveRemoteCommand } from '../streaming/remote-command.ts';
+import {
+  CHANNEL_PROTOCOL,
+  type CommandSession,
+  type CommandStreams,
+  serveRemoteCommand,
+} from '../streaming/remote-command.ts';
 import { isTrue } from './request-info.ts';
 
 export class PodStreams {
@@ -33,12 +38,28 @@ export class PodStreams {
   exec(pod: Pod, query: URLSearchParams, request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const argv = query.getAll('command');
     if (argv.length === 0) throw badRequest('you must specify at least 1 command for the container');
-    if (!['stdin', 'stdout', 'stderr'].some((name) => isTrue(query.get(name)))) {
-      throw badRequest('you must specify at least 1 of stdin, stdout, stderr');
-    }
     const name = containerOf(pod, query.get('container'));
     if (pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed') {
       throw badRequest(`cannot exec into a container in a completed pod; current phase is ${pod.status.phase}`);
+    }
+    this.#command(query, request, socket, head, (tty, streams) => this.#backend.exec(name, argv, tty, streams));
+  }
+
+  /** Throws StatusError before anything has been answered. */
+  attach(pod: Pod, query: URLSearchParams, request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const name = containerOf(pod, query.get('container'));
+    this.#command(query, request, socket, head, (tty, streams) => this.#backend.attach(name, tty, streams));
+  }
+
+  #command(
+    query: URLSearchParams,
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    start: (tty: boolean, streams: CommandStreams) => CommandSession,
+  ): void {
+    if (!['stdin', 'stdout', 'stderr'].some((name) => isTrue(query.get(name)))) {
+      throw badRequest('you must specify at least 1 of stdin, stdout, stderr');
     }
     const protocols = request.headers['sec-websocket-protocol'] ?? '';
     if (!protocols.split(',').some((p) => p.trim() === CHANNEL_PROTOCOL)) {
@@ -47,7 +68,7 @@ export class PodStreams {
     const options = { stdin: isTrue(query.get('stdin')) };
     const tty = isTrue(query.get('tty'));
     this.#sockets.handleUpgrade(request, socket, head, (ws) => {
-      serveRemoteCommand(ws, options, (streams) => this.#backend.exec(name, argv, tty, streams));
+      serveRemoteCommand(ws, options, (streams) => start(tty, streams));
     });
   }
 

@@ -18,6 +18,7 @@ export function subresourcesOf(type: ResourceType, strategy: Strategy): Subresou
   const found: SubresourceInfo[] = [];
   if (type.resource === PODS.resource && type.group === PODS.group) {
     found.push(
+      { name: 'attach', group: '', version: 'v1', kind: 'PodAttachOptions', verbs: CONNECT },
       { name: 'binding', group: '', version: 'v1', kind: 'Binding', verbs: ['create'] },
       { name: 'eviction', group: 'policy', version: 'v1', kind: 'Eviction', verbs: ['create'] },
       { name: 'exec', group: '', version: 'v1', kind: 'PodExecOptions', verbs: CONNECT },

@@ -28,15 +28,22 @@ export function serveRemoteCommand(
   start: (streams: CommandStreams) => CommandSession,
 ): void {
   const stdin = options.stdin ? new PassThrough() : null;
+  const stdout = channelWriter(socket, CHANNEL.stdout);
+  const stderr = channelWriter(socket, CHANNEL.stderr);
+  /** The status goes last: what has been written may still wait for the client. */
+  const finish = (status: object): void => {
+    let writing = 2;
+    const written = (): void => {
+      if (--writing === 0) sendStatus(socket, status);
+    };
+    stdout.end(written);
+    stderr.end(written);
+  };
   let session: CommandSession;
   try {
-    session = start({
-      stdin,
-      stdout: channelWriter(socket, CHANNEL.stdout),
-      stderr: channelWriter(socket, CHANNEL.stderr),
-    });
+    session = start({ stdin, stdout, stderr });
   } catch (error) {
-    finish(socket, failure((error as Error).message));
+    finish(failure((error as Error).message));
     return;
   }
   let over = false;
@@ -55,11 +62,11 @@ export function serveRemoteCommand(
   session.exit.then(
     (code) => {
       over = true;
-      finish(socket, code === 0 ? SUCCESS : exited(code));
+      finish(code === 0 ? SUCCESS : exited(code));
     },
     (error: unknown) => {
       over = true;
-      finish(socket, failure(error instanceof Error ? error.message : String(error)));
+      finish(failure(error instanceof Error ? error.message : String(error)));
     },
   );
 }
@@ -99,19 +106,21 @@ export function exitCodeOf(status: unknown): number {
   throw new Error(message ?? 'the command failed');
 }
 
-function finish(socket: WebSocket, status: object): void {
+function sendStatus(socket: WebSocket, status: object): void {
   socket.send(Buffer.concat([Buffer.from([CHANNEL.error]), Buffer.from(JSON.stringify(status))]), () =>
     socket.close(1000),
   );
 }
 
 function channelWriter(socket: WebSocket, channel: number): Writable {
-  return new Writable({
+  const writer = new Writable({
     write: (chunk: Buffer, _encoding, done) => {
       if (socket.readyState !== socket.OPEN) return done();
       socket.send(Buffer.concat([Buffer.from([channel]), chunk]), () => done());
     },
   });
+  writer.on('error', () => {}); // written after the end: the client has gone
+  return writer;
 }
 
 function resize(session: CommandSession, body: Buffer): void {

@@ -9,7 +9,7 @@ import type { Container, ContainerState, ContainerStatus, Pod } from '../../api/
 import type { Clock, Timer } from '../../lib/clock.ts';
 import { ContainerLog } from '../container-log.ts';
 import type { ImageCatalog } from '../images.ts';
-import type { RunningProcess, Sandbox } from '../runtime/runtime.ts';
+import type { ExitStatus, ProcessIo, RunningProcess, Sandbox } from '../runtime/runtime.ts';
 import { Backoff } from './backoff.ts';
 import { containerEnvironment, type EnvironmentFacts, expand } from './environment.ts';
 
@@ -113,6 +113,25 @@ export class ContainerRunner {
     const timer = this.#env.clock.after(graceMs * 1000, () => process.signal('SIGKILL'));
     await process.exit;
     timer.cancel();
+  }
+
+  /** Joins the present run: its output from now on, and its input if it has one. Ends with the run, or by `kill`. */
+  attach({ stdin, stdout, stderr }: Pick<ProcessIo, 'stdin' | 'stdout' | 'stderr'>): RunningProcess {
+    let detach = (): void => {};
+    const exit = new Promise<ExitStatus>((resolve) => {
+      const end = (): void => resolve({ code: 0 });
+      const leave = this.log.attach((stream, chunk) => (stream === 'stdout' ? stdout : stderr).write(chunk), end);
+      detach = () => {
+        leave();
+        end();
+      };
+    });
+    const input = this.#stdin;
+    stdin?.on('data', (chunk: Buffer) => input?.write(chunk));
+    stdin?.on('end', () => {
+      if (this.spec.stdinOnce) input?.end();
+    });
+    return { exit, signal: () => detach(), resize: (columns, rows) => this.#process?.resize(columns, rows) };
   }
 
   status(): ContainerStatus {

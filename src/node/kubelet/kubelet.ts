@@ -108,6 +108,19 @@ export class Kubelet {
     return worker.sandbox.run({ argv, env, cwd: spec.workingDir ?? '/', io });
   }
 
+  /** Joins a container's input and output; the result's `signal` leaves it again. */
+  attach(
+    namespace: string,
+    name: string,
+    container: string | undefined,
+    io: Pick<ExecIo, 'stdin' | 'stdout' | 'stderr'>,
+  ): RunningProcess {
+    const runner = this.#workerOf(namespace, name).container(container);
+    if (!runner?.running)
+      throw new Error(`unable to upgrade connection: container ${container} not found in pod ${name}`);
+    return runner.attach(io);
+  }
+
   /** The log of a container's present or previous run. */
   logOf(namespace: string, name: string, container: string | undefined, previous: boolean): ContainerLog {
     const runner = this.#workerOf(namespace, name).container(container);

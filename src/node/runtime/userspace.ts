@@ -10,6 +10,7 @@ import { Stack } from '../../tcpip-ts/stack.ts';
 import type { Cni } from '../cni.ts';
 import { PodFiles, type Program, type ProgramTable } from '../workloads/program.ts';
 import type { ExitStatus, ProcessConfig, RunningProcess, Runtime, Sandbox, SandboxConfig } from './runtime.ts';
+import { terminalOutput } from './terminal-output.ts';
 
 export interface UserspaceEnv {
   readonly clock: Clock;
@@ -78,8 +79,8 @@ class UserspaceSandbox implements Sandbox {
       argv: config.argv,
       env: config.env,
       stdin: config.io.stdin ?? new PassThrough().end(),
-      stdout: config.io.stdout,
-      stderr: config.io.stderr,
+      stdout: config.io.tty ? terminalOutput(config.io.stdout) : config.io.stdout,
+      stderr: config.io.tty ? terminalOutput(config.io.stdout) : config.io.stderr,
       tty: config.io.tty,
       stack: this.#stack,
       files: this.#files,

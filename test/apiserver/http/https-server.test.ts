@@ -1,4 +1,5 @@
 import t from 'tap';
+import { CONFIGMAPS as CONFIGMAPS_TYPE } from '../../../src/api/resources.ts';
 import { HttpsApi } from '../../support/https-api.ts';
 import { eventually } from '../../support/podwire.ts';
 
@@ -147,4 +148,20 @@ t.test('discovery names every resource, aggregated or one by one', async (t) => 
   const document = (await https.fetch('GET', paths['apis/apps/v1'].serverRelativeURL)).json;
   const parameters = document.paths['/apis/apps/v1/namespaces/{namespace}/deployments/{name}'].patch.parameters;
   t.ok(parameters.some((p: { name: string }) => p.name === 'fieldValidation'));
+});
+
+t.test('a slow watcher costs nothing but its own place in the history', async (t) => {
+  const https = await HttpsApi.start(t);
+  const client = https.api.client();
+  const slow = https.watch(`${CONFIGMAPS}?watch=true`, () => {});
+  t.teardown(() => slow.close());
+  slow.pause();
+  const big = 'x'.repeat(100_000);
+  await https.fetch('POST', CONFIGMAPS, { body: configMap('big', { big }) });
+  const before = process.memoryUsage().external + process.memoryUsage().arrayBuffers;
+  for (let i = 0; i < 300; i++) {
+    await client.patch(CONFIGMAPS_TYPE, 'default', 'big', 'merge', { data: { i: String(i) } });
+  }
+  const grown = process.memoryUsage().external + process.memoryUsage().arrayBuffers - before;
+  t.ok(grown < 20e6, `30 MB of events wait in the history, not in ${Math.round(grown / 1e6)} MB of buffers`);
 });
