@@ -146,7 +146,7 @@ t.test("the frame is kube-proxy's", (t) => {
   t.match(text, /^table ip kube-proxy \{\n\tcomment "rules for kube-proxy"\n/);
   t.same(chainOf(text, 'cluster-ips-check'), [
     'ip daddr @cluster-ips reject comment "Reject traffic to invalid ports of ClusterIPs"',
-    'ip daddr { 172.30.0.0/16 } drop comment "Drop traffic to unallocated ClusterIPs"',
+    'ip daddr 172.30.0.0/16 drop comment "Drop traffic to unallocated ClusterIPs"',
   ]);
   t.same(chainOf(text, 'filter-prerouting-pre-dnat'), [
     'type filter hook prerouting priority dstnat - 10; policy accept;',
@@ -233,7 +233,7 @@ t.test('source ranges and affinity', (t) => {
   b.sync();
   const text = b.netlink.nftList();
   const endpoint = 'GTK6MW7G-ns5/svc5/tcp/p80__10.180.0.3/80';
-  t.same(chainOf(text, 'firewall-HVFWP5L3-ns5/svc5/tcp/p80'), ['ip saddr != { 203.0.113.0/25 } drop']);
+  t.same(chainOf(text, 'firewall-HVFWP5L3-ns5/svc5/tcp/p80'), ['ip saddr != 203.0.113.0/25 drop']);
   t.same(elementsOf(text, 'firewall-ips'), ['5.6.7.8 . tcp . 80 : goto firewall-HVFWP5L3-ns5/svc5/tcp/p80']);
   t.same(chainOf(text, 'service-HVFWP5L3-ns5/svc5/tcp/p80').slice(1), [
     `ip saddr @affinity-${endpoint} goto endpoint-${endpoint}`,

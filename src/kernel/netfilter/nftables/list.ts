@@ -15,14 +15,14 @@ const KEY_TYPES: Readonly<Record<MapKey, string>> = {
   'addr.proto.port': 'ipv4_addr . inet_proto . inet_service',
   'proto.port': 'inet_proto . inet_service',
 };
-/** nft's names for priorities of family ip; others are printed as a distance from the nearest. */
-const PRIORITY_NAMES: readonly (readonly [string, number])[] = [
+/** nft's names for priorities of family ip, some on one hook only; near ones are printed as a distance from them. */
+const PRIORITY_NAMES: readonly (readonly [string, number, hook?: string])[] = [
   ['raw', -300],
   ['mangle', -150],
-  ['dstnat', -100],
+  ['dstnat', -100, 'prerouting'],
   ['filter', 0],
   ['security', 50],
-  ['srcnat', 100],
+  ['srcnat', 100, 'postrouting'],
 ];
 
 export function formatTable(table: NftTable, nowUs: number): string {
@@ -99,8 +99,8 @@ function formatExpression(e: Expression, scope: RuleScope): string {
       return `ip ${e.field} ${not(e)}${formatIPv4(e.addr)}${e.prefixLen === 32 ? '' : `/${e.prefixLen}`}`;
     case 'address-in': {
       const texts = rangesOf(e.prefixes).map(formatRange);
-      // nft takes the braces off a single address.
-      const isOne = texts.length === 1 && /^[\d.]+$/.test(texts[0]!);
+      // nft takes the braces off a single address or prefix.
+      const isOne = texts.length === 1 && !/-|\/0$/.test(texts[0]!);
       return `ip ${e.field} ${not(e)}${isOne ? texts[0] : `{ ${texts.join(', ')} }`}`;
     }
     case 'address-set':
@@ -152,8 +152,9 @@ function hex(value: number): string {
   return `0x${(value >>> 0).toString(16).padStart(8, '0')}`;
 }
 
-function formatPriority({ priority }: BaseChain): string {
-  const [name, at] = PRIORITY_NAMES.reduce((a, b) => (Math.abs(b[1] - priority) < Math.abs(a[1] - priority) ? b : a));
+function formatPriority({ priority, hook }: BaseChain): string {
+  const names = PRIORITY_NAMES.filter(([, , only]) => only === undefined || only === hook);
+  const [name, at] = names.reduce((a, b) => (Math.abs(b[1] - priority) < Math.abs(a[1] - priority) ? b : a));
   const distance = priority - at;
   if (Math.abs(distance) > 10) return String(priority);
   return distance === 0 ? name : `${name} ${distance > 0 ? '+' : '-'} ${Math.abs(distance)}`;

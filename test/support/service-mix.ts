@@ -1,0 +1,163 @@
+// A seeded variety of Services on one Node, with the questions worth asking of each: every kind of address from every kind of
+// client. What the mode-agreement test and the kernel judge ask alike.
+//
+//   pod 10.244.0.50 ─┐                      ┌─ endpoints 10.244.1.1 … .8
+//   outside ─────────┤ Node 192.168.49.2    │
+//   blocked ─────────┘      192.168.50.2 ───┘  (the Node asks, too)
+import type { Service, ServicePort as ServicePortSpec } from '../../src/api/core-v1.ts';
+import type { EndpointSlice } from '../../src/api/discovery-v1.ts';
+import type { Rng } from '../../src/lib/rng.ts';
+import type { Manifest, ObjectBenchOptions } from './objects.ts';
+
+export const NODE_IPS = ['192.168.49.2', '192.168.50.2'] as const;
+export const ENDPOINTS = [1, 2, 3, 4, 5, 6, 7, 8].map((i) => `10.244.1.${i}`);
+export const TARGET_PORT = { TCP: 8080, UDP: 5353 } as const;
+export const CLIENTS = {
+  pod: '10.244.0.50',
+  outside: '203.0.113.2',
+  blocked: '203.0.113.130',
+  node: NODE_IPS[0],
+} as const;
+export type Client = keyof typeof CLIENTS;
+const CLIENT_NAMES = Object.keys(CLIENTS) as Client[];
+
+export const MIX_BENCH: Omit<ObjectBenchOptions, 'mode'> = {
+  nodeIPs: NODE_IPS,
+  serviceCIDR: '10.96.0.0/16',
+  config: { clusterCIDR: '10.244.0.0/16' },
+};
+
+export interface Question {
+  readonly client: Client;
+  readonly to: string;
+  readonly port: number;
+  readonly protocol: 'tcp' | 'udp';
+  /** Which kind of address it is. */
+  readonly target: 'clusterIP' | 'externalIP' | 'loadBalancer' | 'nodePort' | 'secondary' | 'wrongPort' | 'unallocated';
+  readonly service: string;
+  readonly spec: Service['spec'];
+  readonly hasEndpoints: boolean;
+  readonly hasLocal: boolean;
+}
+
+export interface Mix {
+  readonly objects: readonly Manifest[];
+  readonly questions: readonly Question[];
+}
+
+/** `count` Services with indices from 1; at most 250. */
+export function serviceMix(rng: Rng, count: number): Mix {
+  const objects: Manifest[] = [];
+  const questions: Question[] = [];
+  for (let i = 1; i <= count; i++) {
+    const service = serviceOf(rng, i);
+    const slice = sliceOf(rng, i, service.spec.ports![0]!);
+    objects.push(service, slice);
+    questions.push(...questionsOf(service, slice));
+  }
+  const spec: Service['spec'] = { ports: [] };
+  for (const client of CLIENT_NAMES) {
+    questions.push({
+      client,
+      to: '10.96.200.200',
+      port: 80,
+      protocol: 'tcp',
+      target: 'unallocated',
+      service: 'none',
+      spec,
+      hasEndpoints: false,
+      hasLocal: false,
+    });
+  }
+  return { objects, questions };
+}
+
+function serviceOf(rng: Rng, i: number): Service {
+  const protocol = rng.below(4) === 0 ? 'UDP' : 'TCP';
+  const type = pick(rng, ['ClusterIP', 'NodePort', 'LoadBalancer'] as const);
+  const isExternal = type !== 'ClusterIP';
+  const port: ServicePortSpec = {
+    name: 'p',
+    port: 80,
+    protocol,
+    ...(isExternal ? { nodePort: 30_000 + i } : {}),
+  };
+  const withAffinity = rng.below(6) === 0;
+  return {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { namespace: 'mix', name: `s${i}` },
+    spec: {
+      type,
+      clusterIP: `10.96.1.${i}`,
+      ports: [port],
+      internalTrafficPolicy: rng.below(4) === 0 ? 'Local' : 'Cluster',
+      ...(isExternal ? { externalTrafficPolicy: pick(rng, ['Cluster', 'Local'] as const) } : {}),
+      ...(rng.below(3) === 0 ? { externalIPs: [`198.51.100.${i}`] } : {}),
+      ...(withAffinity ? { sessionAffinity: 'ClientIP' as const } : {}),
+      ...(type === 'LoadBalancer' && rng.below(2) === 0
+        ? { loadBalancerSourceRanges: ['203.0.113.0/25', ...(rng.below(2) === 0 ? ['192.168.49.0/24'] : [])] }
+        : {}),
+    },
+    ...(type === 'LoadBalancer' ? { status: { loadBalancer: { ingress: [{ ip: `192.0.2.${i}` }] } } } : {}),
+  };
+}
+
+function sliceOf(rng: Rng, i: number, port: ServicePortSpec): EndpointSlice {
+  const n = pick(rng, [0, 1, 1, 2, 3, 5]);
+  const from = rng.below(ENDPOINTS.length);
+  const protocol = port.protocol as 'TCP' | 'UDP';
+  return {
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: { namespace: 'mix', name: `s${i}-1`, labels: { 'kubernetes.io/service-name': `s${i}` } },
+    addressType: 'IPv4',
+    endpoints: Array.from({ length: n }, (_, k) => {
+      const state = rng.below(6);
+      return {
+        addresses: [ENDPOINTS[(from + k) % ENDPOINTS.length]!],
+        conditions:
+          state === 0
+            ? { ready: false, serving: true, terminating: true }
+            : state === 1
+              ? { ready: false, serving: false, terminating: false }
+              : { ready: true, serving: true, terminating: false },
+        nodeName: rng.below(2) === 0 ? 'test-node' : 'other-node',
+      };
+    }),
+    ports: [{ name: 'p', port: TARGET_PORT[protocol], protocol }],
+  };
+}
+
+function questionsOf(service: Service, slice: EndpointSlice): Question[] {
+  const { spec } = service;
+  const port = spec.ports![0]!;
+  const ready = slice.endpoints.filter((e) => e.conditions?.ready);
+  const draining = slice.endpoints.filter((e) => e.conditions?.serving && e.conditions.terminating);
+  const isLocal = (e: { nodeName?: string }): boolean => e.nodeName === 'test-node';
+  const common = {
+    protocol: port.protocol === 'UDP' ? ('udp' as const) : ('tcp' as const),
+    service: service.metadata.name!,
+    spec,
+    hasEndpoints: ready.length > 0 || draining.length > 0,
+    hasLocal: ready.some(isLocal) || draining.some(isLocal),
+  };
+  const targets: [Question['target'], string, number][] = [['clusterIP', spec.clusterIP!, port.port]];
+  targets.push(['wrongPort', spec.clusterIP!, 81]);
+  for (const ip of spec.externalIPs ?? []) targets.push(['externalIP', ip, port.port]);
+  for (const { ip } of service.status?.loadBalancer?.ingress ?? []) targets.push(['loadBalancer', ip!, port.port]);
+  if (port.nodePort) {
+    targets.push(['nodePort', NODE_IPS[0], port.nodePort]);
+    targets.push(['secondary', NODE_IPS[1], port.nodePort]);
+  }
+  return CLIENT_NAMES.flatMap((client) =>
+    targets
+      // A Node talks to its own second address from that address: another question than the others'.
+      .filter(([target]) => !(client === 'node' && target === 'secondary'))
+      .map(([target, to, number]) => ({ client, target, to, port: number, ...common })),
+  );
+}
+
+function pick<T>(rng: Rng, from: readonly T[]): T {
+  return from[rng.below(from.length)]!;
+}
