@@ -107,7 +107,7 @@ program
   .option('--pod <pod>', 'the Pod that sends: NAMESPACE/NAME')
   .option('--from <address>', "or the sender's address, ADDRESS[:PORT]")
   .option('--to <destination>', 'HOST:PORT; HOST is an address or a name as the Pod would use it')
-  .addOption(new Option('--protocol <protocol>').choices(['tcp', 'udp', 'icmp']).default('tcp'))
+  .addOption(new Option('--protocol <protocol>').choices(['tcp', 'udp', 'sctp', 'icmp']).default('tcp'))
   .option(
     '-f, --filename <file>',
     'no cluster: the objects come from this manifest; may be given again. A KubeProxyConfiguration and a Node may be among them',

@@ -15,7 +15,7 @@ export interface AskedTrace {
   readonly from?: string;
   /** `HOST:PORT`, `HOST` alone for icmp. HOST is an address or a name as the Pod would use it. */
   readonly to: string;
-  readonly protocol: 'tcp' | 'udp' | 'icmp';
+  readonly protocol: 'tcp' | 'udp' | 'sctp' | 'icmp';
 }
 
 export async function resolveQuestion(

@@ -3,7 +3,7 @@
 import type { Service, ServicePort as ServicePortSpec } from '../api/core-v1.ts';
 import { LABEL_SERVICE_PROXY_NAME } from '../api/discovery-v1.ts';
 import { parseCIDR, parseIPv4 } from '../tcpip-ts/wire/address.ts';
-import { IPPROTO_TCP, IPPROTO_UDP } from '../tcpip-ts/wire/ipv4.ts';
+import { IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP } from '../tcpip-ts/wire/ipv4.ts';
 import type { Cidr } from './config.ts';
 
 export interface ServicePort {
@@ -37,10 +37,13 @@ export function portKey(service: string, portName: string, proto: number): strin
   return `${service}:${portName}/${proto}`;
 }
 
-/** IPPROTO_*; undefined for SCTP. Deviation: the emulated kernel has no SCTP, so such ports are not proxied. */
+/**
+ * IPPROTO_*; undefined for what is no Service protocol. Deviation: SCTP ports have rules as the others do, but the emulated kernel
+ * tracks SCTP without ports and translates addresses alone.
+ */
 export function protocolNumber(protocol: string | undefined): number | undefined {
   if (protocol === undefined || protocol === 'TCP') return IPPROTO_TCP;
-  return protocol === 'UDP' ? IPPROTO_UDP : undefined;
+  return protocol === 'UDP' ? IPPROTO_UDP : protocol === 'SCTP' ? IPPROTO_SCTP : undefined;
 }
 
 /** Empty for a Service that is not proxied: headless, ExternalName, somebody else's, IPv6 only. */

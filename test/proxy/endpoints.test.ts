@@ -42,12 +42,15 @@ t.test('conditions default as the API says', (t) => {
   t.end();
 });
 
-t.test('headless, ExternalName and IPv6 Services, and SCTP ports, are not proxied', (t) => {
+t.test('headless, ExternalName and IPv6 Services are not proxied; of two families the IPv4 address is', (t) => {
   const ports = [{ port: 80 }];
   t.equal(servicePortsOf(service('a', { clusterIP: 'None', ports })).size, 0);
   t.equal(servicePortsOf(service('a', { type: 'ExternalName', externalName: 'x.example', ports })).size, 0);
   t.equal(servicePortsOf(service('a', { clusterIP: 'fd00::1', ports })).size, 0);
-  t.equal(servicePortsOf(service('a', { clusterIP: '10.96.0.1', ports: [{ port: 80, protocol: 'SCTP' }] })).size, 0);
+  const [port] = servicePortsOf(
+    service('a', { clusterIP: 'fd00::1', clusterIPs: ['fd00::1', '10.96.0.1'], ports }),
+  ).values();
+  t.equal(port!.clusterIP, ipv4('10.96.0.1'));
   t.end();
 });
 

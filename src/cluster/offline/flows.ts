@@ -17,7 +17,7 @@ export interface FlowQuestion {
   readonly expect: ExpectedAnswer | undefined;
 }
 
-const PROTOCOLS = ['tcp', 'udp', 'icmp'] as const;
+const PROTOCOLS = ['tcp', 'udp', 'sctp', 'icmp'] as const;
 
 /** Throws TypeError naming the flow and the field. */
 export function parseFlows(text: string): FlowQuestion[] {
@@ -36,7 +36,7 @@ function flowOf(item: unknown, index: number): FlowQuestion {
     return value;
   };
   const protocol = PROTOCOLS.find((p) => p === text('protocol', 'tcp').toLowerCase());
-  if (!protocol) throw new TypeError(`${name}: protocol: expected tcp, udp or icmp`);
+  if (!protocol) throw new TypeError(`${name}: protocol: expected tcp, udp, sctp or icmp`);
   const from = fields.pod === undefined ? text('from') : text('pod');
   const sender = from.includes('/') ? { pod: from } : { from };
   return { name, asked: { ...sender, to: text('to'), protocol }, expect: expectOf(name, fields.expect) };

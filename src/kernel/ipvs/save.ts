@@ -1,7 +1,7 @@
 // The live tables as text: `ipvsadm-save -n` (ipvsadm -S -n, 1.31) and the rows of /proc/net/ip_vs_conn that
 // `ipvsadm -Lnc` shows. Services and dests come sorted, as the tool sorts them; the kernel's own order is another.
 import { formatIPv4 } from '../../tcpip-ts/wire/address.ts';
-import { IPPROTO_TCP } from '../../tcpip-ts/wire/ipv4.ts';
+import { IPPROTO_TCP, IPPROTO_UDP } from '../../tcpip-ts/wire/ipv4.ts';
 import { CONN_F_TEMPLATE, TEMPLATE_ASSURED } from './conn.ts';
 import type { Dest } from './dest.ts';
 import type { Ipvs } from './ipvs.ts';
@@ -68,7 +68,8 @@ export function connRows(ipvs: Ipvs): ConnRow[] {
 }
 
 function keyOf(svc: VirtualService): string {
-  return `${svc.proto === IPPROTO_TCP ? '-t' : '-u'} ${formatIPv4(svc.addr)}:${svc.port}`;
+  const option = svc.proto === IPPROTO_TCP ? '-t' : svc.proto === IPPROTO_UDP ? '-u' : '--sctp-service';
+  return `${option} ${formatIPv4(svc.addr)}:${svc.port}`;
 }
 
 function schedulerFlags(svc: VirtualService): string {

@@ -1,6 +1,7 @@
 // The packet that the what-if engine moves along: only the fields that anything decides by. A port may be unknown (undefined).
 import { formatIPv4 } from '../../tcpip-ts/wire/address.ts';
-import { IPPROTO_ICMP, IPPROTO_TCP } from '../../tcpip-ts/wire/ipv4.ts';
+import { IPPROTO_ICMP } from '../../tcpip-ts/wire/ipv4.ts';
+import { protoName } from '../netfilter/ipset/ipset.ts';
 import type { CtState } from '../netfilter/iptables/rule.ts';
 
 export interface Flow {
@@ -35,6 +36,6 @@ export const NO_FLOW: Flow = {
 export function formatFlow(flow: Flow): string {
   const { proto, saddr, sport, daddr, dport } = flow;
   if (proto === IPPROTO_ICMP) return `${formatIPv4(saddr)} > ${formatIPv4(daddr)} icmp`;
-  const name = proto === IPPROTO_TCP ? 'tcp' : 'udp';
+  const name = protoName(proto);
   return `${formatIPv4(saddr)}:${sport ?? '*'} > ${formatIPv4(daddr)}:${dport ?? '*'} ${name}`;
 }

@@ -1,12 +1,12 @@
 // What IPVS would do to a packet that reaches it: which real server, why, and how likely; without counting or keeping anything.
 import { formatIPv4 } from '../../tcpip-ts/wire/address.ts';
-import { IPPROTO_TCP } from '../../tcpip-ts/wire/ipv4.ts';
 import { NO_CONN } from '../ipvs/conn.ts';
 import type { Dest } from '../ipvs/dest.ts';
 import type { Ipvs } from '../ipvs/ipvs.ts';
 import { formatDest, formatService } from '../ipvs/save.ts';
 import type { Share } from '../ipvs/scheduler/scheduler.ts';
 import type { VirtualService } from '../ipvs/service.ts';
+import { protoName } from '../netfilter/ipset/ipset.ts';
 import type { Flow } from './flow.ts';
 import { onward, type Path } from './path.ts';
 
@@ -77,5 +77,5 @@ function sendTo(path: Path, svc: VirtualService, dest: Dest, why: string): reado
 }
 
 function name(svc: VirtualService): string {
-  return `${formatIPv4(svc.addr)}:${svc.port}/${svc.proto === IPPROTO_TCP ? 'tcp' : 'udp'}`;
+  return `${formatIPv4(svc.addr)}:${svc.port}/${protoName(svc.proto)}`;
 }

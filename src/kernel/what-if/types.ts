@@ -9,9 +9,9 @@ export interface TraceQuestion {
   /** Name of the device that the packet comes in by; found by the route back to `from` when absent. */
   readonly inDevice?: string;
   readonly to: string;
-  /** Needed for tcp and udp. */
+  /** Needed for all but icmp. */
   readonly toPort?: number;
-  readonly protocol: 'tcp' | 'udp' | 'icmp';
+  readonly protocol: 'tcp' | 'udp' | 'sctp' | 'icmp';
 }
 
 /**

@@ -6,7 +6,7 @@
 // Rules come from whichever engines stand on the hooks (engines.ts), IPVS from ipvs.ts; both fork the path where there is
 // more than one outcome. answer.ts puts the ends of all paths together.
 import { parseIPv4 } from '../../tcpip-ts/wire/address.ts';
-import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from '../../tcpip-ts/wire/ipv4.ts';
+import { IPPROTO_ICMP, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP } from '../../tcpip-ts/wire/ipv4.ts';
 import { NF_IP_PRI_NAT_DST, NF_IP_PRI_NAT_SRC } from '../netfilter/hooks.ts';
 import { answerOf } from './answer.ts';
 import { type Flow, NO_FLOW } from './flow.ts';
@@ -27,7 +27,7 @@ export function explain(env: WhatIfEnv, question: TraceQuestion): TraceAnswer {
 }
 
 function flowOf(env: WhatIfEnv, q: TraceQuestion): Flow {
-  const proto = { tcp: IPPROTO_TCP, udp: IPPROTO_UDP, icmp: IPPROTO_ICMP }[q.protocol];
+  const proto = { tcp: IPPROTO_TCP, udp: IPPROTO_UDP, sctp: IPPROTO_SCTP, icmp: IPPROTO_ICMP }[q.protocol];
   const saddr = parseIPv4(q.from);
   const daddr = parseIPv4(q.to);
   if (saddr === undefined) throw new TypeError(`from: ${q.from} is not an IPv4 address`);

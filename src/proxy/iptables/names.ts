@@ -1,7 +1,7 @@
 // Names of the iptables mode's chains, after portProtoHash() and its kin in pkg/proxy/iptables/proxier.go, v1.31: chain names
 // have at most 28 characters, so a service port stands in one as the first 16 of base32(sha256(its name and protocol)).
 import { createHash } from 'node:crypto';
-import { IPPROTO_TCP } from '../../tcpip-ts/wire/ipv4.ts';
+import { IPPROTO_TCP, IPPROTO_UDP } from '../../tcpip-ts/wire/ipv4.ts';
 import type { ServicePort } from '../service-port.ts';
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'; // RFC 4648
@@ -20,8 +20,8 @@ export function servicePortName(port: Pick<ServicePort, 'service' | 'portName'>)
   return port.portName === '' ? port.service : `${port.service}:${port.portName}`;
 }
 
-export function protocolName(proto: number): 'tcp' | 'udp' {
-  return proto === IPPROTO_TCP ? 'tcp' : 'udp';
+export function protocolName(proto: number): 'tcp' | 'udp' | 'sctp' {
+  return proto === IPPROTO_TCP ? 'tcp' : proto === IPPROTO_UDP ? 'udp' : 'sctp';
 }
 
 export function serviceChains(port: ServicePort): ServiceChains {

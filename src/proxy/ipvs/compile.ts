@@ -3,7 +3,7 @@
 //
 // The IPVS mode differs from the others in one point: when a Local policy finds no local endpoint, all endpoints are used.
 import type { IpSetEntry, RealServer, VirtualServer } from '../../kernel/netlink.ts';
-import { IPPROTO_TCP } from '../../tcpip-ts/wire/ipv4.ts';
+import { IPPROTO_SCTP, IPPROTO_TCP } from '../../tcpip-ts/wire/ipv4.ts';
 import { type Cidr, contains } from '../config.ts';
 import { type Endpoint, endpointName } from '../endpoints.ts';
 import type { ServicePort } from '../service-port.ts';
@@ -111,9 +111,17 @@ export function compileServicePort(
   }
 
   if (port.nodePort !== 0 && ctx.nodePortAddresses.length > 0) {
-    const name = proto === IPPROTO_TCP ? 'TCP' : 'UDP';
-    add(`KUBE-NODE-PORT-${name}`, { proto, port: port.nodePort });
-    if (port.externalPolicyLocal) add(`KUBE-NODE-PORT-LOCAL-${name}`, { proto, port: port.nodePort });
+    if (proto === IPPROTO_SCTP) {
+      // A bitmap of ports serves one protocol; SCTP shares a hash by address.
+      for (const ip of ctx.nodePortAddresses) {
+        add('KUBE-NODE-PORT-SCTP-HASH', { ip, proto, port: port.nodePort });
+        if (port.externalPolicyLocal) add('KUBE-NODE-PORT-LOCAL-SCTP-HASH', { ip, proto, port: port.nodePort });
+      }
+    } else {
+      const name = proto === IPPROTO_TCP ? 'TCP' : 'UDP';
+      add(`KUBE-NODE-PORT-${name}`, { proto, port: port.nodePort });
+      if (port.externalPolicyLocal) add(`KUBE-NODE-PORT-LOCAL-${name}`, { proto, port: port.nodePort });
+    }
     for (const addr of ctx.nodePortAddresses) serve(addr, port.nodePort, external);
   }
 

@@ -1,5 +1,4 @@
-// The ipsets of kube-proxy's IPVS mode: names, types and comments as in pkg/proxy/ipvs/ipset.go, v1.31. Left out: the two
-// SCTP sets are made, as a real kube-proxy makes them, but never filled.
+// The ipsets of kube-proxy's IPVS mode: names, types and comments as in pkg/proxy/ipvs/ipset.go, v1.31.
 import type { IpSetEntry, IpSetType } from '../../kernel/netlink.ts';
 
 export interface SetInfo {

@@ -6,7 +6,7 @@
 // always match. Deviation: KUBE-IPVS-OUT-FILTER exists but stays empty; its rules need `-m ipvs`.
 import type { IptablesRestoreOp } from '../../kernel/netlink.ts';
 import { parseIPv4 } from '../../tcpip-ts/wire/address.ts';
-import { IPPROTO_TCP, IPPROTO_UDP } from '../../tcpip-ts/wire/ipv4.ts';
+import { IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP } from '../../tcpip-ts/wire/ipv4.ts';
 import type { KubeProxyConfig } from '../config.ts';
 import { fromElsewhere, type LocalDetector } from '../local-detector.ts';
 import { SETS, type SetName } from './ipsets.ts';
@@ -59,6 +59,8 @@ const SET_RULES: readonly (readonly ['nat' | 'filter', SetName, string, readonly
   ['nat', 'KUBE-NODE-PORT-TCP', NODE_PORT, ['dst'], jump(MARK_MASQ), IPPROTO_TCP],
   ['nat', 'KUBE-NODE-PORT-LOCAL-UDP', NODE_PORT, ['dst'], { kind: 'RETURN' }, IPPROTO_UDP],
   ['nat', 'KUBE-NODE-PORT-UDP', NODE_PORT, ['dst'], jump(MARK_MASQ), IPPROTO_UDP],
+  ['nat', 'KUBE-NODE-PORT-LOCAL-SCTP-HASH', NODE_PORT, ['dst', 'dst'], { kind: 'RETURN' }, IPPROTO_SCTP],
+  ['nat', 'KUBE-NODE-PORT-SCTP-HASH', NODE_PORT, ['dst', 'dst'], jump(MARK_MASQ), IPPROTO_SCTP],
   ['filter', 'KUBE-LOAD-BALANCER-FW', PROXY_FIREWALL, ['dst', 'dst'], jump(SOURCE_RANGES)],
   ['filter', 'KUBE-LOAD-BALANCER-SOURCE-CIDR', SOURCE_RANGES, ['dst', 'dst', 'src'], { kind: 'RETURN' }],
   ['filter', 'KUBE-LOAD-BALANCER-SOURCE-IP', SOURCE_RANGES, ['dst', 'dst', 'src'], { kind: 'RETURN' }],
