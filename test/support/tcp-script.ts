@@ -10,10 +10,10 @@
 //     +1s                                  anything sent and not expected by the next line fails the test
 //   `);
 //
-// Flags: S F R P and `.` for ACK. Sequence numbers are relative to each side's initial one, as in packetdrill. What an expected line
+// Flags: S F R P, `.` for ACK, E and W for ECE and CWR. Sequence numbers are relative to each side's initial one, as in packetdrill. What an expected line
 // does not mention (window, options) is not compared. Options: `mss N`, `wscale N`, `sackOK`, `TS val N ecr N` (`ecr last`: the last
 // value seen from the other side; expected lines take `TS ecr N`), `sack A:B C:D`, `nosack`, `nots`.
-// Application: connect, listen [backlog N], accept, write N, read [N], end, close, abort, nodelay, keepalive IDLE INTERVAL,
+// Application: connect, listen [backlog N], accept, write N, read [N], end, close, abort, nodelay, quickacks N, keepalive IDLE INTERVAL,
 // usertimeout MS, icmp TYPE CODE [mtu N] [seq N], state NAME, cwnd N (in bytes), readable N, eof, connected, closed [ERRNO],
 // writable, count COUNTER N, drain [N] (whatever was sent, or exactly N segments), gso N (on an expected line: gsoSize).
 import { VirtualClock } from '../../src/lib/clock.ts';
@@ -36,7 +36,7 @@ const US = ipv4('10.0.0.1');
 const PEER = ipv4('10.0.0.2');
 const LISTEN_PORT = 80;
 const PEER_PORT = 4000;
-const FLAG_LETTERS = 'FSRP.U';
+const FLAG_LETTERS = 'FSRP.UEW';
 
 interface Sent {
   readonly atUs: number;
@@ -228,6 +228,7 @@ export class Dialogue {
     else if (verb === 'close') c.close();
     else if (verb === 'abort') c.abort();
     else if (verb === 'nodelay') c.setNoDelay(true);
+    else if (verb === 'quickacks') c.quickacks = n;
     else if (verb === 'keepalive') c.setKeepAlive(true, n, Number(args[1]));
     else if (verb === 'usertimeout') c.setUserTimeout(n);
     else if (verb === 'mtu') this.ip.info = { ...this.ip.info, mtu: n };
@@ -432,7 +433,7 @@ export class Dialogue {
 
   #parse(text: string): Line {
     const m =
-      /^([SFRP.]+) (-?\d+):(-?\d+)(?: ack (-?\d+))?(?: win (\d+))?(?: gso (\d+))?(?: sport (\d+))?( corrupt)?(?: <(.*)>)?$/.exec(
+      /^([SFRP.EW]+) (-?\d+):(-?\d+)(?: ack (-?\d+))?(?: win (\d+))?(?: gso (\d+))?(?: sport (\d+))?( corrupt)?(?: <(.*)>)?$/.exec(
         text,
       );
     if (!m) {

@@ -66,13 +66,16 @@ export function processAck(c: Connection, seg: SegmentInfo): boolean {
   return true;
 }
 
-/** RFC 9293: only from segments newer than the one it came from last. True if it changed. */
+/**
+ * RFC 9293: only from segments newer than the one it came from last. Of two that are otherwise alike the larger window counts,
+ * as they may have been reordered, but a window that shuts does too (Linux since 6.6). True if it changed.
+ */
 function updateWindow(c: Connection, seg: SegmentInfo): boolean {
   const window = seg.window << c.sndWscale;
   const isNewer =
     seqGt(seg.ack, c.sndUna) ||
     seqGt(seg.seq, c.sndWl1) ||
-    (seg.seq === c.sndWl1 && (window > c.sndWnd || seqGt(seg.ack, c.sndWl2)));
+    (seg.seq === c.sndWl1 && (window > c.sndWnd || window === 0 || seqGt(seg.ack, c.sndWl2)));
   if (!isNewer) return false;
   c.sndWl1 = seg.seq;
   c.sndWl2 = seg.ack;

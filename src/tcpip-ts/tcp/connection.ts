@@ -191,6 +191,7 @@ export class Connection {
   retriesSinceMs = 0;
   /** Window probes since the window was last open: their backoff. */
   probes = 0;
+  /** When data left last. */
   lastSentMs = 0;
   lastRecvMs = 0;
   lastOowAckMs = -1e9;

@@ -10,7 +10,7 @@ import { type Connection, EV_CONNECT, EV_READABLE, EV_WRITABLE } from './connect
 import type { SegmentInfo } from './options.ts';
 import { output, sendAck, sendChallengeAck, sendLimitedAck, sendReset, sendSyn, setMss } from './output.ts';
 import { receiveData, receiveFin } from './receive.ts';
-import { seqDiff, seqGt, seqLeq, seqLt } from './seq.ts';
+import { seqDiff, seqGeq, seqGt, seqLeq, seqLt } from './seq.ts';
 import { CLOSE_WAIT, CLOSING, ESTABLISHED, FIN_WAIT1, FIN_WAIT2, LAST_ACK, SYN_RECV, SYN_SENT } from './state.ts';
 import { armDelack, armFinWait2, armKeepalive, armRto, stopRexmit } from './timers.ts';
 import { PAWS_AGE_MS } from './tunables.ts';
@@ -58,6 +58,7 @@ function inSynSent(c: Connection, seg: SegmentInfo): number {
   if (!hasAck) {
     // Simultaneous open: our SYN goes again, with the acknowledgment of theirs.
     c.state = SYN_RECV;
+    c.sndWnd = seg.window;
     sendSyn(c);
     armRto(c);
     return 0;
@@ -189,7 +190,7 @@ function isAcceptable(c: Connection, seg: SegmentInfo): boolean {
       sendChallengeAck(c);
       return false;
     }
-    if (seg.len > 0 && seqLt(seg.seq, c.rcv.nxt)) markDuplicate(c, seg);
+    if (seg.len > 0) markDuplicate(c, seg);
     answerUnacceptable(c, seg);
     return false;
   }
@@ -206,7 +207,7 @@ function answerUnacceptable(c: Connection, seg: SegmentInfo): void {
 
 /** RFC 2883: the peer learns what it sent in vain. */
 function markDuplicate(c: Connection, seg: SegmentInfo): void {
-  if (!c.sackOk) return;
+  if (!c.sackOk || seqGeq(seg.seq, c.rcv.nxt)) return;
   c.layer.counters.v[NETSTAT.TcpExtTCPDSACKOldSent]!++;
   c.hasDsack = true;
   c.dsackStart = seg.seq;

@@ -155,7 +155,7 @@ export function emitData(c: Connection, seq: number, flags: number, offset: numb
   skb.tail = o + len;
   putHeader(skb, c.lport, c.rport, seq, c.rcv.nxt, hlen, flags, selectWindow(c));
   if (tellsAll) ackSent(c);
-  c.lastSentMs = layer.nowMs;
+  if (len > 0) c.lastSentMs = layer.nowMs;
   const error = send(layer, skb, c.laddr, c.raddr, c.features, len > c.mss ? c.mss : 0, segmentsOf(c, len));
   if (error === -EMSGSIZE) refreshRoute(c, 0);
   return true;

@@ -8,7 +8,7 @@
 // Bounded: bytes by the window that the connection offered (the caller trims to it), ranges by OOO_RANGES_MAX.
 import type { BufferPool } from './buffer-pool.ts';
 import { copyBytes } from './copy.ts';
-import { type Seq, seqDiff, seqGeq, seqGt, seqLeq, seqLt, seqMax } from './seq.ts';
+import { type Seq, seqDiff, seqGeq, seqGt, seqLeq, seqLt, seqMax, seqMin } from './seq.ts';
 import { OOO_RANGES_MAX } from './tunables.ts';
 
 const FIRST_BLOCK = 16_384;
@@ -53,10 +53,13 @@ export class ReceiveBuffer {
     return 0;
   }
 
-  /** Whether [seq, end) is held beyond a gap in full. */
-  holds(seq: Seq, end: Seq): boolean {
+  /** The first part of [seq, end) that is held beyond a gap, as two words in `out`; false when there is none. */
+  overlap(seq: Seq, end: Seq, out: Int32Array): boolean {
     for (let i = 0; i < this.ranges; i++) {
-      if (seqLeq(this.#start![i]!, seq) && seqGeq(this.#end![i]!, end)) return true;
+      if (seqLeq(this.#end![i]!, seq) || seqGeq(this.#start![i]!, end)) continue;
+      out[0] = seqMax(this.#start![i]!, seq);
+      out[1] = seqMin(this.#end![i]!, end);
+      return true;
     }
     return false;
   }

@@ -5,7 +5,7 @@ import { NETSTAT } from '../counters.ts';
 import { TCP_PSH } from '../wire/tcp.ts';
 import { type Connection, EV_READABLE } from './connection.ts';
 import type { SegmentInfo } from './options.ts';
-import { seqDiff, seqGt, seqLeq, seqLt } from './seq.ts';
+import { seqDiff, seqGt, seqLeq, seqLt, seqMin } from './seq.ts';
 import { MSS_DEFAULT } from './tunables.ts';
 
 /** Takes what is new of the payload and inside the window. */
@@ -25,9 +25,11 @@ export function receiveData(c: Connection, seg: SegmentInfo): void {
     const known = seqDiff(rcv.nxt, seq);
     from += known;
     len -= known;
+    if (c.sackOk) noteDsack(c, NETSTAT.TcpExtTCPDSACKOldSent, seq, rcv.nxt); // RFC 2883, 4.2
     seq = rcv.nxt;
   }
-  const room = seqDiff(c.rcvAdv, seq);
+  // Nothing comes after the FIN.
+  const room = seqDiff(c.finSeen ? seqMin(c.rcvAdv, c.finSeq) : c.rcvAdv, seq);
   if (len > room) {
     len = room;
     c.ackNow = true;
@@ -41,12 +43,10 @@ export function receiveData(c: Connection, seg: SegmentInfo): void {
     // Out of order: the duplicate acknowledgment tells the peer, with SACK blocks.
     c.ackNow = true;
     c.quickacks = Math.max(c.quickacks, 2);
-    if (c.sackOk && rcv.holds(seq, (seq + len) | 0)) {
-      v[NETSTAT.TcpExtTCPDSACKOfoSent]!++;
-      c.hasDsack = true;
-      c.dsackStart = seq;
-      c.dsackEnd = (seq + len) | 0;
-      return;
+    const held = c.layer.sackScratch;
+    if (c.sackOk && rcv.overlap(seq, (seq + len) | 0, held)) {
+      noteDsack(c, NETSTAT.TcpExtTCPDSACKOfoSent, held[0]!, held[1]!);
+      if (seqDiff(held[1]!, held[0]!) === len) return;
     }
     v[rcv.write(seq, seg.bytes, from, len) < 0 ? NETSTAT.TcpExtTCPOFODrop : NETSTAT.TcpExtTCPOFOQueue]!++;
     return;
@@ -71,10 +71,14 @@ export function receiveFin(c: Connection, seg: SegmentInfo): void {
 function noteDuplicate(c: Connection, seq: number, end: number): void {
   c.ackNow = true;
   c.quickacks = Math.max(c.quickacks, 2);
-  if (!c.sackOk) return;
-  c.layer.counters.v[NETSTAT.TcpExtTCPDSACKOldSent]!++;
+  if (c.sackOk) noteDsack(c, NETSTAT.TcpExtTCPDSACKOldSent, seq, end);
+}
+
+/** The next acknowledgment tells that [start, end) came twice. */
+function noteDsack(c: Connection, counter: number, start: number, end: number): void {
+  c.layer.counters.v[counter]!++;
   c.hasDsack = true;
-  c.dsackStart = seq;
+  c.dsackStart = start;
   c.dsackEnd = end;
 }
 

@@ -28,6 +28,10 @@ export function seqMax(a: Seq, b: Seq): Seq {
   return ((a - b) | 0) >= 0 ? a : b;
 }
 
+export function seqMin(a: Seq, b: Seq): Seq {
+  return ((a - b) | 0) <= 0 ? a : b;
+}
+
 /** A sequence number or timestamp in network order. As int32: get32's unsigned result would be boxed where it is not inlined. */
 export function getSeq(b: Uint8Array, o: number): Seq {
   return (b[o]! << 24) | (b[o + 1]! << 16) | (b[o + 2]! << 8) | b[o + 3]!;
