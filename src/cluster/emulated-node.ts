@@ -32,6 +32,7 @@ import { KubeProxy } from '../proxy/kube-proxy.ts';
 import { SkbPool } from '../tcpip-ts/skb.ts';
 import { Stack } from '../tcpip-ts/stack.ts';
 import { ipv4, parseCIDR } from '../tcpip-ts/wire/address.ts';
+import { relayApi, type Upstream } from './api-relay.ts';
 import type {
   AttachRequest,
   CaptureRequest,
@@ -216,6 +217,10 @@ export class EmulatedNode implements NodeHandle {
 
   async rules(format: RulesFormat): Promise<string> {
     return rulesOf(this.kernel, this.#ipvs, format);
+  }
+
+  relayApi(upstream: Upstream): Promise<void> {
+    return relayApi(this.#stack, upstream);
   }
 
   async status(): Promise<NodeStatus> {

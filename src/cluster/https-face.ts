@@ -48,6 +48,7 @@ export async function startHttpsFace(env: HttpsFaceEnv, options: HttpsFaceOption
   });
   try {
     const { host, port } = await listen(server, options.addresses);
+    await nodes[0]?.relayApi({ host: host === '0.0.0.0' ? '127.0.0.1' : host, port });
     const url = `https://${host.includes(':') ? `[${host}]` : host}:${port}`;
     const text = kubeconfig({
       ...{ cluster: 'podwire', user: USER, server: url, client },

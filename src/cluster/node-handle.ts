@@ -3,6 +3,7 @@
 import type { Readable, Writable } from 'node:stream';
 import type { TraceAnswer, TraceQuestion } from '../kernel/what-if/types.ts';
 import type { LogLine } from '../node/container-log.ts';
+import type { Upstream } from './api-relay.ts';
 
 export interface ExecRequest {
   readonly namespace: string;
@@ -79,6 +80,8 @@ export interface NodeHandle {
   capture(request: CaptureRequest, sink: (bytes: Uint8Array) => void): Promise<CaptureSession>;
   trace(question: TraceQuestion): Promise<TraceAnswer>;
   rules(format: RulesFormat): Promise<string>;
+  /** Takes the connections of Pods to the API server and passes them on to where it listens on this machine. */
+  relayApi(upstream: Upstream): Promise<void>;
   status(): Promise<NodeStatus>;
   /** Ends the Node and everything on it. */
   close(): Promise<void>;

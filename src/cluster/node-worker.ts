@@ -6,6 +6,7 @@ import { connectPort } from '../client/port-client.ts';
 import type { TraceQuestion } from '../kernel/what-if/types.ts';
 import { RealClock } from '../lib/clock.ts';
 import { unseededRng } from '../lib/rng.ts';
+import type { Upstream } from './api-relay.ts';
 import { EmulatedNode } from './emulated-node.ts';
 import type {
   AttachRequest,
@@ -66,6 +67,7 @@ async function main(): Promise<void> {
     capture: (params, call) => serveCapture(node, params as CaptureRequest, call),
     trace: (params) => node.trace(params as TraceQuestion),
     rules: (params) => node.rules(params as RulesFormat),
+    relayApi: (params) => node.relayApi(params as Upstream),
     status: () => node.status(),
     close: async () => {
       closing = true;

@@ -2,6 +2,7 @@
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { TraceAnswer, TraceQuestion } from '../kernel/what-if/types.ts';
 import type { LogLine } from '../node/container-log.ts';
+import type { Upstream } from './api-relay.ts';
 import type {
   AttachRequest,
   CaptureRequest,
@@ -115,6 +116,10 @@ export class WorkerNode implements NodeHandle {
 
   async rules(format: RulesFormat): Promise<string> {
     return (await this.#rpc.call('rules', format).result) as string;
+  }
+
+  async relayApi(upstream: Upstream): Promise<void> {
+    await this.#rpc.call('relayApi', upstream).result;
   }
 
   async status(): Promise<NodeStatus> {

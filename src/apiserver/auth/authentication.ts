@@ -1,6 +1,6 @@
 // Who sends a request: a client certificate of the cluster's CA (CN is the user, each O a group), or nobody. After
-// k8s.io/apiserver/pkg/authentication/request/x509. Left out so far: bearer tokens, and RBAC after it: whoever is authenticated
-// may do everything.
+// k8s.io/apiserver/pkg/authentication/request/x509. Or a service account's bearer token (tokens.ts). Left out so far: RBAC after
+// it: whoever is authenticated may do everything.
 import type { TLSSocket } from 'node:tls';
 import { StatusError } from '../../api/status-error.ts';
 import type { User } from '../admission/admission.ts';
@@ -12,6 +12,11 @@ export function userOf(socket: TLSSocket): User | undefined {
   const name = first(subject?.CN);
   if (!name) return undefined;
   return { name, groups: [...all(subject.O), 'system:authenticated'] };
+}
+
+/** The credential of an `Authorization: Bearer` header. */
+export function bearerToken(header: string | undefined): string | undefined {
+  return /^Bearer +([^\s]+) *$/i.exec(header ?? '')?.[1];
 }
 
 export function unauthorized(): StatusError {

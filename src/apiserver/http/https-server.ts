@@ -7,26 +7,28 @@ import { createSecureServer, type Http2SecureServer } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
-import type { Pod } from '../../api/core-v1.ts';
-import type { KubeObject, ResourceType } from '../../api/meta.ts';
-import { PODS, RESOURCES } from '../../api/resources.ts';
+import type { Pod, ServiceAccount } from '../../api/core-v1.ts';
+import type { KubeObject, ResourceType, Stored } from '../../api/meta.ts';
+import { PODS, RESOURCES, SERVICEACCOUNTS } from '../../api/resources.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Rng } from '../../lib/rng.ts';
 import type { User } from '../admission/admission.ts';
 import type { ApiServer } from '../apiserver.ts';
-import { unauthorized, userOf } from '../auth/authentication.ts';
+import { bearerToken, unauthorized, userOf } from '../auth/authentication.ts';
 import type { KeyPair } from '../auth/certificates.ts';
+import { ServiceAccountTokens } from '../auth/tokens.ts';
 import { openApiDocument, openApiIndex } from '../openapi/openapi.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { PodBackend } from '../streaming/pod-backend.ts';
 import { ACCESS_REVIEWS, reviewAccess } from './access-review.ts';
-import { readBody } from './body.ts';
+import { contentType, decodeBody, readBody } from './body.ts';
 import { discover, type SubresourceInfo } from './discovery.ts';
 import { PodStreams } from './pod-streams.ts';
 import { methodNotAllowed, requestInfo } from './request-info.ts';
 import { handleResource, noSuchResource } from './resource-handler.ts';
 import { asStatus, sendError, sendJson, sendText } from './respond.ts';
 import { subresourcesOf } from './subresources.ts';
+import { requestToken } from './token-request.ts';
 import { VERSION } from './version.ts';
 
 export interface HttpsServerOptions {
@@ -48,6 +50,7 @@ export class HttpsServer {
   readonly #server: Http2SecureServer;
   readonly #sockets = new Set<Socket>();
   readonly #streams: PodStreams;
+  readonly #tokens = new ServiceAccountTokens();
 
   constructor(options: HttpsServerOptions) {
     this.#options = options;
@@ -97,7 +100,7 @@ export class HttpsServer {
       const url = parseUrl(request);
       const path = url.pathname.replace(/(.)\/+$/, '$1');
       if (HEALTH.has(path) || /^\/(livez|readyz|healthz)\//.test(path)) return sendText(response, 200, 'ok');
-      const user = authenticate(request);
+      const user = await this.#authenticate(request);
       if (await this.#serveMeta(path, request, response)) return;
       const info = requestInfo(request.method ?? 'GET', path, url.searchParams);
       const review = info?.verb === 'create' && reviewAccess(info.group, info.resource);
@@ -112,6 +115,11 @@ export class HttpsServer {
         const pod = await registry.get(info.namespace, info.name!);
         return await this.#streams.log(pod as unknown as Pod, url.searchParams, response);
       }
+      if (type === SERVICEACCOUNTS && info.subresource === 'token' && info.verb === 'create') {
+        const account = (await registry.get(info.namespace, info.name!)) as Stored<ServiceAccount>;
+        const body = decodeBody(await readBody(request), contentType(request));
+        return sendJson(response, 201, requestToken(account, body, this.#tokens, this.#options.clock.unixMs()));
+      }
       await handleResource(
         { request, response, query: url.searchParams, info, user, registry: registry as Registry<KubeObject> },
         this.#options,
@@ -119,6 +127,19 @@ export class HttpsServer {
     } catch (error) {
       sendError(response, error);
     }
+  }
+
+  /** Throws StatusError 401. */
+  async #authenticate(request: IncomingMessage): Promise<User> {
+    const { api, clock } = this.#options;
+    let user = userOf(request.socket as TLSSocket);
+    const token = user ? undefined : bearerToken(request.headers.authorization);
+    if (token) {
+      const accounts = await api.registry(SERVICEACCOUNTS);
+      user = await this.#tokens.authenticate(token, (ns, name) => accounts.find(ns, name), clock.unixMs());
+    }
+    if (!user) throw unauthorized();
+    return user;
   }
 
   /** What is about the server and not about objects; true when that is what was asked. */
@@ -151,7 +172,7 @@ export class HttpsServer {
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on('error', () => {}); // 'close' follows
     try {
-      authenticate(request);
+      await this.#authenticate(request);
       const url = parseUrl(request);
       const info = requestInfo(request.method ?? 'GET', url.pathname, url.searchParams);
       if (!info || typeOf(info.group, info.version, info.resource) !== PODS || !isStream(info.subresource)) {
@@ -167,12 +188,6 @@ export class HttpsServer {
 }
 
 const PATHS = ['/api', '/api/v1', '/apis', '/healthz', '/livez', '/openapi/v3', '/readyz', '/version'];
-
-function authenticate(request: IncomingMessage): User {
-  const user = userOf(request.socket as TLSSocket);
-  if (!user) throw unauthorized();
-  return user;
-}
 
 function parseUrl(request: IncomingMessage): URL {
   return new URL(request.url ?? '/', 'https://apiserver');

@@ -1,6 +1,6 @@
 // One request on a resource: which registry method it is, with what, and how the answer is sent. After
 // k8s.io/apiserver/pkg/endpoints/handlers (get.go, create.go, update.go, patch.go, delete.go); wording as there.
-// Left out so far: server-side apply, warnings for unknown fields (fieldValidation=Warn drops them silently), tokens.
+// Left out so far: server-side apply, warnings for unknown fields (fieldValidation=Warn drops them silently).
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { KubeObject, ResourceType, Stored } from '../../api/meta.ts';
 import { PODS } from '../../api/resources.ts';

@@ -1,6 +1,6 @@
 // Which subresources the API serves, as discovery tells them.
 import type { ResourceType } from '../../api/meta.ts';
-import { NAMESPACES, PODS } from '../../api/resources.ts';
+import { NAMESPACES, PODS, SERVICEACCOUNTS } from '../../api/resources.ts';
 import type { Strategy } from '../registry/strategy.ts';
 import type { SubresourceInfo } from './discovery.ts';
 
@@ -24,6 +24,15 @@ export function subresourcesOf(type: ResourceType, strategy: Strategy): Subresou
       { name: 'exec', group: '', version: 'v1', kind: 'PodExecOptions', verbs: CONNECT },
       { ...own('log', ['get']) },
     );
+  }
+  if (type.resource === SERVICEACCOUNTS.resource && type.group === SERVICEACCOUNTS.group) {
+    found.push({
+      name: 'token',
+      group: 'authentication.k8s.io',
+      version: 'v1',
+      kind: 'TokenRequest',
+      verbs: ['create'],
+    });
   }
   if (type.resource === NAMESPACES.resource && type.group === NAMESPACES.group) found.push(own('finalize', ['update']));
   if (strategy.scale) {

@@ -4,7 +4,8 @@
 //
 // What has no field numbers in field-numbers.ts is refused when it is there, not dropped.
 import { schemaOfKind } from '../../api/schema/kinds.ts';
-import { bool, int64, list, type Schema, type Struct, string, struct } from '../../api/schema/schema.ts';
+import { OBJECT_META } from '../../api/schema/meta.ts';
+import { any, bool, int64, list, type Schema, type Struct, string, struct, time } from '../../api/schema/schema.ts';
 import { FIELD_NUMBERS, OPTIONAL_SCALARS } from './field-numbers.ts';
 
 export class ProtobufError extends Error {
@@ -14,13 +15,21 @@ export class ProtobufError extends Error {
 const MAGIC = Buffer.from('k8s\0');
 const MAX_DEPTH = 50;
 
-/** Not a kind of the registry: the body of a DELETE. */
+/** Not kinds of the registry: the body of a DELETE, and of serviceaccounts/NAME/token. */
 const DELETE_OPTIONS = struct('DeleteOptions', {
   gracePeriodSeconds: int64,
   orphanDependents: bool,
   propagationPolicy: string,
   dryRun: list(string),
 });
+
+const TOKEN_REQUEST = struct('TokenRequest', {
+  metadata: OBJECT_META,
+  spec: struct('TokenRequestSpec', { audiences: list(string), boundObjectRef: any, expirationSeconds: int64 }),
+  status: struct('TokenRequestStatus', { token: string, expirationTimestamp: time }),
+});
+
+const UNSTORED = new Map([DELETE_OPTIONS, TOKEN_REQUEST].map((schema) => [schema.name, schema]));
 
 /** An object with apiVersion and kind. */
 export function decodeProtobuf(body: Buffer): Record<string, unknown> {
@@ -38,7 +47,7 @@ export function decodeProtobuf(body: Buffer): Record<string, unknown> {
       if (member.number === 2) kind = text(member.bytes());
     }
   }
-  const schema = kind === 'DeleteOptions' ? DELETE_OPTIONS : schemaOfKind(kind);
+  const schema = UNSTORED.get(kind) ?? schemaOfKind(kind);
   if (!schema || !FIELD_NUMBERS[kind]) {
     throw new ProtobufError(`no kind "${kind}" in version "${apiVersion}" can be read from protobuf; send JSON`);
   }

@@ -142,6 +142,9 @@ export const FIELD_NUMBERS: Readonly<Record<string, Readonly<Record<string, numb
     startupProbe: 22,
   },
   ContainerPort: { name: 1, hostPort: 2, containerPort: 3, protocol: 4, hostIP: 5 },
+  TokenRequest: { metadata: 1, spec: 2, status: 3 },
+  TokenRequestSpec: { audiences: 1, boundObjectRef: 3, expirationSeconds: 4 },
+  TokenRequestStatus: { token: 1, expirationTimestamp: 2 },
   DeleteOptions: { gracePeriodSeconds: 1, orphanDependents: 3, propagationPolicy: 4, dryRun: 5 },
 };
 
