@@ -1,5 +1,5 @@
 // A kube-proxy's turn over whole API objects: a Node's kernel on a bench, a proxier of any mode, Services and EndpointSlices of
-// any namespace. Nothing is sent; what would happen is asked of the what-if engine.
+// any namespace. What would happen to a packet is asked of the what-if engine; with a Lab given, packets can be sent, too.
 import type { Service } from '../../src/api/core-v1.ts';
 import type { EndpointSlice } from '../../src/api/discovery-v1.ts';
 import { createNetlink } from '../../src/kernel/core/netlink.ts';
@@ -24,6 +24,8 @@ export interface ObjectBenchOptions {
   /** The first is the Node's own. */
   readonly nodeIPs?: readonly string[];
   readonly serviceCIDR?: string;
+  /** A Node that has its devices and addresses, for packets to be sent to; else one without neighbours is made. */
+  readonly lab?: Lab;
   /** Of KubeProxyConfiguration. */
   readonly config?: Readonly<Record<string, unknown>>;
 }
@@ -55,9 +57,9 @@ export class ObjectBench {
       config = { clusterCIDR: '10.0.0.0/8' },
     } = options;
     this.#options = options;
-    this.lab = before?.lab ?? new Lab();
+    this.lab = before?.lab ?? options.lab ?? new Lab();
     const { kernel } = this.lab;
-    if (!before) {
+    if (!before && !options.lab) {
       const eth0 = kernel.addDevice('eth0', null, {});
       for (const ip of nodeIPs) kernel.addresses.add(eth0, ipv4(ip), 24);
       kernel.fib.add({ network: 0, prefixLen: 0, oif: eth0.ifindex, gateway: (ipv4(nodeIPs[0]!) & ~255) + 1 });
