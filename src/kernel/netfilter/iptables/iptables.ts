@@ -39,7 +39,7 @@ export class Iptables {
   readonly #unhook = new Map<TableName, (() => void)[]>();
 
   constructor(env: IptablesEnv) {
-    this.recent = new RecentLists(env.time);
+    this.recent = new RecentLists(env.clock);
     this.#env = { ...env, recent: this.recent };
     for (const name of TABLES) this.#install(name, builtinChains(name));
   }

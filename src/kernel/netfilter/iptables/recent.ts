@@ -3,6 +3,7 @@
 // why it forgets clients beyond the hundredth of an endpoint. A list lives while a rule names it. Times are microseconds.
 //
 // Leaves out: --update, --remove, --hitcount, --rttl, --rdest, masks, and with them all but the last time of an address.
+import type { Clock } from '../../../lib/clock.ts';
 
 /** ip_list_tot. */
 const MAX_ADDRESSES = 100;
@@ -63,10 +64,10 @@ export class RecentList {
 
 export class RecentLists {
   readonly #lists = new Map<string, RecentList>();
-  readonly #time: { readonly nowUs: number };
+  readonly #clock: Clock;
 
-  constructor(time: { readonly nowUs: number }) {
-    this.#time = time;
+  constructor(clock: Clock) {
+    this.#clock = clock;
   }
 
   /** Makes the list if there is none. */
@@ -76,9 +77,9 @@ export class RecentLists {
     return list;
   }
 
-  /** Whether `addr` was seen by the list in the last `seconds`; a list that does not exist has seen nobody. */
+  /** Whether `addr` was seen by the list in the last `seconds`, asked from outside the packet path; a list that does not exist has seen nobody. */
   check(name: string, addr: number, seconds: number): boolean {
-    return this.#lists.get(name)?.check(addr | 0, seconds, this.#time.nowUs) ?? false;
+    return this.#lists.get(name)?.check(addr | 0, seconds, this.#clock.nowUs()) ?? false;
   }
 
   /** Forgets the lists that no rule names. */
