@@ -5,7 +5,7 @@
 import type { Clock, Timer } from '../../lib/clock.ts';
 import type { VirtualService } from './service.ts';
 
-/** Counters of a dest and of a service: columns of their `stats`. */
+/** Counters of a dest and of a service: columns of DestTable.stats. */
 export const STAT_CONNS = 0;
 export const STAT_IN_PKTS = 1;
 export const STAT_OUT_PKTS = 2;
@@ -48,7 +48,6 @@ export class Dest {
   overloaded = false;
   /** Connections, templates and scheduler caches that refer to it. */
   refs = 0;
-  readonly stats = new Float64Array(STATS);
   // The service's list, newest first.
   next: Dest | null = null;
   prev: Dest | null = null;
@@ -74,6 +73,11 @@ const TRASH_PERIOD_US = 120e6; // IP_VS_DEST_TRASH_PERIOD; looked at every half 
 
 /** All dests by row, the living and the trash. */
 export class DestTable {
+  /**
+   * STAT_* of each dest, STATS a row: one line of the cache a packet. As fields of dest and of service they were five, a tenth of
+   * the path's cost with thousands of them; a service's are the sums of its dests'.
+   */
+  stats = new Float64Array(16 * STATS);
   readonly #clock: Clock;
   readonly #rows: (Dest | undefined)[] = [];
   readonly #free: number[] = [];
@@ -104,6 +108,13 @@ export class DestTable {
     }
     const dest = new Dest(this.#free.pop() ?? this.#rows.length, svc, addr, port);
     this.#rows[dest.id] = dest;
+    const end = (dest.id + 1) * STATS;
+    if (end > this.stats.length) {
+      const { stats } = this;
+      this.stats = new Float64Array(stats.length * 2);
+      this.stats.set(stats);
+    }
+    this.stats.fill(0, end - STATS, end);
     return dest;
   }
 

@@ -50,7 +50,7 @@ export function icmpIn(ipvs: Ipvs, skb: Skb, hook: HookNumber): Verdict {
   const id = conns.findIn(proto, get32(b, q + 16) | 0, get16(b, th + 2), get32(b, q + 12) | 0, get16(b, th));
   if (id === NO_CONN) return NF_ACCEPT;
   if (!isIntact(skb)) return drop(ipvs, skb);
-  countIn(ipvs.destTable.at(conns.dest[id]!), ipTotalLen(b, skb.nh));
+  countIn(ipvs.destTable, conns.dest[id]!, ipTotalLen(b, skb.nh));
   const route = prepareRoute(ipvs, skb, conns.daddr[id]!, hook);
   if (route === 2) return NF_STOLEN;
   setDaddr(skb, conns.daddr[id]!);
@@ -74,7 +74,7 @@ export function icmpOut(ipvs: Ipvs, skb: Skb, hook: HookNumber): Verdict {
   setSaddr(skb, conns.vaddr[id]!);
   setQuotedDestination(skb, conns.vaddr[id]!, conns.vport[id]!);
   finishQuoted(skb);
-  countOut(ipvs.destTable.at(conns.dest[id]!), ipTotalLen(b, skb.nh));
+  countOut(ipvs.destTable, conns.dest[id]!, ipTotalLen(b, skb.nh));
   skb.ipvs = true;
   updateConntrackReply(ipvs, skb, id);
   if (ipvs.net.trace.sink !== null) traceReply(ipvs, skb, id, hook);

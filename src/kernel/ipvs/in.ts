@@ -17,7 +17,7 @@ import {
   NO_CONN,
   TEMPLATE_ASSURED,
 } from './conn.ts';
-import { type Dest, STAT_CONNS, STAT_IN_BYTES, STAT_IN_PKTS } from './dest.ts';
+import { type DestTable, STAT_CONNS, STAT_IN_BYTES, STAT_IN_PKTS, STATS } from './dest.ts';
 import { icmpIn, isTranslatedError } from './icmp.ts';
 import type { Ipvs } from './ipvs.ts';
 import { SVC_F_ONEPACKET } from './scheduler/scheduler.ts';
@@ -85,7 +85,7 @@ export function ipvsIn(ipvs: Ipvs, skb: Skb, hook: HookNumber): Verdict {
     id = scheduled as ConnId;
   }
 
-  countIn(ipvs.destTable.at(conns.dest[id]!), ipTotalLen(b, skb.nh));
+  countIn(ipvs.destTable, conns.dest[id]!, ipTotalLen(b, skb.nh));
   setState(ipvs, id, DIR_INPUT, flags);
   const verdict = natXmit(ipvs, skb, id, hook);
   conns.touch(id);
@@ -146,8 +146,7 @@ function schedule(
     conns.addControl(id, template as ConnId);
     conns.touch(template as ConnId);
   }
-  dest.stats[STAT_CONNS]!++;
-  dest.svc.stats[STAT_CONNS]!++;
+  ipvs.destTable.stats[dest.id * STATS + STAT_CONNS]!++;
   return id;
 }
 
@@ -201,12 +200,10 @@ function assureTemplate(ipvs: Ipvs, id: ConnId): void {
   if (template !== NO_CONN) ipvs.conns.state[template]! |= TEMPLATE_ASSURED;
 }
 
-export function countIn(dest: Dest, bytes: number): void {
-  if (!dest.available) return;
-  dest.stats[STAT_IN_PKTS]!++;
-  dest.stats[STAT_IN_BYTES]! += bytes;
-  dest.svc.stats[STAT_IN_PKTS]!++;
-  dest.svc.stats[STAT_IN_BYTES]! += bytes;
+export function countIn(dests: DestTable, dest: number, bytes: number): void {
+  if (!dests.at(dest).available) return;
+  dests.stats[dest * STATS + STAT_IN_PKTS]!++;
+  dests.stats[dest * STATS + STAT_IN_BYTES]! += bytes;
 }
 
 function drop(ipvs: Ipvs, skb: Skb, reason: DropReason): Verdict {

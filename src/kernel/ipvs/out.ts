@@ -8,7 +8,7 @@ import { UDP_HLEN } from '../../tcpip-ts/wire/udp.ts';
 import { type HookNumber, NF_ACCEPT, type Verdict } from '../netfilter/hooks.ts';
 import { setSaddr, setSport } from '../netfilter/nat/mangle.ts';
 import { NO_CONN } from './conn.ts';
-import { type Dest, STAT_OUT_BYTES, STAT_OUT_PKTS } from './dest.ts';
+import { type DestTable, STAT_OUT_BYTES, STAT_OUT_PKTS, STATS } from './dest.ts';
 import { icmpOut, isTranslatedError } from './icmp.ts';
 import { setState } from './in.ts';
 import type { Ipvs } from './ipvs.ts';
@@ -31,7 +31,7 @@ export function ipvsOut(ipvs: Ipvs, skb: Skb, hook: HookNumber): Verdict {
   if (id === NO_CONN) return NF_ACCEPT;
   setSport(skb, conns.vport[id]!);
   setSaddr(skb, conns.vaddr[id]!);
-  countOut(ipvs.destTable.at(conns.dest[id]!), ipTotalLen(b, skb.nh));
+  countOut(ipvs.destTable, conns.dest[id]!, ipTotalLen(b, skb.nh));
   setState(ipvs, id, DIR_OUTPUT, proto === IPPROTO_TCP ? tcpFlags(b, skb.th) : 0);
   skb.ipvs = true;
   updateConntrackReply(ipvs, skb, id);
@@ -40,10 +40,8 @@ export function ipvsOut(ipvs: Ipvs, skb: Skb, hook: HookNumber): Verdict {
   return NF_ACCEPT;
 }
 
-export function countOut(dest: Dest, bytes: number): void {
-  if (!dest.available) return;
-  dest.stats[STAT_OUT_PKTS]!++;
-  dest.stats[STAT_OUT_BYTES]! += bytes;
-  dest.svc.stats[STAT_OUT_PKTS]!++;
-  dest.svc.stats[STAT_OUT_BYTES]! += bytes;
+export function countOut(dests: DestTable, dest: number, bytes: number): void {
+  if (!dests.at(dest).available) return;
+  dests.stats[dest * STATS + STAT_OUT_PKTS]!++;
+  dests.stats[dest * STATS + STAT_OUT_BYTES]! += bytes;
 }

@@ -34,7 +34,8 @@ export class VirtualService implements ServiceKey {
   head: Dest | null = null;
   tail: Dest | null = null;
   numDests = 0;
-  readonly stats = new Float64Array(STATS);
+  /** What dests counted that left, less what dests had counted that came back. */
+  readonly #past = new Float64Array(STATS);
   readonly #factories: ReadonlyMap<string, SchedulerFactory>;
 
   /** Throws on an unknown scheduler. */
@@ -81,6 +82,7 @@ export class VirtualService implements ServiceKey {
     const dest = table.obtain(this, options.addr, options.port);
     setDest(dest, options);
     dest.lastWeight = options.weight;
+    this.#account(dest, table, -1);
     dest.prev = null;
     dest.next = this.head;
     if (this.head) this.head.prev = dest;
@@ -100,6 +102,7 @@ export class VirtualService implements ServiceKey {
   /** The unlinked dest keeps its own `prev` and `next`: a scheduler's cursor may need them. */
   removeDest(dest: Dest, table: DestTable): void {
     dest.available = false;
+    this.#account(dest, table, 1);
     this.#unlink(dest);
     this.scheduler.destRemoved(dest);
     table.discard(dest);
@@ -113,6 +116,18 @@ export class VirtualService implements ServiceKey {
       this.#unlink(dest);
       table.discard(dest);
     }
+  }
+
+  /** Its counters, STAT_*: all that its dests have counted for it. O(dests). */
+  stats(table: DestTable): Float64Array {
+    const sums = this.#past.slice();
+    for (let dest = this.head; dest; dest = dest.next)
+      for (let i = 0; i < STATS; i++) sums[i]! += table.stats[dest.id * STATS + i]!;
+    return sums;
+  }
+
+  #account(dest: Dest, table: DestTable, sign: 1 | -1): void {
+    for (let i = 0; i < STATS; i++) this.#past[i]! += sign * table.stats[dest.id * STATS + i]!;
   }
 
   #unlink(dest: Dest): void {
