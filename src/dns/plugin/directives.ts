@@ -6,6 +6,7 @@ import { cachePlugin } from './cache/setup.ts';
 import { errorsPlugin } from './errors/setup.ts';
 import { forwardPlugin } from './forward/setup.ts';
 import { healthPlugin } from './health/setup.ts';
+import { hostsPlugin } from './hosts/setup.ts';
 import { k8sExternalPlugin } from './k8s_external/setup.ts';
 import { kubernetesPlugin } from './kubernetes/setup.ts';
 import { loadbalancePlugin } from './loadbalance/setup.ts';
@@ -15,6 +16,7 @@ import type { Plugin } from './plugin.ts';
 import { prometheusPlugin } from './prometheus/setup.ts';
 import { readyPlugin } from './ready/setup.ts';
 import { reloadPlugin } from './reload/setup.ts';
+import { rewritePlugin } from './rewrite/setup.ts';
 
 export const DIRECTIVES: readonly Plugin[] = [
   reloadPlugin,
@@ -26,7 +28,9 @@ export const DIRECTIVES: readonly Plugin[] = [
   logPlugin,
   loadbalancePlugin,
   cachePlugin,
+  rewritePlugin,
   autopathPlugin,
+  hostsPlugin,
   k8sExternalPlugin,
   kubernetesPlugin,
   loopPlugin,

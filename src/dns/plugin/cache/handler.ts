@@ -6,11 +6,15 @@
 // Deviation: a full store drops its oldest entry, CoreDNS a random one. Times: seconds, from the injected clock.
 import type { Clock } from '../../../lib/clock.ts';
 import type { Epoch, HitCounter } from '../../answer-memo.ts';
+import { RCODE } from '../../constants.ts';
 import { matchZone } from '../../name.ts';
 import {
+  afterwards,
   type Handler,
+  mustWrite,
   nextOrFailure,
   type Reply,
+  ReplyKeeper,
   type Request,
   type ResponseWriter,
   type Served,
@@ -33,6 +37,10 @@ export interface CacheOptions {
   servfailS: number;
   /** Serve the records' own TTLs from the cache instead of counting down. */
   keepTtl: boolean;
+  /** Refresh an item that was asked for so often, not `withinUs` apart, when so much of its time is left; undefined: never. */
+  prefetch: { readonly amount: number; readonly withinUs: number; readonly percentage: number } | undefined;
+  /** Give what has run out for so long, at once and asking anew behind, or only when asking fails; undefined: never. */
+  serveStale: { readonly forUs: number; readonly verify: boolean } | undefined;
 }
 
 /** What is in the cache does not change. */
@@ -42,6 +50,10 @@ interface Item {
   readonly reply: Reply;
   readonly ttlS: number;
   readonly storedUs: number;
+  /** For prefetch: hits in a row, when the last one was, and whether the reply is being asked for anew. */
+  hits: number;
+  hitUs: number;
+  refreshing: boolean;
 }
 
 export class Cache {
@@ -57,6 +69,8 @@ export class Cache {
   readonly #successHit: readonly HitCounter[];
   readonly #denialHit: readonly HitCounter[];
   readonly #miss: readonly HitCounter[];
+  readonly #servedStale: Series;
+  readonly #prefetches: Series;
   readonly #successEntries: Series;
   readonly #denialEntries: Series;
 
@@ -79,6 +93,12 @@ export class Cache {
     this.#successHit = [counting(this.#requests, this.#successHits)];
     this.#denialHit = [counting(this.#requests, this.#denialHits)];
     this.#miss = [counting(this.#requests, this.#misses)];
+    this.#servedStale = metrics
+      .counter('coredns_cache_served_stale_total', 'The number of requests served from stale cache entries.', labels)
+      .with(server, zones);
+    this.#prefetches = metrics
+      .counter('coredns_cache_prefetch_total', 'The number of times the cache has prefetched a cached item.', labels)
+      .with(server, zones);
     const entries = metrics.gauge('coredns_cache_entries', 'The number of elements in the cache.', typed);
     this.#successEntries = entries.with(server, 'success', zones);
     this.#denialEntries = entries.with(server, 'denial', zones);
@@ -99,18 +119,87 @@ export class Cache {
       if (item !== undefined) this.#successHits.value++;
     }
     if (item === undefined) {
-      this.#misses.value++;
-      return nextOrFailure('cache', this.#next, request, new Keeper(this, request, writer, key));
+      const stale = this.#stale(key, nowUs);
+      if (stale === undefined) {
+        this.#misses.value++;
+        return nextOrFailure('cache', this.#next, request, new Keeper(this, request, writer, key));
+      }
+      this.#servedStale.value++;
+      if (this.#options.serveStale!.verify) return this.#verify(request, writer, key, stale);
+      this.#refresh(request, key, stale);
+      writer.write({ ...stale.reply, ttl: 0, options: undefined, lasting: undefined, plugin: 'cache' });
+      return 0;
     }
     const { reply } = item;
+    const isCounted = this.#options.prefetch !== undefined;
+    if (isCounted) this.#maybePrefetch(request, key, item, nowUs);
     const authenticData = reply.authenticData && (request.dnssecOk || request.authenticData);
     const ttl = this.#options.keepTtl ? item.ttlS : leftS(item, nowUs);
     const lasting = {
       ...{ epoch: STEADY, version: 0, keptUs: item.storedUs, ttlS: item.ttlS, countsDown: !this.#options.keepTtl },
       counters: this.#denial.has(key) ? this.#denialHit : this.#successHit,
     };
-    writer.write({ ...reply, ttl, authenticData, options: undefined, lasting, plugin: 'cache' });
+    writer.write({
+      ...reply,
+      ttl,
+      authenticData,
+      options: undefined,
+      lasting: isCounted ? undefined : lasting,
+      plugin: 'cache',
+    });
     return 0;
+  }
+
+  #stale(key: string, nowUs: number): Item | undefined {
+    const { serveStale } = this.#options;
+    const item = serveStale === undefined ? undefined : (this.#success.get(key) ?? this.#denial.get(key));
+    if (item === undefined || responseIsFailure(item.reply)) return undefined;
+    return nowUs < item.storedUs + item.ttlS * 1e6 + serveStale!.forUs ? item : undefined;
+  }
+
+  /** Asks anew first; what has run out is given when that fails. */
+  #verify(request: Request, writer: ResponseWriter, key: string, stale: Item): Served {
+    const keeper = new ReplyKeeper();
+    const done = (rcode: number, failed: boolean): number => {
+      const { reply } = keeper;
+      if (!failed && !mustWrite(rcode) && reply !== undefined && !responseIsFailure(reply)) {
+        writer.write(this.keep(request, key, reply));
+      } else {
+        writer.write({ ...stale.reply, ttl: 0, options: undefined, lasting: undefined, plugin: 'cache' });
+      }
+      return 0;
+    };
+    return afterwards(
+      () => nextOrFailure('cache', this.#next, request, keeper),
+      (rcode, error) => done(rcode, error !== undefined),
+    );
+  }
+
+  #maybePrefetch(request: Request, key: string, item: Item, nowUs: number): void {
+    const { amount, withinUs, percentage } = this.#options.prefetch!;
+    item.hits = nowUs - item.hitUs < withinUs ? item.hits + 1 : 1;
+    item.hitUs = nowUs;
+    const threshold = Math.ceil((percentage / 100) * item.ttlS);
+    if (item.hits < amount || leftS(item, nowUs) > threshold) return;
+    if (!item.refreshing) this.#prefetches.value++;
+    this.#refresh(request, key, item);
+  }
+
+  /** Asks anew, for the cache only; one question at a time for an item. */
+  #refresh(request: Request, key: string, item: Item): void {
+    if (item.refreshing) return;
+    item.refreshing = true;
+    const keeper = new ReplyKeeper();
+    const done = (): void => {
+      item.refreshing = false;
+      if (keeper.reply !== undefined && !responseIsFailure(keeper.reply)) this.keep(request, key, keeper.reply);
+    };
+    const served = afterwards(
+      () => nextOrFailure('cache', this.#next, request, keeper),
+      () => 0,
+    );
+    if (served instanceof Promise) void served.then(done, done);
+    else done();
   }
 
   /** Keeps the reply where it may be kept, and gives it as it goes out. */
@@ -126,7 +215,8 @@ export class Cache {
       const counted = lasting && { ...lasting, counters: [...lasting.counters, ...this.#miss] };
       return { ...reply, ttl: ttlS, authenticData, lasting: counted };
     }
-    const item: Item = { reply, ttlS, storedUs: this.#clock.nowUs() };
+    const nowUs = this.#clock.nowUs();
+    const item: Item = { reply, ttlS, storedUs: nowUs, hits: 0, hitUs: nowUs, refreshing: false };
     if (success) {
       store(this.#success, side.capacity, key, item);
       this.#successEntries.value = this.#success.size;
@@ -161,6 +251,10 @@ class Keeper implements ResponseWriter {
   write(reply: Reply): number {
     return this.#inner.write(this.#cache.keep(this.#request, this.#key, reply));
   }
+}
+
+function responseIsFailure({ rcode }: Reply): boolean {
+  return rcode === RCODE.SERVFAIL || rcode === RCODE.NOTIMP;
 }
 
 function keyOf(request: Request): string {

@@ -1,9 +1,12 @@
 // Reads `cache [TTL] [ZONES...] { success CAPACITY [TTL] [MINTTL]; denial ...; servfail DURATION; disable success|denial [ZONES...];
-// keepttl }` (CoreDNS plugin/cache/setup.go). Leaves out `prefetch` and `serve_stale`, as errors that say so.
+// keepttl; prefetch AMOUNT [DURATION [PERCENTAGE%]]; serve_stale [DURATION [immediate|verify]] }` (CoreDNS plugin/cache/setup.go).
 import { type Controller, type Plugin, parseDuration, parseInteger } from '../plugin.ts';
 import { Cache, type CacheOptions, type CacheSide } from './handler.ts';
 
 const DEFAULT_CAPACITY = 10_000;
+const DEFAULT_PREFETCH_US = 60e6;
+const DEFAULT_PREFETCH_PERCENTAGE = 10;
+const DEFAULT_STALE_US = 3600e6;
 const MAX_SERVFAIL_US = 300e6;
 
 export const cachePlugin: Plugin = {
@@ -30,7 +33,15 @@ function parse(c: Controller): CacheOptions {
     success.maxTtlS = denial.maxTtlS = positiveTtl(ttl);
     args.shift();
   }
-  const options: CacheOptions = { zones: c.zonesFrom(args), success, denial, servfailS: 5, keepTtl: false };
+  const options: CacheOptions = {
+    zones: c.zonesFrom(args),
+    success,
+    denial,
+    servfailS: 5,
+    keepTtl: false,
+    prefetch: undefined,
+    serveStale: undefined,
+  };
   while (c.nextBlock()) {
     switch (c.val()) {
       case 'success':
@@ -50,8 +61,11 @@ function parse(c: Controller): CacheOptions {
         options.keepTtl = true;
         break;
       case 'prefetch':
+        options.prefetch = parsePrefetch(c);
+        break;
       case 'serve_stale':
-        throw c.err(`property '${c.val()}' is not supported by this server yet`);
+        options.serveStale = parseServeStale(c);
+        break;
       default:
         throw c.argErr();
     }
@@ -77,6 +91,32 @@ function parseServfail(c: Controller): number {
   if (us < 0) throw new Error('invalid negative ttl for servfail');
   if (us > MAX_SERVFAIL_US) throw new Error('caching SERVFAIL responses over 5 minutes is not permitted');
   return Math.floor(us / 1e6);
+}
+
+function parsePrefetch(c: Controller): CacheOptions['prefetch'] {
+  const args = c.remainingArgs();
+  if (args.length === 0 || args.length > 3) throw c.argErr();
+  const amount = integer(args[0]!);
+  if (amount < 0) throw new Error(`prefetch amount should be positive: ${amount}`);
+  const withinUs = args[1] === undefined ? DEFAULT_PREFETCH_US : parseDuration(args[1]);
+  if (withinUs === undefined) throw new Error(`time: invalid duration "${args[1]}"`);
+  const percent = args[2] ?? `${DEFAULT_PREFETCH_PERCENTAGE}%`;
+  if (!percent.endsWith('%'))
+    throw new Error(`last character of percentage should be \`%\`, but is: "${percent.at(-1)}"`);
+  const percentage = integer(percent.slice(0, -1));
+  if (percentage < 10 || percentage > 90) throw new Error(`percentage should fall in range [10, 90]: ${percentage}`);
+  return amount === 0 ? undefined : { amount, withinUs, percentage };
+}
+
+function parseServeStale(c: Controller): CacheOptions['serveStale'] {
+  const args = c.remainingArgs();
+  if (args.length > 2) throw c.argErr();
+  const forUs = args[0] === undefined ? DEFAULT_STALE_US : parseDuration(args[0]);
+  if (forUs === undefined) throw new Error(`time: invalid duration "${args[0]}"`);
+  if (forUs < 0) throw new Error('invalid negative duration for serve_stale');
+  const mode = (args[1] ?? 'immediate').toLowerCase();
+  if (mode !== 'immediate' && mode !== 'verify') throw new Error(`invalid value for serve_stale refresh mode: ${mode}`);
+  return { forUs, verify: mode === 'verify' };
 }
 
 function parseDisable(c: Controller, options: CacheOptions): void {

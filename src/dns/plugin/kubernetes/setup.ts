@@ -1,7 +1,9 @@
 // Reads `kubernetes [ZONES...] { ... }` and starts the watches (CoreDNS plugin/kubernetes/setup.go, kubernetes.go
-// InitKubeCache). Leaves out, as errors that say so: labels, namespace_labels, multicluster, zonal. The options that say where
+// InitKubeCache). Leaves out, as errors that say so: multicluster, zonal. The options that say where
 // the API server is (endpoint, tls, kubeconfig, apiserver_*) are taken and have no effect: there is one API to ask.
+import type { KubeObject } from '../../../api/meta.ts';
 import { ENDPOINTSLICES, NAMESPACES, PODS, SERVICES } from '../../../api/resources.ts';
+import { type LabelMatcher, parseLabelSelector } from '../../../api/selectors.ts';
 import { matchZone } from '../../name.ts';
 import { searchOf } from '../../resolv-conf.ts';
 import { canonicalAddress, isReverse } from '../../reverse.ts';
@@ -10,7 +12,7 @@ import { ExternalView } from './external.ts';
 import { Finder, type PodMode } from './finder.ts';
 import { Kubernetes } from './handler.ts';
 import { ObjectIndex } from './objects.ts';
-import type { Watching } from './source.ts';
+import type { ObjectHandlers, Watching } from './source.ts';
 
 const NAME = 'kubernetes';
 const DEFAULT_TTL = 5;
@@ -28,6 +30,9 @@ interface Settings {
   endpointPodNames: boolean;
   ignoreEmptyService: boolean;
   watchEndpoints: boolean;
+  /** Which Services, EndpointSlices and Pods are served; undefined: all. */
+  labels: LabelMatcher | undefined;
+  namespaceLabels: LabelMatcher | undefined;
 }
 
 export const kubernetesPlugin: Plugin = {
@@ -51,9 +56,13 @@ function parse(c: Controller): Settings {
     endpointPodNames: false,
     ignoreEmptyService: false,
     watchEndpoints: true,
+    labels: undefined,
+    namespaceLabels: undefined,
   };
   if (settings.zones.every(isReverse)) throw new Error('non-reverse zone name must be used');
   while (c.nextBlock()) parseOption(c, settings);
+  if (settings.namespaces.size > 0 && settings.namespaceLabels !== undefined)
+    throw c.err('namespaces and namespace_labels cannot both be set');
   return settings;
 }
 
@@ -105,13 +114,39 @@ function parseOption(c: Controller, settings: Settings): void {
       if (args.length === 0) throw c.argErr();
       return;
     case 'labels':
+      settings.labels = selector(c, 'label', args);
+      return;
     case 'namespace_labels':
+      settings.namespaceLabels = selector(c, 'namespace_label', args);
+      return;
     case 'multicluster':
     case 'zonal':
       throw c.err(`property '${option}' is not supported by this server yet`);
     default:
       throw c.err(`unknown property '${option}'`);
   }
+}
+
+function selector(c: Controller, what: string, args: readonly string[]): LabelMatcher {
+  if (args.length === 0) throw c.argErr();
+  const text = args.join(' ');
+  try {
+    return parseLabelSelector(text);
+  } catch (cause) {
+    throw new Error(`unable to parse ${what} selector value: '${text}': ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** Hides the objects whose labels do not match; one that no longer does is gone. */
+function matching<T extends KubeObject>(
+  labels: LabelMatcher | undefined,
+  handlers: ObjectHandlers<T>,
+): ObjectHandlers<T> {
+  if (labels === undefined) return handlers;
+  return {
+    set: (object) => (labels.matches(object.metadata.labels) ? handlers.set(object) : handlers.delete(object)),
+    delete: (object) => handlers.delete(object),
+  };
 }
 
 function install(c: Controller, settings: Settings): void {
@@ -128,7 +163,7 @@ function install(c: Controller, settings: Settings): void {
     primaryZone: settings.zones.find((zone) => !isReverse(zone))!,
     localAddresses: ownAddresses(c),
   });
-  const { zones, fallthrough } = settings;
+  const { zones, fallthrough, labels } = settings;
   const ttl = host.ttlS ?? settings.ttl;
   const hostSearch = searchOf(host.resolvConf);
   const options = { zones, ttl, fallthrough, finder, hasSynced, modifiedS: () => index.modifiedS, epoch: index.epoch };
@@ -148,19 +183,30 @@ function install(c: Controller, settings: Settings): void {
   config.readiness.push({ name: NAME, ready: hasSynced });
   config.startups.push(() => {
     watches.push(
-      objects.watch(NAMESPACES, {
-        set: (o) => index.addNamespace(o.metadata.name!),
-        delete: (o) => index.deleteNamespace(o.metadata.name!),
-      }),
-      objects.watch(SERVICES, { set: (o) => index.setService(o), delete: (o) => index.deleteService(o) }),
+      objects.watch(
+        NAMESPACES,
+        matching(settings.namespaceLabels, {
+          set: (o) => index.addNamespace(o.metadata.name!),
+          delete: (o) => index.deleteNamespace(o.metadata.name!),
+        }),
+      ),
+      objects.watch(
+        SERVICES,
+        matching(labels, { set: (o) => index.setService(o), delete: (o) => index.deleteService(o) }),
+      ),
     );
     if (settings.watchEndpoints) {
       watches.push(
-        objects.watch(ENDPOINTSLICES, { set: (o) => index.setSlice(o), delete: (o) => index.deleteSlice(o) }),
+        objects.watch(
+          ENDPOINTSLICES,
+          matching(labels, { set: (o) => index.setSlice(o), delete: (o) => index.deleteSlice(o) }),
+        ),
       );
     }
     if (settings.podMode === 'verified') {
-      watches.push(objects.watch(PODS, { set: (o) => index.setPod(o), delete: (o) => index.deletePod(o) }));
+      watches.push(
+        objects.watch(PODS, matching(labels, { set: (o) => index.setPod(o), delete: (o) => index.deletePod(o) })),
+      );
     }
     return waitForSync(c, hasSynced);
   });
@@ -169,11 +215,16 @@ function install(c: Controller, settings: Settings): void {
   });
 }
 
-/** What the block is bound to, else all of the server's; never loopback (CoreDNS plugin/kubernetes/local.go). */
+/**
+ * What the block is bound to, else all of the server's (CoreDNS plugin/kubernetes/local.go); without loopback. Deviation: where
+ * it is bound to nothing else, loopback counts.
+ */
 function ownAddresses({ config, host }: Controller): string[] {
-  const all = config.bound.length > 0 ? config.bound : host.localAddresses;
-  const known = all.flatMap((text) => canonicalAddress(text) ?? []);
-  return config.bound.length > 0 ? known.filter((text) => !text.startsWith('127.') && text !== '::1') : known;
+  const known = (config.bound.length > 0 ? config.bound : host.localAddresses).flatMap(
+    (text) => canonicalAddress(text) ?? [],
+  );
+  const outside = known.filter((text) => !text.startsWith('127.') && text !== '::1');
+  return outside.length > 0 ? outside : known;
 }
 
 /** The server starts answering when everything has been read once, or after five seconds in any case (then with SERVFAIL). */
