@@ -58,7 +58,7 @@ function json(body: unknown): DiscoveryAnswer {
 
 /** Reviews answer a question; nothing of them is kept. */
 function verbsOf({ group: name }: ResourceType): readonly string[] {
-  return name === 'authorization.k8s.io' ? CREATE_ONLY : VERBS;
+  return name === 'authorization.k8s.io' || name === 'authentication.k8s.io' ? CREATE_ONLY : VERBS;
 }
 
 function apiVersions(): unknown {

@@ -103,7 +103,7 @@ export class HttpsServer {
       const user = await this.#authenticate(request);
       if (await this.#serveMeta(path, request, response)) return;
       const info = requestInfo(request.method ?? 'GET', path, url.searchParams);
-      const review = info?.verb === 'create' && reviewAccess(info.group, info.resource);
+      const review = info?.verb === 'create' && reviewAccess(info.group, info.resource, user);
       if (review) {
         await readBody(request);
         return sendJson(response, 201, review);

@@ -263,7 +263,8 @@ function storedSubresource({ subresource }: RequestInfo): Subresource | undefine
 }
 
 export function noSuchResource(): StatusError {
-  return new StatusError('NotFound', 404, 'the server could not find the requested resource');
+  // The empty details matter: kubectl looks into them without asking whether they are there.
+  return new StatusError('NotFound', 404, 'the server could not find the requested resource', {});
 }
 
 function success(code: number): unknown {
