@@ -64,3 +64,30 @@ t.test('what is expected and does not hold is told, and the exit code is 1', asy
   t.match(stderr, /^multiple endpoints: endpoints 10\.180\.0\.4:80 10\.180\.0\.5:80, expected 10\.180\.0\.1:80$/m);
   t.notMatch(stderr, /single endpoint/, 'what holds is not mentioned');
 });
+
+t.test('all modes side by side: differences are marked, known ones named', async (t) => {
+  const etpLocal = flowRuns().find((r) => r.name === 'overall')!;
+  const paths = files(t.testdir(), etpLocal);
+  const args = ['-f', paths.objects, '--proxy-mode', 'all', '--from', '203.0.113.2', '--to', '192.168.99.22:80'];
+  const text = await trace(...args);
+  t.match(text.stdout, /^ +iptables +ipvs +nftables$/m);
+  t.match(text.stdout, /^\* verdict +DROP +DNAT +DROP$/m);
+  t.match(text.stdout, /^\* known upstream: IPVS mode sends to any endpoint when a Local policy has no local one/m);
+  const json = JSON.parse((await trace(...args, '-o', 'json')).stdout);
+  t.match(json, {
+    ipvs: { verdict: 'DNAT' },
+    iptables: { verdict: 'DROP' },
+    nftables: { verdict: 'DROP' },
+    differences: [{ field: 'verdict', values: { ipvs: 'DNAT' } }, { field: 'endpoints' }],
+  });
+});
+
+t.test('a question that cannot be answered keeps its place in the list', async (t) => {
+  const [first] = flowRuns();
+  const six = { name: 'six', from: 'fd00:10::2', to: '[fd00::1]:80', protocol: 'tcp' };
+  const paths = files(t.testdir(), { objects: first!.objects, flows: [six, first!.flows[1]!] });
+  const { code, stdout, stderr } = await trace('-f', paths.objects, '--flows', paths.flows, '-o', 'json');
+  t.equal(code, 1);
+  t.match(JSON.parse(stdout), [{ error: /IPv6 is not emulated/ }, { verdict: 'DNAT' }]);
+  t.equal(stderr, 'six: [fd00::1]:80: IPv6 is not emulated\n');
+});

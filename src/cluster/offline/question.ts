@@ -8,6 +8,10 @@ const CLUSTER_DOMAIN = 'cluster.local';
 
 /** Throws Error with a message for the user. */
 export function offlineQuestion({ pods, services }: OfflineObjects, asked: AskedTrace): TraceQuestion {
+  for (const text of [asked.to, asked.from ?? '']) {
+    // Deviation: the emulated kernel has IPv4 only.
+    if (text.split(':').length > 2) throw new Error(`${text}: IPv6 is not emulated`);
+  }
   const [host, port] = splitHostPort(asked.to);
   if (asked.protocol !== 'icmp' && port === undefined) throw new Error(`${asked.to}: expected HOST:PORT`);
   let namespace = 'default';
