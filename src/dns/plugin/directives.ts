@@ -17,6 +17,7 @@ import { prometheusPlugin } from './prometheus/setup.ts';
 import { readyPlugin } from './ready/setup.ts';
 import { reloadPlugin } from './reload/setup.ts';
 import { rewritePlugin } from './rewrite/setup.ts';
+import { templatePlugin } from './template/setup.ts';
 
 export const DIRECTIVES: readonly Plugin[] = [
   reloadPlugin,
@@ -30,6 +31,7 @@ export const DIRECTIVES: readonly Plugin[] = [
   cachePlugin,
   rewritePlugin,
   autopathPlugin,
+  templatePlugin,
   hostsPlugin,
   k8sExternalPlugin,
   kubernetesPlugin,

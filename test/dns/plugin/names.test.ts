@@ -126,3 +126,35 @@ t.test('prefetch asks anew for what is in demand before it runs out', async (t) 
   t.equal(await ttl(), 10, 'the new one');
   await dns.stop();
 });
+
+t.test('template: records made from the question', async (t) => {
+  const corefile = `.:53 {
+  template IN A ip.example.org {
+    match "^ip-(?P<a>[0-9]+)-(?P<b>[0-9]+)\\.ip\\.example\\.org\\.$"
+    answer "{{ .Name }} 60 IN A 10.0.{{ .Group.a }}.{{ index .Match 2 }}"
+    authority "{{ .Zone }} 60 IN NS ns.example.org."
+  }
+  template ANY ANY gone.example.org {
+    rcode NXDOMAIN
+    authority "gone.example.org. 30 IN SOA ns.example.org. root.example.org. 1 2 3 4 5"
+  }
+  template IN MX example.org {
+    answer "{{ .Name }} IN MX 10 mail.example.org."
+  }
+}
+`;
+  const dns = await startDns({ corefile });
+  const found = await dns.ask('ip-3-4.ip.example.org.', 'A');
+  t.strictSame(texts(found.answer), ['ip-3-4.ip.example.org. 60 1 10.0.3.4']);
+  t.strictSame(texts(found.authority), ['ip.example.org. 60 2 ns.example.org.']);
+  t.equal((await dns.ask('other.ip.example.org.', 'A')).rcode, 3);
+  const gone = await dns.ask('x.gone.example.org.', 'AAAA');
+  t.equal(gone.rcode, 3);
+  t.strictSame(texts(gone.authority), ['gone.example.org. 30 6 ns.example.org. root.example.org. 1 2 3 4 5']);
+  t.strictSame(texts((await dns.ask('example.org.', 'MX')).answer), ['example.org. 3600 15 10 mail.example.org.']);
+  t.equal((await dns.ask('ip-3-400.ip.example.org.', 'A')).rcode, 2, 'no address comes of it');
+  t.ok(dns.lines.every((line) => !line.includes('panic')));
+  await dns.stop();
+  const wrong = '.:53 {\n template IN A {\n answer "{{ .Name | upper }} A 1.2.3.4"\n }\n}\n';
+  await t.rejects(startDns({ corefile: wrong }), /could not compile template/);
+});
