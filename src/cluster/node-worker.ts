@@ -32,7 +32,9 @@ export type ExecInput =
   | { readonly stdin: Uint8Array }
   | { readonly end: true }
   | { readonly columns: number; readonly rows: number }
-  | { readonly kill: true };
+  | { readonly kill: true }
+  /** So many bytes of output have reached the client. */
+  | { readonly taken: number };
 /** From the Node: */
 export type ExecOutput = { readonly stdout: Uint8Array } | { readonly stderr: Uint8Array };
 
@@ -77,6 +79,9 @@ async function main(): Promise<void> {
   new Rpc(callPort, handlers);
 }
 
+/** Bytes of a command's output on their way to its client. */
+const OUTPUT_WINDOW = 1 << 20;
+
 interface WithStdin {
   readonly stdin: boolean;
 }
@@ -87,11 +92,16 @@ async function serveSession(
   call: Call,
 ): Promise<number> {
   const stdin = request.stdin ? new PassThrough() : null;
+  let underWay = 0;
+  let waiting: (() => void)[] = [];
   const output = (name: 'stdout' | 'stderr'): Writable =>
     new Writable({
       write: (chunk: Buffer, _encoding, done) => {
         call.send({ [name]: new Uint8Array(chunk) });
-        done();
+        underWay += chunk.length;
+        // The command goes on once the client has read.
+        if (underWay < OUTPUT_WINDOW) done();
+        else waiting.push(done);
       },
     });
   const session = start({ stdin, stdout: output('stdout'), stderr: output('stderr') });
@@ -100,7 +110,12 @@ async function serveSession(
     if ('stdin' in input) stdin?.write(input.stdin);
     else if ('end' in input) stdin?.end();
     else if ('kill' in input) session.kill();
-    else session.resize(input.columns, input.rows);
+    else if ('taken' in input) {
+      underWay -= input.taken;
+      const ready = underWay < OUTPUT_WINDOW ? waiting : [];
+      if (ready.length > 0) waiting = [];
+      for (const done of ready) done();
+    } else session.resize(input.columns, input.rows);
   });
   return session.exit;
 }

@@ -70,8 +70,8 @@ export class WorkerNode implements NodeHandle {
     const send = (input: ExecInput): void => call.send(input);
     call.onMessage((message) => {
       const output = message as ExecOutput;
-      if ('stdout' in output) streams.stdout.write(output.stdout);
-      else streams.stderr.write(output.stderr);
+      const [stream, bytes] = 'stdout' in output ? [streams.stdout, output.stdout] : [streams.stderr, output.stderr];
+      stream.write(bytes, () => send({ taken: bytes.length }));
     });
     streams.stdin?.on('data', (chunk: Buffer) => send({ stdin: new Uint8Array(chunk) }));
     streams.stdin?.on('end', () => send({ end: true }));

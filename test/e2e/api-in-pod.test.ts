@@ -30,4 +30,6 @@ t.test('a Pod talks to https://kubernetes', async (t) => {
   t.equal((JSON.parse(pod.stdout) as { metadata: { name: string } }).metadata.name, 'box', 'the Pod reads itself');
   const big = await curl('-H', `Authorization: Bearer ${token}`, 'https://kubernetes/openapi/v3/api/v1');
   t.ok(JSON.parse(big.stdout), 'a large answer comes whole');
+  const zeroes = await kubectl.args(['exec', 'box', '--', 'head', '-c', '20000000', '/dev/zero']);
+  t.equal(zeroes.stdout.length, 20_000_000, 'and so does the output of a command that is faster than its reader');
 });
