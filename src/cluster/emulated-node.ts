@@ -49,8 +49,8 @@ import type {
 import { NodeNames } from './node-names.ts';
 import { podRuntime } from './pod-runtime.ts';
 import { PROGRAMS } from './programs.ts';
-import type { ClusterSettings, NodeSettings } from './settings.ts';
 import { rulesOf } from './rules-text.ts';
+import type { ClusterSettings, NodeSettings } from './settings.ts';
 
 /** 64 KiB each, but memory is touched only as they are used, and those freed last are used first. */
 const POOL_SLOTS = 4096;
