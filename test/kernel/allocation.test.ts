@@ -1,6 +1,6 @@
 // The path from device to device allocates nothing per packet: forwarded, translated, tracked, filtered, answered by ARP.
-// One exception is V8's: an address above 127.255.255.255 is no small integer, and is boxed (16 bytes) where it is an argument
-// of a call that is not inlined.
+// Addresses above 127.255.255.255 are a case of their own: unsigned they are no small integers to V8, which boxes them (16 bytes)
+// wherever a call that is not inlined takes or returns one.
 import { Session } from 'node:inspector/promises';
 import t from 'tap';
 import { createNetlink } from '../../src/kernel/core/netlink.ts';
@@ -87,9 +87,9 @@ function setup(podA: string, podB: string) {
   return { kernel, netlink: createNetlink(kernel, null), links, pool, put, reply, frames };
 }
 
-for (const [podA, podB, vip, allowed] of [
-  ['10.244.0.5', '10.244.0.6', '10.96.0.10', 1],
-  ['192.168.0.5', '192.168.0.6', '172.20.0.10', 200],
+for (const [podA, podB, vip] of [
+  ['10.244.0.5', '10.244.0.6', '10.96.0.10'],
+  ['192.168.0.5', '192.168.0.6', '172.20.0.10'],
 ] as const) {
   t.test(`half a million packets ${podA} to ${vip} and the answers of ${podB}`, async (t) => {
     const { kernel, netlink, links, put, reply, frames } = setup(podA, podB);
@@ -151,7 +151,7 @@ for (const [podA, podB, vip, allowed] of [
     t.equal(links[0].sent + links[1].sent - before, 1_100_000, 'all of them went through');
     t.equal(kernel.conntrack.count, 1);
     t.comment(`${ns.toFixed(0)} ns and ${bytes.toFixed(2)} bytes a packet`);
-    t.ok(bytes <= allowed, `${bytes.toFixed(2)} bytes a packet`);
+    t.ok(bytes <= 1, `${bytes.toFixed(2)} bytes a packet`);
     kernel.close();
   });
 }

@@ -4,7 +4,7 @@
 import type { Link, LinkReceiver } from '../../tcpip-ts/link.ts';
 import type { Skb } from '../../tcpip-ts/skb.ts';
 import type { Mac } from '../../tcpip-ts/wire/address.ts';
-import { get16, get32 } from '../../tcpip-ts/wire/bytes.ts';
+import { get16, word } from '../../tcpip-ts/wire/bytes.ts';
 
 export type Direction = 'rx' | 'tx';
 
@@ -87,7 +87,7 @@ export class NetDevice implements LinkReceiver {
 
   /** Whether the MAC at b[o] is this device's. */
   isMac(b: Uint8Array, o: number): boolean {
-    return (get32(b, o + 2) | 0) === this.#macLow && get16(b, o) === this.#macHigh;
+    return word(b, o + 2) === this.#macLow && get16(b, o) === this.#macHigh;
   }
 
   receive(skb: Skb): void {

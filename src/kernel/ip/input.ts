@@ -9,7 +9,7 @@ import { areOptionsSkippable } from '../../tcpip-ts/ip/options.ts';
 import type { Reassembly } from '../../tcpip-ts/ip/reassembly.ts';
 import type { LinkReceiver } from '../../tcpip-ts/link.ts';
 import type { Skb } from '../../tcpip-ts/skb.ts';
-import { get32 } from '../../tcpip-ts/wire/bytes.ts';
+import { word } from '../../tcpip-ts/wire/bytes.ts';
 import {
   ICMP_DEST_UNREACH,
   ICMP_HOST_UNREACH,
@@ -80,23 +80,23 @@ export class IpInput {
   #route(skb: Skb): void {
     const { drops, fib } = this.#net;
     const b = skb.bytes;
-    const saddr = get32(b, skb.nh + 12);
-    const daddr = get32(b, skb.nh + 16);
+    const saddr = word(b, skb.nh + 12); // signed: no argument needs a heap number
+    const daddr = word(b, skb.nh + 16);
     if (skb.iif !== LOOPBACK_IFINDEX) {
       const reason = martian(saddr, daddr);
-      if (reason !== 0 || (saddr !== 0 && fib.isLocal(saddr | 0))) {
+      if (reason !== 0 || (saddr !== 0 && fib.isLocal(saddr))) {
         drops.drop(skb, reason !== 0 ? reason : DropReason.IP_LOCAL_SOURCE);
         return;
       }
     }
-    const route = fib.lookup(daddr | 0);
-    const type = daddr === 0xffffffff ? RTN_BROADCAST : route === NO_ROUTE ? 0 : fib.typeOf(route);
+    const route = fib.lookup(daddr);
+    const type = daddr === -1 ? RTN_BROADCAST : route === NO_ROUTE ? 0 : fib.typeOf(route);
     switch (type) {
       case RTN_UNICAST: {
         if (daddr >>> 28 >= 14) break;
         skb.oif = fib.oifOf(route);
         const gateway = fib.gatewayOf(route);
-        skb.nexthop = gateway === 0 ? daddr : gateway;
+        skb.nexthop = gateway === 0 ? daddr >>> 0 : gateway;
         forward(this.#net, this.#output, skb);
         return;
       }
@@ -138,10 +138,10 @@ export class IpInput {
   }
 }
 
-/** Why no packet from a wire may have these addresses; 0: it may. */
+/** Why no packet from a wire may have these addresses, as signed words; 0: it may. */
 function martian(saddr: number, daddr: number): number {
   if (saddr >>> 28 >= 14 || saddr >>> 24 === 127) return DropReason.IP_INVALID_SOURCE;
-  if (saddr === 0 && daddr !== 0xffffffff) return DropReason.IP_INVALID_SOURCE;
+  if (saddr === 0 && daddr !== -1) return DropReason.IP_INVALID_SOURCE;
   if (daddr >>> 24 === 127) return DropReason.IP_LOCALNET;
   return daddr === 0 ? DropReason.IP_INVALID_DEST : 0;
 }

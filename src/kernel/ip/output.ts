@@ -10,7 +10,7 @@ import type { Reassembly } from '../../tcpip-ts/ip/reassembly.ts';
 import { LINK_F_CSUM, LINK_F_TSO4, LINK_F_USO4 } from '../../tcpip-ts/link.ts';
 import { CHECKSUM_PARTIAL, GSO_NONE, GSO_TCPV4, type Skb } from '../../tcpip-ts/skb.ts';
 import { completeChecksum } from '../../tcpip-ts/skb-checksum.ts';
-import { get32 } from '../../tcpip-ts/wire/bytes.ts';
+import { word } from '../../tcpip-ts/wire/bytes.ts';
 import { ETH_HLEN, ETH_P_IP, emitEthernet, MAC_BROADCAST } from '../../tcpip-ts/wire/ethernet.ts';
 import { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, ICMP_NET_UNREACH } from '../../tcpip-ts/wire/icmpv4.ts';
 import { IP_DF, ipFrag, isFragment } from '../../tcpip-ts/wire/ipv4.ts';
@@ -50,11 +50,10 @@ export class IpOutput implements SegmentSink {
     const pass = conntrack.beginPass();
     if (this.#route(skb)) {
       if (trace.sink !== null) trace.sink.stage(skb, 'OUTPUT');
-      const daddr = get32(skb.bytes, skb.nh + 16) | 0;
+      const daddr = word(skb.bytes, skb.nh + 16);
       const verdict = hooks.run(NF_INET_LOCAL_OUT, skb);
       if (verdict === NF_DROP) drops.drop(skb, DropReason.NETFILTER_DROP);
-      else if (verdict !== NF_STOLEN && (daddr === (get32(skb.bytes, skb.nh + 16) | 0) || this.#route(skb)))
-        this.finish(skb);
+      else if (verdict !== NF_STOLEN && (daddr === word(skb.bytes, skb.nh + 16) || this.#route(skb))) this.finish(skb);
     }
     conntrack.endPass(pass);
   }
@@ -99,22 +98,22 @@ export class IpOutput implements SegmentSink {
   /** Sets oif and nexthop; without a route frees the packet and says false. */
   #route(skb: Skb): boolean {
     const { fib, drops } = this.#net;
-    const daddr = get32(skb.bytes, skb.nh + 16);
+    const daddr = word(skb.bytes, skb.nh + 16);
     const route = fib.lookup(daddr | 0);
     const type = route === NO_ROUTE ? 0 : fib.typeOf(route);
     if (type === RTN_UNICAST || type === RTN_BROADCAST) {
       skb.oif = fib.oifOf(route);
       const gateway = fib.gatewayOf(route);
-      skb.nexthop = gateway === 0 ? daddr : gateway;
+      skb.nexthop = gateway === 0 ? daddr >>> 0 : gateway;
       return true;
     }
     if (type === RTN_LOCAL) {
       skb.oif = LOOPBACK_IFINDEX;
-      skb.nexthop = daddr;
+      skb.nexthop = daddr >>> 0;
       return true;
     }
     // A local sender hears of it as it would of ENETUNREACH.
-    if (skb.iif === 0 && fib.isLocal(get32(skb.bytes, skb.nh + 12) | 0))
+    if (skb.iif === 0 && fib.isLocal(word(skb.bytes, skb.nh + 12)))
       this.#net.icmpSend(skb, ICMP_DEST_UNREACH, ICMP_NET_UNREACH, 0);
     drops.drop(skb, DropReason.IP_OUTNOROUTES);
     return false;
@@ -159,8 +158,8 @@ export class IpOutput implements SegmentSink {
       device.transmit(skb);
       return;
     }
-    const daddr = get32(skb.bytes, skb.nh + 16);
-    if (daddr === 0xffffffff || this.#isBroadcast(daddr)) {
+    const daddr = word(skb.bytes, skb.nh + 16);
+    if (daddr === -1 || this.#isBroadcast(daddr)) {
       skb.mh = skb.nh - ETH_HLEN;
       emitEthernet(skb.bytes, skb.mh, MAC_BROADCAST, device.mac, ETH_P_IP);
       device.transmit(skb);
@@ -173,7 +172,7 @@ export class IpOutput implements SegmentSink {
     // Only a packet sent to its own next hop can be one, and few addresses end in such bits: one test for nearly all.
     if ((daddr & 3) !== 3) return false;
     const { fib } = this.#net;
-    const route = fib.lookup(daddr | 0);
+    const route = fib.lookup(daddr);
     return route !== NO_ROUTE && fib.typeOf(route) === RTN_BROADCAST;
   }
 }

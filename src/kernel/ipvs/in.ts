@@ -1,7 +1,7 @@
 // Requests to virtual services, after ip_vs_in() and ip_vs_schedule() of ip_vs_core.c, Linux 6.1: finds or makes the
 // connection of a packet, keeps its state, and sends the packet to the real server. Everything else passes.
 import type { Skb } from '../../tcpip-ts/skb.ts';
-import { get16, get32 } from '../../tcpip-ts/wire/bytes.ts';
+import { get16, word } from '../../tcpip-ts/wire/bytes.ts';
 import { ICMP_DEST_UNREACH, ICMP_PORT_UNREACH } from '../../tcpip-ts/wire/icmpv4.ts';
 import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, ipProto, ipTotalLen } from '../../tcpip-ts/wire/ipv4.ts';
 import { TCP_HLEN, TCP_RST, TCP_SYN, tcpFlags } from '../../tcpip-ts/wire/tcp.ts';
@@ -50,8 +50,8 @@ export function ipvsIn(ipvs: Ipvs, skb: Skb, hook: HookNumber): Verdict {
   if (skb.th + (proto === IPPROTO_TCP ? TCP_HLEN : UDP_HLEN) > skb.tail) return NF_DROP;
 
   const { conns } = ipvs;
-  const saddr = get32(b, skb.nh + 12) | 0;
-  const daddr = get32(b, skb.nh + 16) | 0;
+  const saddr = word(b, skb.nh + 12);
+  const daddr = word(b, skb.nh + 16);
   const sport = get16(b, skb.th);
   const dport = get16(b, skb.th + 2);
   const flags = proto === IPPROTO_TCP ? tcpFlags(b, skb.th) : 0;

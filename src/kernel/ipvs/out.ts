@@ -1,7 +1,7 @@
 // Replies of real servers, after ip_vs_out() of ip_vs_core.c, Linux 6.1: the source becomes the service's address and port
 // again. Hooked at FORWARD for remote clients, at LOCAL_IN for local ones, at LOCAL_OUT for local real servers.
 import type { Skb } from '../../tcpip-ts/skb.ts';
-import { get16, get32 } from '../../tcpip-ts/wire/bytes.ts';
+import { get16, word } from '../../tcpip-ts/wire/bytes.ts';
 import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, ipProto, ipTotalLen } from '../../tcpip-ts/wire/ipv4.ts';
 import { TCP_HLEN, tcpFlags } from '../../tcpip-ts/wire/tcp.ts';
 import { UDP_HLEN } from '../../tcpip-ts/wire/udp.ts';
@@ -25,8 +25,8 @@ export function ipvsOut(ipvs: Ipvs, skb: Skb, hook: HookNumber): Verdict {
   if (skb.th + (proto === IPPROTO_TCP ? TCP_HLEN : UDP_HLEN) > skb.tail) return NF_ACCEPT;
 
   const { conns } = ipvs;
-  const saddr = get32(b, skb.nh + 12) | 0;
-  const daddr = get32(b, skb.nh + 16) | 0;
+  const saddr = word(b, skb.nh + 12);
+  const daddr = word(b, skb.nh + 16);
   const id = conns.findOut(proto, saddr, get16(b, skb.th), daddr, get16(b, skb.th + 2));
   if (id === NO_CONN) return NF_ACCEPT;
   setSport(skb, conns.vport[id]!);

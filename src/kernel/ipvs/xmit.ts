@@ -10,7 +10,7 @@ import {
   ICMP_HOST_UNREACH,
   ICMP_TIME_EXCEEDED,
 } from '../../tcpip-ts/wire/icmpv4.ts';
-import { decrementTtl, IP_DF, IPPROTO_ICMP, ipFrag, ipProto, ipSaddr, ipTtl } from '../../tcpip-ts/wire/ipv4.ts';
+import { decrementTtl, IP_DF, IPPROTO_ICMP, ipFrag, ipProto, ipTtl } from '../../tcpip-ts/wire/ipv4.ts';
 import { DropReason } from '../core/drop-reason.ts';
 import type { Stage } from '../core/trace.ts';
 import { NO_ROUTE, RTN_LOCAL, RTN_UNICAST } from '../ip/fib.ts';
@@ -60,7 +60,7 @@ export function prepareRoute(ipvs: Ipvs, skb: Skb, daddr: number, hook: HookNumb
     return DROPPED;
   }
   const local = type === RTN_LOCAL;
-  if (local ? hook === NF_INET_FORWARD : ipSaddr(b, skb.nh) >>> 24 === 127) {
+  if (local ? hook === NF_INET_FORWARD : b[skb.nh + 12] === 127) {
     net.drops.drop(skb, DropReason.IP_LOCAL_SOURCE); // crosses_local_route_boundary()
     return DROPPED;
   }

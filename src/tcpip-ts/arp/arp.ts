@@ -83,7 +83,7 @@ export class Arp {
   /** Sends the IP packet at skb.nh to neighbour skb.nexthop, now or when it is resolved; owns `skb`. */
   output(skb: Skb): void {
     const table = this.#table;
-    let i = table.lookup(skb.nexthop);
+    let i = table.lookup(skb.nexthop | 0);
     if (i === NONE) {
       i = table.insert(skb.nexthop, this.#evicted);
       if (i === NONE) {

@@ -53,10 +53,11 @@ export class NeighbourTable {
     return this.#used;
   }
 
-  /** The entry of `addr`, or NONE. */
+  /** The entry of `addr`, signed or unsigned, or NONE. */
   lookup(addr: number): number {
+    addr |= 0;
     let i = this.#heads[hash(addr) & (this.#heads.length - 1)]!;
-    while (i !== NONE && this.addr[i] !== addr) i = this.#chain[i]!;
+    while (i !== NONE && (this.addr[i]! | 0) !== addr) i = this.#chain[i]!;
     return i;
   }
 

@@ -1,6 +1,5 @@
-// Established connections through the whole path (conntrack, IPVS, NAT, iptables as kube-proxy has them) allocate nothing. One
-// exception is V8's: an address above 127.255.255.255 is no small integer, and is boxed (16 bytes) where it is an argument of a
-// call that is not inlined.
+// Established connections through the whole path (conntrack, IPVS, NAT, iptables as kube-proxy has them) allocate nothing, with
+// addresses above 127.255.255.255 too, which V8 would box where they pass between functions unsigned.
 import { Session } from 'node:inspector/promises';
 import t from 'tap';
 import { createNetlink } from '../../../src/kernel/core/netlink.ts';
@@ -38,8 +37,14 @@ class Sink implements Link {
   close(): void {}
 }
 
-/** Bytes allocated on the heap by `work`, by sampling every 4 KiB. */
+/** Bytes allocated on the heap by `work`, by sampling every 4 KiB: the least of three runs, since V8 may still be compiling. */
 async function allocated(work: () => void): Promise<number> {
+  let least = Infinity;
+  for (let run = 0; run < 3; run++) least = Math.min(least, await sampled(work));
+  return least;
+}
+
+async function sampled(work: () => void): Promise<number> {
   const session = new Session();
   session.connect();
   await session.post('HeapProfiler.startSampling', {
@@ -54,9 +59,9 @@ async function allocated(work: () => void): Promise<number> {
   return sum(profile.head);
 }
 
-for (const [client, server, vip, allowed] of [
-  ['10.244.0.5', '10.244.0.6', '10.96.0.10', 1],
-  ['192.168.49.9', '192.168.70.6', '172.30.0.10', 48],
+for (const [client, server, vip] of [
+  ['10.244.0.5', '10.244.0.6', '10.96.0.10'],
+  ['192.168.49.9', '192.168.70.6', '172.30.0.10'],
 ] as const) {
   t.test(`a million datagrams ${client} -> ${vip} -> ${server} and their answers`, async (t) => {
     const pool = new SkbPool(16);
@@ -112,10 +117,10 @@ for (const [client, server, vip, allowed] of [
       }
     };
     send(50_000);
-    const bytes = await allocated(() => send(500_000));
-    t.equal(a.sent + b.sent, 1_100_000);
-    const perPacket = bytes / 1_000_000;
-    t.ok(perPacket < allowed, `${perPacket.toFixed(2)} bytes a packet`);
+    const bytes = await allocated(() => send(200_000));
+    t.equal(a.sent + b.sent, 1_300_000);
+    const perPacket = bytes / 400_000;
+    t.ok(perPacket <= 1, `${perPacket.toFixed(2)} bytes a packet`);
     const start = process.hrtime.bigint();
     send(500_000);
     const ns = Number(process.hrtime.bigint() - start) / 1e6;

@@ -162,6 +162,15 @@ export class Conntrack {
     return this.#tuples[(ct * 2 + dir) * WORDS + DADDR]!;
   }
 
+  /** As saddr, signed: for the packet path, where nothing may be boxed. */
+  saddrWord(ct: number, dir: Direction): number {
+    return this.#tuples[(ct * 2 + dir) * WORDS + SADDR]! | 0;
+  }
+
+  daddrWord(ct: number, dir: Direction): number {
+    return this.#tuples[(ct * 2 + dir) * WORDS + DADDR]! | 0;
+  }
+
   sport(ct: number, dir: Direction): number {
     return this.#tuples[(ct * 2 + dir) * WORDS + PORTS]! >>> 16;
   }

@@ -9,7 +9,7 @@
 // tcp_ignore_invalid_rst 0. Leaves out: sequence adjustment (no helpers here change payloads), SYN proxy, MD5.
 // Sequence numbers are 32-bit and compared as signed differences.
 import type { Skb } from '../../../tcpip-ts/skb.ts';
-import { get16, get32 } from '../../../tcpip-ts/wire/bytes.ts';
+import { get16, get32, word } from '../../../tcpip-ts/wire/bytes.ts';
 import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, tcpHlen } from '../../../tcpip-ts/wire/tcp.ts';
 import { type Conntrack, TCP_CT_WORDS } from './conntrack.ts';
 import {
@@ -368,12 +368,12 @@ function checkInWindow(t: Conntrack, ct: number, skb: Skb, dir: Direction, index
   const flags = b[th + 13]!;
   const isSyn = (flags & TCP_SYN) !== 0;
   const isAck = (flags & TCP_ACK) !== 0;
-  let seq = get32(b, th + 4) | 0;
-  let ack = get32(b, th + 8) | 0;
+  let seq = word(b, th + 4);
+  let ack = word(b, th + 8);
   let sack = ack;
   const winRaw = get16(b, th + 14);
   let win = winRaw;
-  let end = endOf(skb) | 0;
+  let end = endOf(skb);
   if ((w[receiver + FLAGS]! & F_SACK_PERM) !== 0) sack = highestSack(skb, ack);
 
   if (w[sender + MAXWIN] === 0) {
@@ -523,7 +523,7 @@ function highestSack(skb: Skb, ack: number): number {
   const b = skb.bytes;
   const to = skb.th + tcpHlen(b, skb.th);
   // The usual case: no options, or padded timestamps alone.
-  if (to === skb.th + 20 || (to === skb.th + 32 && get32(b, skb.th + 20) === 0x0101080a)) return ack;
+  if (to === skb.th + 20 || (to === skb.th + 32 && word(b, skb.th + 20) === 0x0101080a)) return ack;
   let highest = ack;
   for (let o = skb.th + 20; o < to; ) {
     const kind = b[o]!;
@@ -536,7 +536,7 @@ function highestSack(skb: Skb, ack: number): number {
     if (length < 2 || o + length > to) break;
     if (kind === 5 && length >= 10 && (length - 2) % 8 === 0) {
       for (let block = o + 2; block < o + length; block += 8) {
-        const right = get32(b, block + 4) | 0;
+        const right = word(b, block + 4);
         if (after(right, highest)) highest = right;
       }
       break;
@@ -546,12 +546,12 @@ function highestSack(skb: Skb, ack: number): number {
   return highest;
 }
 
-/** Sequence number after the packet: its data, SYN and FIN. */
+/** Sequence number after the packet, as a signed word: its data, SYN and FIN. */
 function endOf(skb: Skb): number {
   const b = skb.bytes;
   const flags = b[skb.th + 13]!;
   const data = skb.tail - skb.th - tcpHlen(b, skb.th);
-  return (get32(b, skb.th + 4) + data + ((flags & TCP_SYN) !== 0 ? 1 : 0) + ((flags & TCP_FIN) !== 0 ? 1 : 0)) >>> 0;
+  return (word(b, skb.th + 4) + data + ((flags & TCP_SYN) !== 0 ? 1 : 0) + ((flags & TCP_FIN) !== 0 ? 1 : 0)) | 0;
 }
 
 function rowOf(flags: number): number {

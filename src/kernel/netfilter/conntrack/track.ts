@@ -8,7 +8,7 @@
 // Leaves out: SCTP, DCCP and GRE states (they are tracked as generic), helpers.
 import type { Clock, Timer } from '../../../lib/clock.ts';
 import type { Skb } from '../../../tcpip-ts/skb.ts';
-import { get16, get32 } from '../../../tcpip-ts/wire/bytes.ts';
+import { get16, get32, word } from '../../../tcpip-ts/wire/bytes.ts';
 import { ICMP_HLEN, isIcmpError } from '../../../tcpip-ts/wire/icmpv4.ts';
 import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from '../../../tcpip-ts/wire/ipv4.ts';
 import { isTcp } from '../../../tcpip-ts/wire/tcp.ts';
@@ -162,8 +162,8 @@ export class ConntrackTracker {
       dport = get16(b, th);
     }
     const table = this.#table;
-    const saddr = get32(b, nh + 12) | 0;
-    const daddr = get32(b, nh + 16) | 0;
+    const saddr = word(b, nh + 12);
+    const daddr = word(b, nh + 16);
     const handle = table.find(proto, saddr, sport, daddr, dport);
     if (handle === 0) return this.#create(skb, proto, saddr, sport, daddr, dport);
     skb.ct = handle >> 1;
@@ -240,8 +240,8 @@ export class ConntrackTracker {
   #related(skb: Skb, proto: number, q: number, sport: number, dport: number, isQuery: boolean): Verdict {
     const b = skb.bytes;
     const table = this.#table;
-    const saddr = get32(b, q + 12) | 0;
-    const daddr = get32(b, q + 16) | 0;
+    const saddr = word(b, q + 12);
+    const daddr = word(b, q + 16);
     const handle = isQuery
       ? table.find(proto, daddr, sport, saddr, dport)
       : table.find(proto, daddr, dport, saddr, sport);

@@ -5,7 +5,7 @@
 import type { Rng } from '../../../lib/rng.ts';
 import type { Skb } from '../../../tcpip-ts/skb.ts';
 import { netmask } from '../../../tcpip-ts/wire/address.ts';
-import { get16, get32 } from '../../../tcpip-ts/wire/bytes.ts';
+import { get16, word } from '../../../tcpip-ts/wire/bytes.ts';
 import { IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP } from '../../../tcpip-ts/wire/ipv4.ts';
 import type { Fib } from '../../ip/fib.ts';
 import { NetlinkError } from '../../netlink.ts';
@@ -321,7 +321,7 @@ class Builder {
 }
 
 function addrtypeMatch(fib: Fib, at: number, invert: boolean): MatchFn {
-  return (skb) => fib.isLocal(get32(skb.bytes, skb.nh + at) | 0) !== invert;
+  return (skb) => fib.isLocal(word(skb.bytes, skb.nh + at)) !== invert;
 }
 
 function markMatch(value: number, mask: number, invert: boolean): MatchFn {
@@ -367,13 +367,13 @@ function statisticMatch(rng: Rng, probability: number): MatchFn {
 
 function recentSet(list: RecentList, time: { readonly nowUs: number }): MatchFn {
   return (skb) => {
-    list.set(get32(skb.bytes, skb.nh + 12) | 0, time.nowUs);
+    list.set(word(skb.bytes, skb.nh + 12), time.nowUs);
     return true;
   };
 }
 
 function recentCheck(list: RecentList, time: { readonly nowUs: number }, seconds: number): MatchFn {
-  return (skb) => list.checkAndReap(get32(skb.bytes, skb.nh + 12) | 0, seconds, time.nowUs);
+  return (skb) => list.checkAndReap(word(skb.bytes, skb.nh + 12), seconds, time.nowUs);
 }
 
 /** A set whose first dimension is a port (bitmap:port) reads the port by the first direction. */
@@ -399,7 +399,7 @@ function setMatch(
       port = get16(b, skb.th + portAt);
     } else if (proto === 1) port = get16(b, skb.th);
     else if (needsPort) return invert;
-    return named.set.test(get32(b, skb.nh + ipAt) | 0, proto, port, get32(b, skb.nh + ip2At) | 0) !== invert;
+    return named.set.test(word(b, skb.nh + ipAt), proto, port, word(b, skb.nh + ip2At)) !== invert;
   };
 }
 

@@ -2,7 +2,7 @@
 // and the walk: rule after rule, jumping into chains and back, until a rule decides. Cost is linear in the rules passed, as in
 // the real one. Counters are kept a rule, and survive commits that leave a chain alone.
 import type { Skb } from '../../../tcpip-ts/skb.ts';
-import { get16, get32 } from '../../../tcpip-ts/wire/bytes.ts';
+import { get16, word } from '../../../tcpip-ts/wire/bytes.ts';
 import { IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP } from '../../../tcpip-ts/wire/ipv4.ts';
 import type { Devices } from '../../core/device.ts';
 import type { LazyText, TracePoints } from '../../core/trace.ts';
@@ -125,8 +125,8 @@ export class IptablesTable {
     if (pc < 0) return NF_ACCEPT;
     const base = pc;
     const { bytes: b, nh } = skb;
-    const saddr = get32(b, nh + 12) | 0;
-    const daddr = get32(b, nh + 16) | 0;
+    const saddr = word(b, nh + 12);
+    const daddr = word(b, nh + 16);
     const proto = b[nh + 9]!;
     const hasPorts =
       (proto === IPPROTO_TCP || proto === IPPROTO_UDP || proto === IPPROTO_SCTP) && skb.th + 4 <= skb.tail;

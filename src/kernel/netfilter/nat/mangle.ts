@@ -10,7 +10,7 @@
 // ICMP echo has no ports: setSport and setDport set the id, as NAT does. Each returns nothing and cannot fail; a packet too
 // short for its ports is left alone, conntrack has called it invalid before.
 import { CHECKSUM_PARTIAL, type Skb } from '../../../tcpip-ts/skb.ts';
-import { get16, get32, put16, put32 } from '../../../tcpip-ts/wire/bytes.ts';
+import { get16, get32, put16, put32, word } from '../../../tcpip-ts/wire/bytes.ts';
 import { checksum, update16, update32, updatePartial32 } from '../../../tcpip-ts/wire/checksum.ts';
 import { ICMP_HLEN } from '../../../tcpip-ts/wire/icmpv4.ts';
 import { IP_OFFSET_MASK, IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from '../../../tcpip-ts/wire/ipv4.ts';
@@ -41,7 +41,7 @@ function setAddress(skb: Skb, at: number, addr: number): void {
   const b = skb.bytes;
   const { nh } = skb;
   addr |= 0; // small integers all the way: no boxes
-  const was = get32(b, nh + at) | 0;
+  const was = word(b, nh + at);
   if (was === addr) return;
   put32(b, nh + at, addr);
   update32(b, nh + IP_CHECKSUM, was, addr);

@@ -137,10 +137,10 @@ export class Nat {
     const other = (1 - dir) as Direction;
     const isIcmp = t.proto(ct) === IPPROTO_ICMP;
     if (manip === NF_NAT_MANIP_SRC) {
-      setSaddr(skb, t.daddr(ct, other));
+      setSaddr(skb, t.daddrWord(ct, other));
       setSport(skb, isIcmp ? t.sport(ct, other) : t.dport(ct, other));
     } else {
-      setDaddr(skb, t.saddr(ct, other));
+      setDaddr(skb, t.saddrWord(ct, other));
       // An ICMP id is one for both ends: the tuple's source port.
       setDport(skb, t.sport(ct, other));
     }
