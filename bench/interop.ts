@@ -3,7 +3,7 @@
 // Every contender has the same wire: two ports that this process joins, what enters one leaves the other after a seeded impairment in
 // each direction (link/impair.ts). A port is a TAP in a namespace, with the kernel's TCP in a Node process behind it, or our stack in this
 // process. One transfer a cell, checked by its digest; Mbit/s from the sender's connect to the receiver's end of stream.
-// The wire runs at what this process can carry: figures compare the contenders of a row, not wires.
+// Both stacks run NewReno. The wire runs at what this process can carry: figures compare the contenders of a row, not wires.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
@@ -112,6 +112,8 @@ async function cell(contender: (typeof CONTENDERS)[number], impairment: Impairme
       }
       execFileSync('ip', ['netns', 'add', netns]);
       undo.push(() => execFileSync('ip', ['netns', 'del', netns]));
+      // The kernel's default differs from machine to machine; ours is NewReno.
+      execFileSync('ip', ['netns', 'exec', netns, 'sh', '-c', 'echo reno > /proc/sys/net/ipv4/tcp_congestion_control']);
       const wire = set.open({ netnsPath: `/run/netns/${netns}`, ifname: 'tap0', mtu: 1500, offload: false });
       execFileSync('ip', ['-n', netns, 'addr', 'add', `10.0.0.${i}/24`, 'dev', 'tap0']);
       return { wire, netns };
