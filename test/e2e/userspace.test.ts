@@ -47,7 +47,7 @@ t.test('errors say what went wrong and what to do', async (t) => {
     [['up', '-f', 'no-such-file.yml'], 1, /no-such-file\.yml: ENOENT/],
     [['up', '--nodes', '0'], 1, /expected a whole number of 1 or more/],
     [['trace', '--to', 'x:1'], 2, /expected either --pod NAMESPACE\/NAME or --from/],
-    [['bench', 'nothing'], 2, /there is no such bench; expected wire, ready/],
+    [['bench', 'nothing'], 2, /there is no such bench; expected wire, kernel/],
     [['nonsense'], 1, /unknown command 'nonsense'/],
   ];
   for (const [args, code, message] of cases) {
