@@ -44,6 +44,7 @@ program
   )
   .option('--ipvs-scheduler <name>', 'rr or sh', 'rr')
   .addOption(runtimeOption())
+  .option('--store <where>', 'memory, or a directory: then the same cluster comes back at the next start', 'memory')
   .option('--images <file>', 'more images for the catalog (YAML)')
   .option(
     '--resolv-conf <file>',

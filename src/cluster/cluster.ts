@@ -5,6 +5,7 @@ import type { ManifestObject } from '../api/manifest.ts';
 import { PODS } from '../api/resources.ts';
 import { ApiServer } from '../apiserver/apiserver.ts';
 import { servePort } from '../apiserver/serve-port.ts';
+import type { Store } from '../apiserver/storage/store.ts';
 import type { ApiClient } from '../client/client.ts';
 import { bootstrap } from '../controller/bootstrap.ts';
 import { startControllers } from '../controller/controllers.ts';
@@ -20,6 +21,8 @@ export interface ClusterEnv {
   readonly clock: Clock;
   readonly rng: Rng;
   readonly settings: ClusterSettings;
+  /** Where objects are kept; in memory when left out. Closed with the cluster. */
+  readonly store?: Store;
   /** Something of the control plane failed and will be tried again. */
   readonly onError: (error: unknown, what: string) => void;
   /** A Node's thread ended although nobody asked: the cluster cannot go on. */
@@ -53,7 +56,12 @@ export class Cluster {
   /** Starts everything; resolves when the Nodes are registered. A failed start closes what it had started. */
   static async start(env: ClusterEnv): Promise<Cluster> {
     const { clock, rng, settings } = env;
-    const server = new ApiServer({ clock, rng, serviceCIDR: settings.serviceCIDR });
+    const server = new ApiServer({
+      clock,
+      rng,
+      serviceCIDR: settings.serviceCIDR,
+      ...(env.store ? { store: env.store } : {}),
+    });
     const client = server.client();
     // Threads take longest to come up: begin with them.
     const nodes = settings.nodes.map((node) => {
@@ -79,7 +87,7 @@ export class Cluster {
     } catch (error) {
       controllers.close();
       await Promise.all(nodes.map((node) => node.close()));
-      server.close();
+      await server.close();
       throw error;
     }
   }
@@ -113,6 +121,6 @@ export class Cluster {
     this.#face?.close();
     this.#controllers.close();
     await Promise.all(this.nodes.map((node) => node.close()));
-    this.#server.close();
+    await this.#server.close();
   }
 }

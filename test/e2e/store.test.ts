@@ -1,0 +1,44 @@
+// A cluster kept on disk comes back: same objects, same addresses, Pods started again. Also after kill -9.
+import { once } from 'node:events';
+import { join } from 'node:path';
+import t from 'tap';
+import { eventually, Podwire } from '../support/podwire.ts';
+import { status } from './example.ts';
+
+t.test('with --store DIR the same cluster comes back, its Pods restarted', async (t) => {
+  const podwire = new Podwire(t);
+  const store = join(t.testdir(), 'store');
+  const start = () => podwire.up(t, '--runtime', 'userspace', '--store', store, '-f', 'examples/sd-example.yml');
+  const addresses = async (): Promise<string[]> => {
+    const { pods, services } = await status(podwire);
+    return [
+      ...pods.map((p) => `${p.metadata.namespace}/${p.metadata.name} ${p.status?.podIP}`),
+      ...services.map((s) => `${s.metadata.namespace}/${s.metadata.name} ${s.spec.clusterIP}`),
+    ].sort();
+  };
+  const first = await start();
+  const before = await addresses();
+  first.kill('SIGKILL');
+  await once(first, 'exit');
+
+  await start();
+  t.same(await addresses(), before, 'after kill -9: the same names and addresses');
+  t.match(
+    (await podwire.exec('dev/jump', 'curl', '-sS', '--max-time', '10', 'ent:8080')).stdout,
+    'Hello form the DEV Namespace!',
+  );
+  const { pods } = (await status(podwire)) as unknown as {
+    pods: { status: { containerStatuses: { restartCount: number }[] } }[];
+  };
+  t.ok(
+    pods.every((p) => p.status.containerStatuses.every((c) => c.restartCount === 1)),
+    'every container was restarted once',
+  );
+
+  const second = await podwire.run('up', '--store', store);
+  t.match(second.stderr, /a cluster is already running/);
+  await podwire.run('down');
+  await eventually('the cluster is gone', () => podwire.leftovers().length === 0);
+  await start();
+  t.same(await addresses(), before, 'after an orderly end');
+});
