@@ -17,8 +17,19 @@ export function terminalOutput(screen: Writable): Writable {
         last = byte;
       }
       // Handed on at once: a process has ended when its output is written.
-      if (screen.write(Buffer.from(out))) done();
-      else screen.once('drain', () => done());
+      if (screen.destroyed || screen.write(Buffer.from(out))) done();
+      else whenDrained(screen, done);
     },
   });
+}
+
+/** Also when the screen goes away, whose output nobody waits for. */
+function whenDrained(screen: Writable, done: () => void): void {
+  const finish = (): void => {
+    screen.off('drain', finish);
+    screen.off('close', finish);
+    done();
+  };
+  screen.on('drain', finish);
+  screen.on('close', finish);
 }

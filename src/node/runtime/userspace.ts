@@ -10,7 +10,7 @@ import { Stack } from '../../tcpip-ts/stack.ts';
 import type { Cni } from '../cni.ts';
 import { PodFiles, type Program, type ProgramTable } from '../workloads/program.ts';
 import type { ExitStatus, ProcessConfig, RunningProcess, Runtime, Sandbox, SandboxConfig } from './runtime.ts';
-import { terminalOutput } from './terminal-output.ts';
+import { Terminal } from './terminal.ts';
 
 export interface UserspaceEnv {
   readonly clock: Clock;
@@ -75,13 +75,17 @@ class UserspaceSandbox implements Sandbox {
   async run(config: ProcessConfig): Promise<RunningProcess> {
     const command = config.argv[0] ?? '';
     const program = this.#env.programs.get(command.slice(command.lastIndexOf('/') + 1));
-    const process = new UserspaceProcess(program ?? notFound, (signal) => ({
+    const { io } = config;
+    const terminal = io.tty ? new Terminal(io.stdin, io.stdout) : undefined;
+    const foreground = terminal?.enter(() => process.signal('SIGINT'));
+    const process: UserspaceProcess = new UserspaceProcess(program ?? notFound, terminal, (signal) => ({
       argv: config.argv,
       env: config.env,
-      stdin: config.io.stdin ?? new PassThrough().end(),
-      stdout: config.io.tty ? terminalOutput(config.io.stdout) : config.io.stdout,
-      stderr: config.io.tty ? terminalOutput(config.io.stdout) : config.io.stderr,
-      tty: config.io.tty,
+      stdin: foreground?.input ?? io.stdin ?? new PassThrough().end(),
+      stdout: terminal?.output ?? io.stdout,
+      stderr: terminal?.output ?? io.stderr,
+      tty: io.tty,
+      ...(terminal ? { terminal } : {}),
       stack: this.#stack,
       files: this.#files,
       cwd: config.cwd,
@@ -113,8 +117,14 @@ class UserspaceSandbox implements Sandbox {
 class UserspaceProcess implements RunningProcess {
   readonly exit: Promise<ExitStatus>;
   readonly #abort = new AbortController();
+  readonly #terminal: Terminal | undefined;
 
-  constructor(program: Program, context: (signal: AbortSignal) => Parameters<Program>[0]) {
+  constructor(
+    program: Program,
+    terminal: Terminal | undefined,
+    context: (signal: AbortSignal) => Parameters<Program>[0],
+  ) {
+    this.#terminal = terminal;
     const ctx = context(this.#abort.signal);
     const killed = new Promise<ExitStatus>((resolve) => {
       this.#abort.signal.addEventListener('abort', () => {
@@ -130,7 +140,9 @@ class UserspaceProcess implements RunningProcess {
     else if (name === 'SIGKILL') this.#killAnyway();
   }
 
-  resize(): void {}
+  resize(columns: number, rows: number): void {
+    if (this.#terminal) Object.assign(this.#terminal, { columns, rows });
+  }
 
   #killAnyway: () => void = () => {};
 
@@ -145,13 +157,15 @@ class UserspaceProcess implements RunningProcess {
       if (aborted) return { code: SIGNAL_EXIT[reason as keyof typeof SIGNAL_EXIT] ?? 137 };
       ctx.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
       return { code: 1 };
+    } finally {
+      await this.#terminal?.flush();
     }
   }
 }
 
 const notFound: Program = async (ctx) => {
   ctx.stderr.write(
-    `exec: "${ctx.argv[0]}": executable file not found in $PATH (userspace Pods have a small toolbox: run \`help\`)\n`,
+    `exec: "${ctx.argv[0]}": executable file not found in $PATH\n(userspace Pods have a small toolbox: run \`help\`)\n`,
   );
   return 127;
 };

@@ -22,3 +22,10 @@ export function signalled(ctx: Pick<ProcessContext, 'signal'>): Promise<void> {
     else ctx.signal.addEventListener('abort', () => resolve(), { once: true });
   });
 }
+
+const SIGNALS: Readonly<Record<string, number>> = { SIGINT: 2, SIGPIPE: 13, SIGKILL: 9, SIGTERM: 15 };
+
+/** What a shell shows for a process that a signal ended. */
+export function exitBySignal(signal: AbortSignal): number {
+  return 128 + (SIGNALS[String(signal.reason)] ?? SIGNALS['SIGTERM']!);
+}

@@ -1,105 +1,236 @@
-// wget as busybox words it: what the images people try Services with have. Plain HTTP.
-import { get, type IncomingMessage } from 'node:http';
-import type { Socket } from 'node:net';
-import { TcpSocket } from '../../tcpip-ts/socket/tcp-socket.ts';
+// wget as busybox 1.35 words it, which is what the images have that people try Services with: wget [-cqS] [--spider] [-O FILE]
+// [--header STR] [--post-data STR] [-P DIR] [-U AGENT] [-T SEC] URL... Plain HTTP.
+// Left out: https, ftp, proxies, -c for a file that is there already, the progress line while a transfer goes on.
+import { type IncomingMessage, request } from 'node:http';
+import { basename } from 'node:path/posix';
 import { formatIPv4 } from '../../tcpip-ts/wire/address.ts';
 import type { ProcessContext, Program } from '../workloads/program.ts';
-import { parseArguments } from './arguments.ts';
-import { absolutePath } from './paths.ts';
-import { resolve } from './resolver.ts';
+import { type ParsedArguments, parseArguments } from './arguments.ts';
+import { connectTcp } from './connect.ts';
+import { Interrupted } from './dns/client.ts';
+import { ResolveError, resolve } from './dns/resolver.ts';
+import { absolutePath, whyNotWritable } from './paths.ts';
+import { strerror } from './socket-errors.ts';
+import { StackAgent } from './stack-agent.ts';
 
-const SPEC = { q: false, O: true, T: true, S: false, c: false, Y: true, P: true };
-const ALIASES = { quiet: 'q', 'output-document': 'O', timeout: 'T', 'server-response': 'S' };
+const SPEC = {
+  ...{ c: false, q: false, S: false, spider: false, 'no-check-certificate': false },
+  ...{ O: true, P: true, U: true, T: true, Y: true, header: true, 'post-data': true },
+};
+const ALIASES = {
+  ...{ quiet: 'q', continue: 'c', 'server-response': 'S', 'output-document': 'O', 'directory-prefix': 'P' },
+  ...{ 'user-agent': 'U', timeout: 'T', proxy: 'Y' },
+};
+const USAGE =
+  'Usage: wget [-cqS] [--spider] [-O FILE] [--header STR]\n\t[--post-data STR] [-P DIR] [-U AGENT] [-T SEC] URL...\n';
 const DEFAULT_TIMEOUT_S = 900;
-const BAR = 30;
+const MAX_REDIRECTS = 5;
+/** What the progress line takes beside its bar. */
+const BESIDE_BAR = 48;
+const DEFAULT_COLUMNS = 80;
+
+/** Ends wget with `wget: MESSAGE` and exit code 1. */
+class WgetError extends Error {}
 
 export const wget: Program = async (ctx) => {
-  const { options, operands, problem } = parseArguments(ctx.argv.slice(1), SPEC, ALIASES);
-  const [target] = operands;
-  if (problem || target === undefined) {
-    if (problem)
-      ctx.stderr.write(
-        `wget: ${problem.kind === 'unknown' ? 'unrecognized option' : 'option requires an argument'} '${problem.option}'\n`,
-      );
-    ctx.stderr.write('Usage: wget [-qS] [-O FILE] [-T SEC] URL...\n');
+  const parsed = parseArguments(ctx.argv.slice(1), SPEC, ALIASES);
+  const { operands, problem } = parsed;
+  if (problem || operands.length === 0) {
+    if (problem) {
+      const isLetter = problem.letter.length === 1;
+      const what =
+        problem.kind === 'valueless'
+          ? 'option requires an argument'
+          : isLetter
+            ? 'invalid option'
+            : 'unrecognized option';
+      const which = isLetter ? `-- '${problem.letter}'` : `'${problem.option}'`;
+      ctx.stderr.write(`wget: ${what} ${which}\n`);
+    }
+    ctx.stderr.write(USAGE);
     return 1;
   }
-  const say = (text: string): void => void (options.has('q') || ctx.stderr.write(text));
-  const fail = (message: string): number => {
-    ctx.stderr.write(`wget: ${message}\n`);
-    return 1;
-  };
-  if (/^[a-z]+:\/\//i.test(target) && !target.startsWith('http://')) return fail(`not an http or ftp url: ${target}`);
-  const url = new URL(target.startsWith('http://') ? target : `http://${target}`);
-  const addresses = await resolve(ctx, url.hostname).catch(() => undefined);
-  if (!addresses) return fail(`bad address '${url.hostname}'`);
-  const host = formatIPv4(addresses[0]!);
-  const port = Number(url.port || 80);
-  say(`Connecting to ${url.host} (${host}:${port})\n`);
-  let response: IncomingMessage;
-  let body: Buffer;
+  const download = new Download(ctx, parsed.options);
   try {
-    ({ response, body } = await fetchBody(ctx, url, host, port, Number(options.get('T')?.at(-1) ?? DEFAULT_TIMEOUT_S)));
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (message === 'timed out') return fail('download timed out');
-    const why = {
-      ECONNREFUSED: 'Connection refused',
-      ETIMEDOUT: 'Connection timed out',
-      EHOSTUNREACH: 'No route to host',
-      ENETUNREACH: 'Network is unreachable',
-    }[code ?? ''];
-    return fail(why ? `can't connect to remote host (${host}): ${why}` : 'error getting response');
-  }
-  const { statusCode = 0, statusMessage = '' } = response;
-  if (options.has('S')) say(`  HTTP/${response.httpVersion} ${statusCode} ${statusMessage}\n`);
-  if (statusCode >= 400)
-    return fail(`server returned error: HTTP/${response.httpVersion} ${statusCode} ${statusMessage}`);
-  const file = options.get('O')?.at(-1) ?? (url.pathname.split('/').at(-1) || 'index.html');
-  if (file === '-') {
-    say('writing to stdout\n');
-    ctx.stdout.write(body);
-    say(`${progress('-', body.length)}\nwritten to stdout\n`);
+    for (const url of operands) await download.fetch(url);
     return 0;
+  } catch (error) {
+    if (!(error instanceof WgetError)) throw error;
+    ctx.stderr.write(`wget: ${error.message}\n`);
+    return 1;
+  } finally {
+    download.close();
   }
-  const path = absolutePath(ctx.cwd, file);
-  if (!options.has('O') && ctx.files.read(path) !== undefined) return fail(`can't open '${file}': File exists`);
-  say(`saving to '${file}'\n`);
-  if (path !== '/dev/null') ctx.files.write(path, body.toString());
-  say(`${progress(file, body.length)}\n'${file}' saved\n`);
-  return 0;
 };
 
-function progress(file: string, size: number): string {
-  return `${file.slice(0, 20).padEnd(20)} 100% |${'*'.repeat(BAR)}| ${String(size).padStart(5)}  0:00:00 ETA`;
+class Download {
+  readonly #ctx: ProcessContext;
+  readonly #options: ParsedArguments['options'];
+  readonly #agent = new StackAgent();
+  /** What -O has gathered from all URLs. */
+  readonly #collected: Buffer[] = [];
+
+  constructor(ctx: ProcessContext, options: ParsedArguments['options']) {
+    this.#ctx = ctx;
+    this.#options = options;
+  }
+
+  async fetch(text: string): Promise<void> {
+    if (/^[a-z]+:\/\//i.test(text) && !/^http:\/\//i.test(text)) throw new WgetError(`not an http or ftp url: ${text}`);
+    let url: URL;
+    try {
+      url = new URL(/^http:\/\//i.test(text) ? text : `http://${text}`);
+    } catch {
+      throw new WgetError(`bad address '${text}'`);
+    }
+    let response: IncomingMessage;
+    for (let redirects = 0; ; redirects++) {
+      if (redirects > MAX_REDIRECTS) throw new WgetError('too many redirections');
+      response = await this.#ask(url);
+      const { statusCode = 0, statusMessage, httpVersion, headers } = response;
+      this.#showResponse(response);
+      if (statusCode >= 300 && statusCode < 400 && headers.location !== undefined) {
+        response.destroy();
+        url = new URL(headers.location, url);
+        continue;
+      }
+      if (statusCode >= 300)
+        throw new WgetError(`server returned error: HTTP/${httpVersion} ${statusCode} ${statusMessage}`);
+      break;
+    }
+    if (this.#options.has('spider')) {
+      response.destroy();
+      this.#say('remote file exists\n');
+    } else await this.#save(url, response);
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  /** The response's head; its body is still to come. */
+  async #ask(url: URL): Promise<IncomingMessage> {
+    const { stderr } = this.#ctx;
+    const port = Number(url.port || 80);
+    const addresses = await resolve(this.#ctx, url.hostname).catch((error: Error) => {
+      throw error instanceof ResolveError ? new WgetError(`bad address '${url.hostname}'`) : error;
+    });
+    const host = formatIPv4(addresses[0]!);
+    if (!this.#options.has('q')) stderr.write(`Connecting to ${url.host} (${host}:${port})\n`);
+    const socket = await connectTcp(this.#ctx, addresses[0]!, port).catch((error: Error) => {
+      if (error instanceof Interrupted) throw error;
+      throw new WgetError(`can't connect to remote host (${host}): ${strerror(error)}`);
+    });
+    const idleS = Number(this.#options.get('T')?.at(-1) ?? DEFAULT_TIMEOUT_S);
+    socket.setTimeout(idleS * 1000, () => socket.destroy(new WgetError('download timed out')));
+    this.#agent.prepare(socket);
+    const body = this.#options.get('post-data')?.at(-1);
+    const headers: Record<string, string | number> = {
+      Host: url.host,
+      'User-Agent': this.#options.get('U')?.at(-1) ?? 'Wget',
+      Connection: 'close',
+    };
+    for (const line of this.#options.get('header') ?? []) {
+      const [name = '', value = ''] = line.split(/:\s*(.*)/s, 2);
+      headers[name] = value;
+    }
+    if (body !== undefined) {
+      headers['Content-Type'] ??= 'application/x-www-form-urlencoded';
+      headers['Content-Length'] = Buffer.byteLength(body);
+    }
+    const method = body === undefined ? 'GET' : 'POST';
+    return new Promise((done, failed) => {
+      const call = request({
+        agent: this.#agent,
+        method,
+        host: url.hostname,
+        port,
+        path: url.pathname + url.search,
+        headers,
+      });
+      call.on('response', done);
+      call.on('error', (error: NodeJS.ErrnoException) => {
+        if (error instanceof WgetError || error instanceof Interrupted) return failed(error);
+        const why = error.code === 'ECONNRESET' && error.message !== 'socket hang up' ? `: ${strerror(error)}` : '';
+        failed(new WgetError(`error getting response${why}`));
+      });
+      call.end(body);
+    });
+  }
+
+  async #save(url: URL, response: IncomingMessage): Promise<void> {
+    const { files, cwd, stdout } = this.#ctx;
+    const named = this.#options.get('O')?.at(-1);
+    const directory = this.#options.get('P')?.at(-1);
+    const fromUrl = basename(url.pathname) || 'index.html';
+    const file = named ?? (directory === undefined ? fromUrl : `${directory.replace(/\/$/, '')}/${fromUrl}`);
+    const toStdout = file === '-';
+    const path = absolutePath(cwd, file);
+    if (!toStdout && path !== '/dev/null') {
+      const problem =
+        named === undefined && files.read(path) !== undefined ? 'File exists' : whyNotWritable(files, path);
+      if (problem) {
+        response.destroy();
+        throw new WgetError(`can't open '${file}': ${problem}`);
+      }
+    }
+    this.#say(toStdout ? 'writing to stdout\n' : `saving to '${file}'\n`);
+    const chunks = named === undefined ? [] : this.#collected;
+    const size = await this.#receive(response, (chunk) => {
+      if (toStdout) return stdout.write(chunk);
+      chunks.push(chunk);
+      return true;
+    });
+    if (!toStdout && path !== '/dev/null') files.write(path, Buffer.concat(chunks).toString());
+    if (size > 0) this.#say(this.#progress(basename(file), size));
+    this.#say(toStdout ? 'written to stdout\n' : `'${file}' saved\n`);
+  }
+
+  /** The bytes of the body, each chunk given to `take`, which may ask for a pause until stdout has drained. */
+  #receive(response: IncomingMessage, take: (chunk: Buffer) => boolean): Promise<number> {
+    let size = 0;
+    return new Promise((done, failed) => {
+      response.on('data', (chunk: Buffer) => {
+        size += chunk.length;
+        if (take(chunk)) return;
+        response.pause();
+        this.#ctx.stdout.once('drain', () => response.resume());
+      });
+      response.on('end', () => done(size));
+      response.on('error', (error) => {
+        if (error instanceof WgetError || error instanceof Interrupted) return failed(error);
+        failed(new WgetError(this.#ctx.signal.aborted ? 'interrupted' : 'connection closed prematurely'));
+      });
+    });
+  }
+
+  #showResponse({ httpVersion, statusCode, statusMessage, rawHeaders }: IncomingMessage): void {
+    if (!this.#options.has('S')) return;
+    const lines = [`HTTP/${httpVersion} ${statusCode} ${statusMessage}`];
+    for (let i = 0; i < rawHeaders.length; i += 2) lines.push(`${rawHeaders[i]}: ${rawHeaders[i + 1]}`);
+    for (const line of [...lines, '']) this.#ctx.stderr.write(`  ${line}\n`);
+  }
+
+  #progress(file: string, size: number): string {
+    const { tty, terminal } = this.#ctx;
+    const columns = (tty && terminal?.columns) || DEFAULT_COLUMNS;
+    const bar = columns > BESIDE_BAR ? `|${'*'.repeat(columns - BESIDE_BAR)}|` : '';
+    const [amount, unit] = scaled(size);
+    return `${tty ? '\r' : ''}${file.slice(0, 20).padEnd(20)} 100% ${bar}${String(amount).padStart(6)}${unit} 0:00:00 ETA\n`;
+  }
+
+  #say(text: string): void {
+    if (!this.#options.has('q')) this.#ctx.stderr.write(text);
+  }
 }
 
-function fetchBody(
-  ctx: ProcessContext,
-  url: URL,
-  host: string,
-  port: number,
-  timeoutS: number,
-): Promise<{ response: IncomingMessage; body: Buffer }> {
-  const socket = new TcpSocket(ctx.stack);
-  const abandon = (): void => void socket.destroy(new Error('interrupted'));
-  ctx.signal.addEventListener('abort', abandon, { once: true });
-  const timer = ctx.clock.after(timeoutS * 1e6, () => socket.destroy(new Error('timed out')));
-  return new Promise<{ response: IncomingMessage; body: Buffer }>((done, failed) => {
-    const call = get(url, {
-      headers: { Host: url.host, 'User-Agent': 'Wget', Connection: 'close' },
-      createConnection: () => socket.connect(port, host) as unknown as Socket, // a Duplex with what node:http uses of net.Socket
-    });
-    call.on('error', failed);
-    call.on('response', (response) => {
-      const chunks: Buffer[] = [];
-      response.on('data', (chunk: Buffer) => chunks.push(chunk));
-      response.on('end', () => done({ response, body: Buffer.concat(chunks) }));
-      response.on('error', failed);
-    });
-  }).finally(() => {
-    ctx.signal.removeEventListener('abort', abandon);
-    timer.cancel();
-    socket.destroy();
-  });
+/** In the unit that leaves it below a hundred thousand. */
+function scaled(size: number): [number, string] {
+  const units = [' ', 'k', 'M', 'G', 'T'];
+  let amount = size;
+  while (amount >= 100_000 && units.length > 1) {
+    amount = Math.floor(amount / 1024);
+    units.shift();
+  }
+  return [amount, units[0]!];
 }

@@ -5,6 +5,7 @@ import type { ApiClient } from '../../client/client.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Rng } from '../../lib/rng.ts';
 import type { Stack } from '../../tcpip-ts/stack.ts';
+import type { Terminal } from '../runtime/terminal.ts';
 
 export interface ProcessContext {
   /** argv[0] is the name the program was called by. */
@@ -14,8 +15,10 @@ export interface ProcessContext {
   readonly stdin: Readable;
   readonly stdout: Writable;
   readonly stderr: Writable;
-  /** Whether the caller asked for a terminal. */
+  /** Whether stdout is a terminal. */
   readonly tty: boolean;
+  /** The terminal that the process was started on: for a shell, which decides who is in its foreground. */
+  readonly terminal?: Terminal;
   /** The Pod's own TCP/IP stack, shared by its processes. */
   readonly stack: Stack;
   /** The Pod's files by absolute path: /etc/resolv.conf, /etc/hosts, /etc/hostname, mounted volumes, what programs wrote. */

@@ -27,6 +27,10 @@ export const web: Program = async (ctx) => {
       if (code !== undefined) exit(code);
     });
     http.keepAliveTimeout = 0; // idle clients cost little here, and no timer outlives a virtual clock
+    http.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+      if (error.code?.startsWith('HPE_')) refuse(ctx, options, socket as unknown as TcpSocket);
+      else socket.destroy();
+    });
     const listener = new TcpServer(ctx.stack, { allowHalfOpen: true });
     const sockets = new Set<TcpSocket>();
     listener.on('connection', (socket: TcpSocket) => {
@@ -79,7 +83,8 @@ function answer(
     status = 405;
     body = '405 Method Not Allowed\n';
   } else if (options.netexec) {
-    const { pathname, searchParams } = new URL(url, 'http://pod');
+    const [pathname, query] = url.split(/\?(.*)/s, 2);
+    const searchParams = new URLSearchParams(query);
     if (pathname === '/hostname') body = ctx.hostname;
     else if (pathname === '/clientip') body = `${peer}:${request.socket.remotePort}`;
     else if (pathname === '/echo') body = searchParams.get('msg') ?? '';
@@ -93,16 +98,27 @@ function answer(
   const bytes = Buffer.from(body);
   response.writeHead(status, {
     Server: options.server,
+    Date: new Date(ctx.clock.unixMs()).toUTCString(),
     'Content-Type': body.startsWith('<') ? 'text/html' : 'text/plain; charset=utf-8',
     'Content-Length': bytes.length,
-    Date: new Date(ctx.clock.unixMs()).toUTCString(),
   });
   response.end(method === 'HEAD' ? undefined : bytes);
-  const sent = method === 'HEAD' ? 0 : bytes.length;
-  ctx.stdout.write(
-    `${peer} - - [${accessTime(ctx.clock.unixMs())}] "${method} ${url} HTTP/${httpVersion}" ${status} ${sent} "-" "-"\n`,
-  );
+  access(ctx, peer, `${method} ${url} HTTP/${httpVersion}`, status, method === 'HEAD' ? 0 : bytes.length);
   return exitCode;
+}
+
+/** What is no HTTP is told so, and the connection closed. */
+function refuse(ctx: ProcessContext, { server }: Options, socket: TcpSocket): void {
+  const body = '400 Bad Request\n';
+  const date = new Date(ctx.clock.unixMs()).toUTCString();
+  const head = `HTTP/1.1 400 Bad Request\r\nServer: ${server}\r\nDate: ${date}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n`;
+  access(ctx, socket.remoteAddress ?? '-', '- - -', 400, body.length);
+  socket.end(head + body);
+}
+
+/** One line in nginx's combined format. */
+function access({ stdout, clock }: ProcessContext, peer: string, request: string, status: number, sent: number): void {
+  stdout.write(`${peer} - - [${accessTime(clock.unixMs())}] "${request}" ${status} ${sent} "-" "-"\n`);
 }
 
 /** nginx's $time_local, in UTC: 22/Nov/2026:03:24:00 +0000. */

@@ -1,254 +1,199 @@
-// dig, worded as BIND 9.18's, with the options people look at a cluster's DNS with:
-//   dig [@SERVER] [-p PORT] [-x ADDR] [-t TYPE] NAME [TYPE] [+short] [+tcp] [+search] [+noall +answer] [+noedns] [+time=S] [+tries=N]
-import { formatIPv4, parseIPv4 } from '../../tcpip-ts/wire/address.ts';
-import type { ProcessContext, Program } from '../workloads/program.ts';
+// dig, worded as BIND 9.18's, with the options people look at a cluster's DNS with (see command-line.ts).
+// Left out: zone transfers, +trace, +multiline, +yaml, TSIG, batch files, DNS over TLS and HTTPS, IPv6.
+import { formatIPv4 } from '../../../tcpip-ts/wire/address.ts';
+import type { ProcessContext, Program } from '../../workloads/program.ts';
 import {
-  type Answer,
+  AUTHENTIC_DATA,
   askTcp,
   askUdp,
-  type DecodedPacket,
-  DnsRefused,
+  CHECKING_DISABLED,
+  DnsFailure,
+  type DnsQuery,
   type DnsReply,
   type DnsTransport,
-} from './dns-client.ts';
-import { candidates, rcodeOf, resolve, resolverSettings } from './resolver.ts';
+  isDomainName,
+  RECURSION_DESIRED,
+  rcodeOf,
+} from '../dns/client.ts';
+import { candidates, lookup as lookUpHost, ResolveError, resolverSettings } from '../dns/resolver.ts';
+import { type DigCommand, type Lookup, parseDig, VERSION } from './command-line.ts';
+import { report, shortReport } from './report.ts';
 
-const VERSION = '9.18.49 (podwire)';
-const TYPES = new Set(['A', 'AAAA', 'ANY', 'CNAME', 'MX', 'NS', 'PTR', 'SOA', 'SRV', 'TXT']);
-const SECTIONS = ['comments', 'question', 'answer', 'authority', 'additional', 'stats', 'cmd'] as const;
-
-interface Request {
-  server: string | undefined;
-  port: number;
-  name: string;
-  type: string;
-  tcp: boolean;
-  short: boolean;
-  search: boolean;
-  edns: boolean;
-  timeoutS: number;
-  tries: number;
-  readonly shown: Set<string>;
-}
+// dig's exit codes
+const NO_REPLY = 9;
+const INTERNAL_ERROR = 10;
 
 export const dig: Program = async (ctx) => {
-  const request = parse(ctx.argv.slice(1));
-  if (typeof request === 'string') {
-    ctx.stderr.write(`${request}\n`);
-    return 1;
+  const command = parseDig(ctx.argv.slice(1));
+  if ('code' in command) {
+    ctx.stdout.write(command.stdout);
+    ctx.stderr.write(command.stderr);
+    return command.code;
   }
-  const settings = resolverSettings(ctx);
-  const server = request.server
-    ? (await resolve(ctx, request.server).catch(() => undefined))?.[0]
-    : settings.nameservers[0];
-  if (server === undefined) {
-    ctx.stderr.write(
-      request.server
-        ? `dig: couldn't get address for '${request.server}': not found\n`
-        : ';; no servers could be reached\n',
-    );
-    return request.server ? 10 : 9;
-  }
-  const serverText = formatIPv4(server);
-  const transport: DnsTransport = {
-    stack: ctx.stack,
-    clock: ctx.clock,
-    rng: ctx.rng,
-    server,
-    port: request.port,
-    timeoutMs: request.timeoutS * 1000,
-    edns: request.edns,
-  };
-  const names = request.search ? candidates(request.name, settings) : [request.name.replace(/(.)\.$/, '$1')];
-  const startUs = ctx.clock.nowUs();
-  let reply: DnsReply | undefined;
-  for (const name of names) {
-    reply = await ask(transport, request, name).catch((error: Error) => {
-      const why = error instanceof DnsRefused ? 'connection refused' : 'timed out';
-      ctx.stdout.write(`;; communications error to ${serverText}#${request.port}: ${why}\n`);
-      return undefined;
-    });
-    if (!reply || (reply.packet.answers ?? []).length > 0) break;
-  }
-  if (!reply) {
-    ctx.stdout.write('\n;; no servers could be reached\n');
-    return 9;
-  }
-  const ms = Math.round((ctx.clock.nowUs() - startUs) / 1000);
-  if (request.short) for (const answer of reply.packet.answers ?? []) ctx.stdout.write(`${rdata(answer)}\n`);
-  else ctx.stdout.write(report(ctx, request, reply, serverText, ms));
-  return 0;
+  for (const warning of command.warnings) ctx.stderr.write(`${warning}\n`);
+  return new Session(ctx, command).run();
 };
 
-/** `5.0.244.10.in-addr.arpa` of 10.244.0.5. */
-export function reverseName(addr: number): string {
-  return `${formatIPv4(addr).split('.').reverse().join('.')}.in-addr.arpa`;
+interface Server {
+  /** Host order, at least one. */
+  readonly addresses: readonly number[];
+  readonly name: string;
 }
 
-async function ask(transport: DnsTransport, request: Request, name: string): Promise<DnsReply> {
-  const question = { name: name === '' ? '.' : name, type: request.type };
-  for (let attempt = 1; ; attempt++) {
+interface Attempted {
+  readonly reply: DnsReply;
+  readonly server: number;
+  readonly tcp: boolean;
+  readonly elapsedUs: number;
+}
+
+class Session {
+  readonly #ctx: ProcessContext;
+  readonly #command: DigCommand;
+  readonly #cookie = new Uint8Array(8);
+  /** The heading is printed once, before the first result. */
+  #greeted = false;
+
+  constructor(ctx: ProcessContext, command: DigCommand) {
+    this.#ctx = ctx;
+    this.#command = command;
+    for (let i = 0; i < this.#cookie.length; i++) this.#cookie[i] = ctx.rng.below(256);
+  }
+
+  async run(): Promise<number> {
+    let code = 0;
+    for (const lookup of this.#command.lookups) {
+      const server = await this.#serverOf(lookup);
+      if (typeof server === 'string') {
+        this.#ctx.stderr.write(`dig: ${server}\n`);
+        return 1;
+      }
+      const result = await this.#look(lookup, server);
+      if (result !== 0) code = result;
+    }
+    return code;
+  }
+
+  async #serverOf({ server }: Lookup): Promise<Server | string> {
+    if (server === undefined) {
+      const addresses = resolverSettings(this.#ctx).nameservers;
+      // Without resolv.conf BIND's tools ask the host itself.
+      return { addresses: addresses.length > 0 ? addresses : [0x7f000001], name: '' };
+    }
     try {
-      return request.tcp ? await askTcp(transport, question) : (await askUdp(transport, [question]))[0]!;
+      return { addresses: (await lookUpHost(this.#ctx, server)).addresses, name: server };
     } catch (error) {
-      if (attempt >= request.tries || error instanceof DnsRefused) throw error;
+      if (!(error instanceof ResolveError)) throw error;
+      return `couldn't get address for '${server}': ${error.code === 'EAI_NONAME' ? 'not found' : 'failure'}`;
     }
   }
-}
 
-function parse(args: readonly string[]): Request | string {
-  const request: Request = {
-    server: undefined,
-    port: 53,
-    name: '',
-    type: 'A',
-    tcp: false,
-    short: false,
-    search: false,
-    edns: true,
-    timeoutS: 5,
-    tries: 3,
-    shown: new Set(SECTIONS),
-  };
-  for (let i = 0; i < args.length; i++) {
-    const arg = args[i]!;
-    if (arg.startsWith('@')) request.server = arg.slice(1);
-    else if (arg === '-p') request.port = Number(args[++i]);
-    else if (arg === '-t') request.type = (args[++i] ?? 'A').toUpperCase();
-    else if (arg === '-4') continue;
-    else if (arg === '-x') {
-      const addr = parseIPv4(args[++i] ?? '');
-      if (addr === undefined) return `dig: '${args[i]}' is not an IPv4 address`;
-      request.name = reverseName(addr);
-      request.type = 'PTR';
-    } else if (arg.startsWith('+')) {
-      if (!applyFlag(request, arg.slice(1)))
-        return `Invalid option: ${arg}\nUsage:  dig [@global-server] [domain] [q-type] {d-opt}`;
-    } else if (arg.startsWith('-'))
-      return `Invalid option: ${arg}\nUsage:  dig [@global-server] [domain] [q-type] {d-opt}`;
-    else if (TYPES.has(arg.toUpperCase())) request.type = arg.toUpperCase();
-    else request.name = arg;
+  async #look(lookup: Lookup, server: Server): Promise<number> {
+    const { stdout, stderr, clock } = this.#ctx;
+    const settings = resolverSettings(this.#ctx);
+    const searches = lookup.domain === undefined ? settings.searches : [lookup.domain];
+    const ndots = lookup.ndots ?? settings.ndots;
+    const names = lookup.search ? candidates(lookup.name, { searches, ndots }) : [lookup.name.replace(/(.)\.$/, '$1')];
+    let found: Attempted | undefined;
+    for (const name of names) {
+      if (!isDomainName(name)) {
+        stderr.write(`dig: '${name}' is not a legal name (empty label or label too long)\n`);
+        return INTERNAL_ERROR;
+      }
+      found = await this.#attempt(lookup, name, server);
+      if (!found || rcodeOf(found.reply.packet) !== 'NXDOMAIN') break; // only NXDOMAIN walks the search list on
+    }
+    if (!found) return NO_REPLY;
+    const { short, port, microseconds } = this.#command;
+    const dottedServer = formatIPv4(found.server);
+    const exchange = {
+      ...found,
+      lookup,
+      port,
+      microseconds,
+      server: dottedServer,
+      serverName: server.name || dottedServer,
+      cookie: this.#cookie,
+      unixMs: clock.unixMs(),
+    };
+    if (!short) this.#greet(server);
+    stdout.write(short ? shortReport(exchange) : report(exchange));
+    return 0;
   }
-  return request;
-}
 
-function applyFlag(request: Request, flag: string): boolean {
-  const [key = '', value] = flag.split('=');
-  const off = key.startsWith('no');
-  const name = off ? key.slice(2) : key;
-  if (name === 'all') for (const s of SECTIONS) off ? request.shown.delete(s) : request.shown.add(s);
-  else if ((SECTIONS as readonly string[]).includes(name)) off ? request.shown.delete(name) : request.shown.add(name);
-  else if (name === 'short') request.short = !off;
-  else if (name === 'tcp' || name === 'vc') request.tcp = !off;
-  else if (name === 'search') request.search = !off;
-  else if (name === 'edns') request.edns = !off;
-  else if (name === 'time') request.timeoutS = Number(value);
-  else if (name === 'tries') request.tries = Number(value);
-  else if (name === 'retry') request.tries = Number(value) + 1;
-  else return ['rec', 'recurse', 'cookie', 'dnssec', 'ignore', 'multiline', 'ttlid'].includes(name);
-  return true;
-}
-
-function report(ctx: ProcessContext, request: Request, { packet, size }: DnsReply, server: string, ms: number): string {
-  const { shown } = request;
-  const out: string[] = [];
-  const opt = (packet.additionals ?? []).find((a) => (a.type as string) === 'OPT') as
-    | { udpPayloadSize?: number }
-    | undefined;
-  const additionals = (packet.additionals ?? []).filter((a) => (a.type as string) !== 'OPT');
-  if (shown.has('cmd'))
-    out.push('', `; <<>> DiG ${VERSION} <<>> ${ctx.argv.slice(1).join(' ')}`, ';; global options: +cmd');
-  if (shown.has('comments')) {
-    const flags = flagsOf(packet);
-    out.push(
-      ';; Got answer:',
-      `;; ->>HEADER<<- opcode: QUERY, status: ${rcodeOf(packet)}, id: ${packet.id}`,
-      `;; flags: ${flags}; QUERY: ${packet.questions?.length ?? 0}, ANSWER: ${packet.answers?.length ?? 0}, AUTHORITY: ${packet.authorities?.length ?? 0}, ADDITIONAL: ${packet.additionals?.length ?? 0}`,
-    );
-    if (!packet.flag_ra) out.push(';; WARNING: recursion requested but not available');
-    out.push('');
-    if (opt) out.push(';; OPT PSEUDOSECTION:', `; EDNS: version: 0, flags:; udp: ${opt.udpPayloadSize}`);
+  /** Asks until somebody answers; undefined, and all said about it, when nobody does. */
+  async #attempt(lookup: Lookup, name: string, server: Server): Promise<Attempted | undefined> {
+    const { stdout, clock } = this.#ctx;
+    let tcp = lookup.tcp || lookup.type === 'ANY';
+    let silent = false;
+    for (let i = 0; i < lookup.tries * server.addresses.length; i++) {
+      const addr = server.addresses[i % server.addresses.length]!;
+      const transport = this.#transport(lookup, addr);
+      const query = this.#query(lookup, name);
+      const startUs = clock.nowUs();
+      try {
+        let reply = tcp ? await askTcp(transport, query) : (await askUdp(transport, [query]))[0]!;
+        if (reply.packet.flag_tc && !tcp && !lookup.ignoreTruncation) {
+          stdout.write(';; Truncated, retrying in TCP mode.\n');
+          tcp = true;
+          reply = await askTcp(transport, query);
+        }
+        return { reply, server: addr, tcp, elapsedUs: clock.nowUs() - startUs };
+      } catch (error) {
+        if (!(error instanceof DnsFailure)) throw error;
+        silent = this.#complain(error, lookup.name, addr, server);
+      }
+    }
+    if (!silent) {
+      this.#greet(server);
+      stdout.write(';; no servers could be reached\n');
+    }
+    return undefined;
   }
-  const section = (key: string, title: string, lines: readonly string[]): void => {
-    if (!shown.has(key) || lines.length === 0) return;
-    if (shown.has('comments')) out.push(`;; ${title} SECTION:`);
-    out.push(...lines);
-    if (shown.has('comments')) out.push('');
-  };
-  section(
-    'question',
-    'QUESTION',
-    (packet.questions ?? []).map((q) => `;${pad(`${dot(q.name)}`, 31)}IN\t${q.type}`),
-  );
-  section('answer', 'ANSWER', (packet.answers ?? []).map(record));
-  section('authority', 'AUTHORITY', (packet.authorities ?? []).map(record));
-  section('additional', 'ADDITIONAL', additionals.map(record));
-  if (shown.has('stats')) {
-    const when = new Date(ctx.clock.unixMs())
-      .toUTCString()
-      .replace(/^(\w+), (\d+) (\w+) (\d+) (\S+) GMT$/, '$1 $3 $2 $5 UTC $4');
-    out.push(
-      `;; Query time: ${ms} msec`,
-      `;; SERVER: ${server}#${request.port}(${server}) (${request.tcp ? 'TCP' : 'UDP'})`,
-      `;; WHEN: ${when}`,
-      `;; MSG SIZE  rcvd: ${size}`,
-      '',
-    );
+
+  /** Says what one try came to; true when that was the whole of it. */
+  #complain(failure: DnsFailure, name: string, addr: number, server: Server): boolean {
+    const { stdout } = this.#ctx;
+    const where = `${formatIPv4(addr)}#${this.#command.port}`;
+    const setup = failure.connecting
+      ? 'Connection to'
+      : failure.reason === 'network unreachable'
+        ? 'UDP setup with'
+        : '';
+    if (setup === '') stdout.write(`;; communications error to ${where}: ${failure.reason}\n`);
+    else {
+      stdout.write(
+        `;; ${setup} ${where}(${server.name || formatIPv4(addr)}) for ${name} failed: ${failure.reason}.\n;; no servers could be reached\n`,
+      );
+    }
+    return setup !== '';
   }
-  return out.map((l) => `${l}\n`).join('');
-}
 
-function flagsOf(packet: DecodedPacket): string {
-  const flags: [string, boolean][] = [
-    ['qr', true],
-    ['aa', packet.flag_aa],
-    ['tc', packet.flag_tc],
-    ['rd', packet.flag_rd],
-    ['ra', packet.flag_ra],
-    ['ad', packet.flag_ad],
-    ['cd', packet.flag_cd],
-  ];
-  return flags
-    .filter(([, set]) => set)
-    .map(([name]) => name)
-    .join(' ');
-}
+  #greet({ addresses, name }: Server): void {
+    if (this.#greeted || !this.#command.cmd) return;
+    this.#greeted = true;
+    const words = ['; <<>> DiG', VERSION, '<<>>', ...this.#ctx.argv.slice(1)];
+    const found = `; (${addresses.length} server${addresses.length === 1 ? '' : 's'} found)\n`;
+    this.#ctx.stdout.write(`\n${words.join(' ')}\n${name === '' ? '' : found};; global options: +cmd\n`);
+  }
 
-function dot(name: string): string {
-  return name.endsWith('.') ? name : `${name}.`;
-}
+  #transport(lookup: Lookup, server: number): DnsTransport {
+    const { stack, clock, rng, signal } = this.#ctx;
+    return { stack, clock, rng, signal, server, port: this.#command.port, timeoutMs: lookup.timeoutS * 1000 };
+  }
 
-function record(answer: Answer): string {
-  const { ttl = 0 } = answer as { ttl?: number };
-  return `${pad(dot(answer.name), 24)}${ttl}\tIN\t${answer.type}\t${rdata(answer)}`;
-}
-
-/** Tabs up to a column, one at least, as dig lays records out. */
-function pad(text: string, column: number): string {
-  return text + '\t'.repeat(Math.max(1, Math.ceil((column - text.length) / 8)));
-}
-
-function rdata(answer: Answer): string {
-  switch (answer.type) {
-    case 'A':
-    case 'AAAA':
-      return answer.data;
-    case 'SRV':
-      return `${answer.data.priority ?? 0} ${answer.data.weight ?? 0} ${answer.data.port} ${dot(answer.data.target)}`;
-    case 'SOA':
-      return `${dot(answer.data.mname)} ${dot(answer.data.rname)} ${answer.data.serial} ${answer.data.refresh} ${answer.data.retry} ${answer.data.expire} ${answer.data.minimum}`;
-    case 'TXT':
-      return [answer.data]
-        .flat()
-        .map((d) => `"${d}"`)
-        .join(' ');
-    case 'CNAME':
-    case 'PTR':
-    case 'NS':
-      return dot(answer.data);
-    case 'MX':
-      return `${answer.data.preference} ${dot(answer.data.exchange)}`;
-    default:
-      return '';
+  #query(lookup: Lookup, name: string): DnsQuery {
+    const flags =
+      (lookup.recurse ? RECURSION_DESIRED : 0) |
+      (lookup.authenticData ? AUTHENTIC_DATA : 0) |
+      (lookup.checkingDisabled ? CHECKING_DISABLED : 0);
+    const edns = { udpPayloadSize: lookup.bufferSize, dnssecOk: lookup.dnssec };
+    return {
+      name,
+      type: lookup.type,
+      class: lookup.class,
+      flags,
+      ...(lookup.edns ? { edns: lookup.cookie ? { ...edns, cookie: this.#cookie } : edns } : {}),
+    };
   }
 }

@@ -1,216 +1,178 @@
-// sh: runs the subset of shell/parse.ts over the toolbox; from -c, from a file, or read from stdin. With a terminal it echoes and
-// edits the line itself, there being no kernel tty between. Built in: cd, exit, export, unset, pwd, help, :, exec, test-free.
-import { PassThrough, Readable, Writable } from 'node:stream';
+// sh, worded as dash (called as bash: its prompt and `command not found`, the rest as dash). From -c, from a file, or read line by line
+// from stdin; at a terminal with a prompt. The language is that of parser.ts.
+// Deviation: a script is parsed as a whole before it runs, not line by line.
 import type { ProcessContext, Program, ProgramTable } from '../../workloads/program.ts';
 import { absolutePath } from '../paths.ts';
-import { LineReader } from './line-reader.ts';
-import { type Command, type Pipeline, parseShell, ShellSyntaxError, type Word } from './parse.ts';
+import { exitBySignal } from '../wait.ts';
+import { ShellSyntaxError } from './ast.ts';
+import { Exit, Interpreter, type Scope, type ShellKind } from './interpreter.ts';
+import { readLine } from './line-reader.ts';
+import { parseShell } from './parser.ts';
+import { ShellState } from './state.ts';
 
-/** A shell whose commands are those of `table`, which may be completed later: it is looked at when a command runs. */
+const FIRST_PID = 2;
+const SIGINT_EXIT = 130;
+
+/** A shell whose commands are those of `table`, which may be completed later: it is looked at when a shell starts. */
 export function makeShell(table: () => ProgramTable): Program {
-  return (ctx) => new Shell(ctx, table()).main();
+  return (ctx) => main(ctx, table());
 }
 
-interface Streams {
-  readonly stdin: Readable;
-  readonly stdout: Writable;
-  readonly stderr: Writable;
-}
-
-class Shell {
-  readonly #ctx: ProcessContext;
-  readonly #table: ProgramTable;
-  readonly #variables: Map<string, string>;
-  #cwd: string;
-  #status = 0;
-  #exiting = false;
-
-  constructor(ctx: ProcessContext, table: ProgramTable) {
-    this.#ctx = ctx;
-    this.#table = table;
-    this.#variables = new Map(Object.entries(ctx.env));
-    this.#cwd = ctx.cwd;
+async function main(ctx: ProcessContext, programs: ProgramTable): Promise<number> {
+  const { command, operands, options, unknown } = parse(ctx.argv.slice(1));
+  const called = (ctx.argv[0] ?? 'sh').replace(/^.*\//, '');
+  const name = called === 'bash' ? 'bash' : 'sh';
+  if (unknown) {
+    ctx.stderr.write(`${name}: 0: Illegal option ${unknown}\n`);
+    return 2;
   }
-
-  async main(): Promise<number> {
-    const args = this.#ctx.argv.slice(1).filter((a) => !/^-[eilux]+$/.test(a));
-    if (args[0] === '-c') {
-      await this.#runText(args[1] ?? '');
-      return this.#status;
-    }
-    if (args[0] !== undefined) {
-      const text = this.#ctx.files.read(absolutePath(this.#cwd, args[0]));
-      if (text === undefined) {
-        this.#ctx.stderr.write(`sh: 0: cannot open ${args[0]}: No such file\n`);
-        return 2;
-      }
-      await this.#runText(text);
-      return this.#status;
-    }
-    const lines = new LineReader(
-      this.#ctx,
-      () => `root@${this.#ctx.hostname}:${this.#cwd === '/root' ? '~' : this.#cwd}# `,
-    );
-    try {
-      for (let line = await lines.next(); line !== undefined; line = await lines.next()) {
-        await this.#runText(line);
-        if (this.#exiting || this.#ctx.signal.aborted) break;
-      }
-    } finally {
-      lines.close();
-    }
-    if (this.#ctx.tty && !this.#exiting) this.#ctx.stdout.write('exit\r\n');
-    return this.#status;
-  }
-
-  async #runText(text: string): Promise<void> {
-    let pipelines: Pipeline[];
-    try {
-      pipelines = parseShell(text);
-    } catch (error) {
-      if (!(error instanceof ShellSyntaxError)) throw error;
-      this.#ctx.stderr.write(`sh: 1: ${error.message}\n`);
-      this.#status = 2;
-      return;
-    }
-    for (const pipeline of pipelines) {
-      if (this.#exiting || this.#ctx.signal.aborted) return;
-      if (pipeline.when === 'success' && this.#status !== 0) continue;
-      if (pipeline.when === 'failure' && this.#status === 0) continue;
-      this.#status = await this.#runPipeline(pipeline);
-    }
-  }
-
-  async #runPipeline({ commands }: Pipeline): Promise<number> {
-    let stdin: Readable = this.#ctx.stdin;
-    const running: Promise<number>[] = [];
-    for (const [i, command] of commands.entries()) {
-      const last = i === commands.length - 1;
-      const pipe = last ? null : new PassThrough();
-      const streams: Streams = { stdin, stdout: pipe ?? this.#ctx.stdout, stderr: this.#ctx.stderr };
-      running.push(this.#runCommand(command, streams).finally(() => pipe?.end()));
-      if (pipe) stdin = pipe;
-    }
-    return (await Promise.all(running)).at(-1)!;
-  }
-
-  async #runCommand(command: Command, outer: Streams): Promise<number> {
-    const argv = command.words.flatMap((word) => this.#expand(word));
-    const set = command.assignments.map(({ name, value }) => [name, this.#expand(value).join(' ')] as const);
-    if (argv.length === 0) {
-      for (const [name, value] of set) this.#variables.set(name, value);
-    }
-    const { streams, flush } = this.#redirect(command, outer);
-    if (typeof streams === 'string') {
-      outer.stderr.write(`sh: 1: ${streams}\n`);
+  const fromFile = command === undefined ? operands[0] : undefined;
+  let text = command;
+  if (fromFile !== undefined) {
+    text = ctx.files.read(absolutePath(ctx.cwd, fromFile));
+    if (text === undefined) {
+      ctx.stderr.write(`${name}: 0: cannot open ${fromFile}: No such file\n`);
       return 2;
     }
-    try {
-      if (argv.length === 0) return 0;
-      const builtin = this.#builtin(argv, streams);
-      if (builtin !== undefined) return builtin;
-      const name = argv[0]!;
-      const program = this.#table.get(name.slice(name.lastIndexOf('/') + 1));
-      if (!program) {
-        streams.stderr.write(`sh: 1: ${name}: not found\n`);
-        return 127;
-      }
-      const env = Object.fromEntries([...this.#variables, ...set]);
-      return await program({ ...this.#ctx, ...streams, argv, env, cwd: this.#cwd, tty: false });
-    } finally {
-      flush();
-    }
   }
-
-  #builtin(argv: readonly string[], streams: Streams): number | undefined {
-    switch (argv[0]) {
-      case ':':
-        return 0;
-      case 'exit':
-        this.#exiting = true;
-        return Number(argv[1] ?? this.#status);
-      case 'cd':
-        this.#cwd = absolutePath(this.#cwd, argv[1] ?? this.#variables.get('HOME') ?? '/');
-        return 0;
-      case 'pwd':
-        streams.stdout.write(`${this.#cwd}\n`);
-        return 0;
-      case 'export':
-        for (const word of argv.slice(1)) {
-          const [name = '', value] = word.split(/=(.*)/s, 2);
-          if (value !== undefined) this.#variables.set(name, value);
-        }
-        return 0;
-      case 'unset':
-        for (const name of argv.slice(1)) this.#variables.delete(name);
-        return 0;
-      default:
-        return undefined;
-    }
+  const kind: ShellKind = {
+    ctx,
+    programs,
+    name: fromFile ?? name,
+    interactive: text === undefined && ctx.tty,
+    title: operands[0] ?? called,
+    nextPid: FIRST_PID,
+  };
+  const state = new ShellState(ctx, operands.slice(1));
+  for (const option of options) state.setOptions(option);
+  const { stdin, stdout, stderr, signal } = ctx;
+  const scope: Scope = { stdin, stdout, stderr, signal };
+  const shell = new Interpreter(kind, state, scope);
+  try {
+    if (text !== undefined) return await shell.runText(text, scope);
+    return kind.interactive ? await converse(shell, ctx) : await readScript(shell, scope);
+  } catch (error) {
+    if (error instanceof Exit) return error.code;
+    throw error;
   }
+}
 
-  /** Words of one word: an unquoted variable is split at blanks and vanishes when empty. */
-  #expand(word: Word): string[] {
-    const out: string[] = [];
-    let current = '';
-    let present = word.length === 0 || word.some((p) => p.kind === 'text' || p.quoted);
-    for (const part of word) {
-      if (part.kind === 'text') {
-        current += part.text;
-        continue;
-      }
-      const value = part.name === '?' ? String(this.#status) : (this.#variables.get(part.name) ?? '');
-      if (part.quoted) {
-        current += value;
-        continue;
-      }
-      const pieces = value.split(/\s+/).filter((p) => p !== '');
-      for (const [i, piece] of pieces.entries()) {
-        if (i > 0) {
-          out.push(current);
-          current = '';
-        }
-        current += piece;
-        present = true;
-      }
-    }
-    if (present) out.push(current);
-    return out;
+interface ShellArguments {
+  readonly command: string | undefined;
+  /** After -c: $0 and the positional parameters; else the script's file and those. */
+  readonly operands: readonly string[];
+  readonly options: readonly string[];
+  readonly unknown?: string;
+}
+
+function parse(args: readonly string[]): ShellArguments {
+  const options: string[] = [];
+  let takesCommand = false;
+  let i = 0;
+  for (; i < args.length && /^-[a-z]+$/.test(args[i]!); i++) {
+    const letters = args[i]!.slice(1);
+    if (letters.includes('c')) takesCommand = true;
+    const unknown = /[^ceilsux]/.exec(letters);
+    if (unknown) return { command: undefined, operands: [], options, unknown: `-${unknown[0]}` };
+    const kept = letters.replace(/[cils]/g, '');
+    if (kept) options.push(`-${kept}`);
   }
+  const rest = args.slice(args[i] === '--' ? i + 1 : i);
+  return takesCommand
+    ? { command: rest[0] ?? '', operands: rest.slice(1), options }
+    : { command: undefined, operands: rest, options };
+}
 
-  /** Streams with the command's redirections; files are written when the command has ended. */
-  #redirect(command: Command, outer: Streams): { streams: Streams | string; flush: () => void } {
-    let streams = outer;
-    const writes: (() => void)[] = [];
-    for (const { fd, kind, target } of command.redirections) {
-      const name = this.#expand(target).join(' ');
-      const key = fd === 2 ? 'stderr' : 'stdout';
-      if (kind === 'duplicate') {
-        streams = { ...streams, [key]: name === '1' ? streams.stdout : streams.stderr };
+/** Commands from stdin, which they share. An unfinished one goes on in the next line. */
+async function readScript(shell: Interpreter, scope: Scope): Promise<number> {
+  let pending = '';
+  for (
+    let line = await readLine(scope.stdin, scope.signal);
+    line !== undefined;
+    line = await readLine(scope.stdin, scope.signal)
+  ) {
+    pending += `${line}\n`;
+    if (isUnfinished(pending)) continue;
+    const text = pending;
+    pending = '';
+    await shell.runText(text, scope);
+  }
+  if (scope.signal.aborted) return exitBySignal(scope.signal);
+  return pending === '' ? shell.state.status : shell.runText(pending, scope);
+}
+
+async function converse(shell: Interpreter, ctx: ProcessContext): Promise<number> {
+  const { stdout, stderr, signal, terminal } = ctx;
+  let interrupted = new AbortController();
+  const own = terminal?.enter(() => interrupted.abort('SIGINT'));
+  const input = own?.input ?? ctx.stdin;
+  let pending = '';
+  try {
+    while (!signal.aborted) {
+      interrupted = new AbortController();
+      stdout.write(pending === '' ? promptOf(shell) : '> ');
+      const line = await readLine(input, AbortSignal.any([signal, interrupted.signal]));
+      if (interrupted.signal.aborted) {
+        pending = '';
+        shell.state.status = SIGINT_EXIT;
+        stdout.write('\n');
         continue;
       }
-      const path = absolutePath(this.#cwd, name);
-      if (kind === 'read') {
-        const text = path === '/dev/null' ? '' : this.#ctx.files.read(path);
-        if (text === undefined) return { streams: `cannot open ${name}: No such file`, flush: () => {} };
-        streams = { ...streams, stdin: Readable.from([Buffer.from(text)], { objectMode: false }) };
-        continue;
-      }
-      const chunks: Buffer[] = [];
-      const before = kind === 'append' ? (this.#ctx.files.read(path) ?? '') : '';
-      const sink = new Writable({
-        write: (chunk: Buffer, _encoding, done) => {
-          chunks.push(chunk);
-          done();
-        },
-      });
-      streams = { ...streams, [key]: sink };
-      if (path !== '/dev/null')
-        writes.push(() => this.#ctx.files.write(path, before + Buffer.concat(chunks).toString()));
+      if (line === undefined) break;
+      pending += `${line}\n`;
+      if (isUnfinished(pending)) continue;
+      const text = pending;
+      pending = '';
+      await runInteractively(shell, text, ctx);
     }
-    const flush = (): void => {
-      for (const write of writes) write();
-    };
-    return { streams, flush };
+    if (signal.aborted) return exitBySignal(signal);
+    stdout.write(shell.kind.name === 'bash' ? 'exit\n' : '\n');
+    return shell.state.status;
+  } catch (error) {
+    if (!(error instanceof Exit)) throw error;
+    if (shell.kind.name === 'bash') stderr.write('exit\n');
+    return error.code;
+  } finally {
+    own?.leave();
+  }
+}
+
+/** One command line, in the terminal's foreground: ^C ends it and not the shell. Throws Exit for `exit`. */
+async function runInteractively(shell: Interpreter, text: string, ctx: ProcessContext): Promise<void> {
+  const { stdout, stderr, signal, terminal } = ctx;
+  const job = new AbortController();
+  const foreground = terminal?.enter(() => job.abort('SIGINT'));
+  const scope: Scope = {
+    stdin: foreground?.input ?? ctx.stdin,
+    stdout,
+    stderr,
+    signal: AbortSignal.any([signal, job.signal]),
+  };
+  try {
+    await shell.run(parseShell(text), scope);
+  } catch (error) {
+    if (error instanceof ShellSyntaxError) {
+      shell.complain(scope, error.message, error.line);
+      shell.state.status = 2;
+    } else if (!(error instanceof Exit) || !job.signal.aborted) throw error;
+    else shell.state.status = error.code;
+  } finally {
+    foreground?.leave();
+  }
+  if (job.signal.aborted && shell.state.status === SIGINT_EXIT) stdout.write('\n'); // behind the ^C
+}
+
+function promptOf({ state, kind }: Interpreter): string {
+  const where = state.cwd === state.variables.get('HOME') ? '~' : state.cwd;
+  return kind.name === 'bash' ? `root@${kind.ctx.hostname}:${where}# ` : '# ';
+}
+
+/** Whether more lines could complete it. */
+function isUnfinished(text: string): boolean {
+  try {
+    parseShell(text);
+    return /\\\n$/.test(text);
+  } catch (error) {
+    return error instanceof ShellSyntaxError && /end of file|Unterminated|EOF in|Missing/.test(error.message);
   }
 }
