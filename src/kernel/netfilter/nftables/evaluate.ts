@@ -163,7 +163,7 @@ export class Evaluator {
         return isIn === (code[pc + 3] === 1) ? V_BREAK : V_CONTINUE;
       }
       case OP_ADDRESS_SET: {
-        const isIn = this.sets[code[pc + 3]!]!.has(get32(b, nh + code[pc + 2]!) | 0, this.#env.net.nowUs);
+        const isIn = this.sets[code[pc + 3]!]!.has(get32(b, nh + code[pc + 2]!) | 0, this.#env.net);
         return isIn === (code[pc + 4] === 1) ? V_BREAK : V_CONTINUE;
       }
       case OP_L4PROTO:
@@ -194,7 +194,7 @@ export class Evaluator {
       case OP_NUMGEN_VMAP:
         return code[pc + 3 + this.#env.rng.below(code[pc + 2]!)]!;
       case OP_UPDATE:
-        return this.sets[code[pc + 2]!]!.update(get32(b, nh + 12) | 0, this.#env.net.nowUs) ? V_CONTINUE : V_BREAK;
+        return this.sets[code[pc + 2]!]!.update(get32(b, nh + 12) | 0, this.#env.net) ? V_CONTINUE : V_BREAK;
       case OP_DNAT:
         this.#result = this.#env.actions.dnat(skb, code[pc + 2]! >>> 0, code[pc + 3]!);
         return V_DONE;

@@ -18,21 +18,24 @@ export class LookupTable {
   #state = new Uint8Array(MIN_SLOTS);
   #first = new Int32Array(MIN_SLOTS);
   #second = new Int32Array(MIN_SLOTS);
-  #value = new Float64Array(MIN_SLOTS);
+  /** By slot. */
+  value = new Float64Array(MIN_SLOTS);
 
   /** The element's value, NOT_FOUND without one. Values are not negative. */
   get(first: number, second: number): number {
-    const slot = this.#find(first, second);
-    return slot < 0 ? NOT_FOUND : this.#value[slot]!;
+    const slot = this.find(first, second);
+    return slot < 0 ? NOT_FOUND : this.value[slot]!;
   }
 
-  /** Adds the element or gives it another value. */
   set(first: number, second: number, value: number): void {
-    const slot = this.#find(first, second);
-    if (slot >= 0) {
-      this.#value[slot] = value;
-      return;
-    }
+    const slot = this.insert(first, second); // may put another array in the place of `value`
+    this.value[slot] = value;
+  }
+
+  /** The element's slot; a new one's value is to be set. Slots hold until the next insert(). */
+  insert(first: number, second: number): number {
+    const slot = this.find(first, second);
+    if (slot >= 0) return slot;
     if ((this.#used + 1) * 3 > (this.#mask + 1) * 2) this.#rehash();
     let at = hash(first, second) & this.#mask;
     while (this.#state[at] === USED) at = (at + 1) & this.#mask;
@@ -40,12 +43,12 @@ export class LookupTable {
     this.#state[at] = USED;
     this.#first[at] = first;
     this.#second[at] = second;
-    this.#value[at] = value;
     this.size++;
+    return at;
   }
 
   delete(first: number, second: number): boolean {
-    const slot = this.#find(first, second);
+    const slot = this.find(first, second);
     if (slot < 0) return false;
     this.#state[slot] = DELETED;
     this.size--;
@@ -59,11 +62,12 @@ export class LookupTable {
   /** In no order. Deleting the element at hand is fine. */
   forEach(visit: (first: number, second: number, value: number) => void): void {
     for (let i = 0; i <= this.#mask; i++) {
-      if (this.#state[i] === USED) visit(this.#first[i]!, this.#second[i]!, this.#value[i]!);
+      if (this.#state[i] === USED) visit(this.#first[i]!, this.#second[i]!, this.value[i]!);
     }
   }
 
-  #find(first: number, second: number): number {
+  /** The element's slot, -1 without one. */
+  find(first: number, second: number): number {
     let at = hash(first, second) & this.#mask;
     for (;;) {
       const state = this.#state[at]!;
@@ -75,7 +79,7 @@ export class LookupTable {
 
   #rehash(): void {
     const { size } = this;
-    const [state, first, second, value] = [this.#state, this.#first, this.#second, this.#value];
+    const [state, first, second, value] = [this.#state, this.#first, this.#second, this.value];
     let slots = MIN_SLOTS;
     while (slots < (size + 1) * 3) slots *= 2;
     this.#allocate(slots);
@@ -89,7 +93,7 @@ export class LookupTable {
     this.#state = new Uint8Array(slots);
     this.#first = new Int32Array(slots);
     this.#second = new Int32Array(slots);
-    this.#value = new Float64Array(slots);
+    this.value = new Float64Array(slots);
   }
 }
 

@@ -104,7 +104,7 @@ export class Nftables {
 
   /** Whether a packet now would find `addr` in the set. */
   isInSet(table: NftTable, set: string, addr: number): boolean {
-    return table.set(set).table.has(addr | 0, this.#env.net.nowUs);
+    return table.set(set).table.has(addr | 0, this.#env.net);
   }
 
   verdictOf(table: NftTable, map: string, key: MapElementKey): NftVerdict | undefined {
