@@ -13,7 +13,8 @@ tap.stdout.on('data', (chunk) => {
   output += chunk;
 });
 tap.on('close', (code) => {
-  const total = /Asserts:.*$/m.exec(output.replace(/\x1b\[[0-9;]*m/g, ''))?.[0] ?? '';
+  // The reporter may print its totals again and again while the tests run: the last ones count.
+  const total = output.replace(/\x1b\[[0-9;?]*[a-zA-Z]/g, '').match(/Asserts:.*$/gm)?.at(-1) ?? '';
   const count = (word) => Number(new RegExp(`(\\d+) ${word}`).exec(total)?.[1] ?? 0);
   process.stdout.write(`${count('pass')} passed, ${count('fail')} failed, ${count('skip')} skipped\n`);
   process.exit(code ?? 1);

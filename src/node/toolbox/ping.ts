@@ -188,8 +188,9 @@ class Session {
   #send(): number {
     const { ttl, size, df, reportsOutstanding, quiet } = this.#options;
     const { clock, stderr } = this.#ctx;
-    if (reportsOutstanding && !quiet && this.#sent > 0 && this.#outstanding.has(this.#sent & 0xffff))
-      this.#line(() => `no answer yet for icmp_seq=${this.#sent}`);
+    const before = this.#sent;
+    if (reportsOutstanding && !quiet && this.#outstanding.has(before & 0xffff))
+      this.#line(() => `no answer yet for icmp_seq=${before}`);
     const seq = ++this.#sent & 0xffff;
     this.#lastUs = clock.nowUs();
     if (this.#sent === 1) this.#firstUs = this.#lastUs;

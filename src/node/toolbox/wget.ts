@@ -83,40 +83,45 @@ class Download {
     } catch {
       throw new WgetError(`bad address '${text}'`);
     }
-    let response: IncomingMessage;
-    for (let redirects = 0; ; redirects++) {
-      if (redirects > MAX_REDIRECTS) throw new WgetError('too many redirections');
-      response = await this.#ask(url);
-      const { statusCode = 0, statusMessage, httpVersion, headers } = response;
-      this.#showResponse(response);
-      if (statusCode >= 300 && statusCode < 400 && headers.location !== undefined) {
-        response.destroy();
-        url = new URL(headers.location, url);
-        continue;
-      }
-      if (statusCode >= 300)
-        throw new WgetError(`server returned error: HTTP/${httpVersion} ${statusCode} ${statusMessage}`);
-      break;
+    let announces = true;
+    for (let redirects = 0; redirects < MAX_REDIRECTS; redirects++) {
+      const from = url;
+      const location: string | undefined = await this.#ask(from, announces, (response) => this.#take(from, response));
+      if (location === undefined) return;
+      announces = !location.startsWith('/'); // on the same server busybox connects again without a word
+      url = new URL(location, from);
     }
-    if (this.#options.has('spider')) {
-      response.destroy();
-      this.#say('remote file exists\n');
-    } else await this.#save(url, response);
+    throw new WgetError('too many redirections');
   }
 
   close(): void {
     this.#agent.destroy();
   }
 
-  /** The response's head; its body is still to come. */
-  async #ask(url: URL): Promise<IncomingMessage> {
-    const { stderr } = this.#ctx;
+  /** What to do with a response: where it leads, or nothing once it is saved. */
+  async #take(url: URL, response: IncomingMessage): Promise<string | undefined> {
+    const { statusCode = 0, statusMessage, httpVersion, headers } = response;
+    this.#showResponse(response);
+    if (statusCode < 300 && !this.#options.has('spider')) {
+      await this.#save(url, response);
+      return undefined;
+    }
+    response.destroy();
+    if (statusCode >= 300 && statusCode < 400 && headers.location !== undefined) return headers.location;
+    if (statusCode >= 300)
+      throw new WgetError(`server returned error: HTTP/${httpVersion} ${statusCode} ${statusMessage}`);
+    this.#say('remote file exists\n');
+    return undefined;
+  }
+
+  /** `take` is called while the head is fresh, before any of the body can be missed. */
+  async #ask<T>(url: URL, announces: boolean, take: (response: IncomingMessage) => Promise<T>): Promise<T> {
     const port = Number(url.port || 80);
     const addresses = await resolve(this.#ctx, url.hostname).catch((error: Error) => {
       throw error instanceof ResolveError ? new WgetError(`bad address '${url.hostname}'`) : error;
     });
     const host = formatIPv4(addresses[0]!);
-    if (!this.#options.has('q')) stderr.write(`Connecting to ${url.host} (${host}:${port})\n`);
+    if (announces) this.#say(`Connecting to ${url.host} (${host}:${port})\n`);
     const socket = await connectTcp(this.#ctx, addresses[0]!, port).catch((error: Error) => {
       if (error instanceof Interrupted) throw error;
       throw new WgetError(`can't connect to remote host (${host}): ${strerror(error)}`);
@@ -148,7 +153,7 @@ class Download {
         path: url.pathname + url.search,
         headers,
       });
-      call.on('response', done);
+      call.on('response', (response) => done(take(response)));
       call.on('error', (error: NodeJS.ErrnoException) => {
         if (error instanceof WgetError || error instanceof Interrupted) return failed(error);
         const why = error.code === 'ECONNRESET' && error.message !== 'socket hang up' ? `: ${strerror(error)}` : '';

@@ -173,7 +173,7 @@ export class Transfer {
     const { clock } = this.#ctx;
     const { maxTimeMs } = this.#options;
     const head = headText(request);
-    for (const line of head) this.#trace('>', line);
+    for (const line of head) this.#trace('>', `${line}\r`); // as it goes out
     this.#outcome.requestBytes += head.reduce((sum, line) => sum + Buffer.byteLength(line) + 2, 0);
     this.#outcome.uploaded += request.body?.length ?? 0;
     if (request.body && request.body.length > 0) this.#traceData('}', request.body.length);
@@ -199,8 +199,8 @@ export class Transfer {
         if (error) reject(error);
         else resolve(response!);
       };
-      let bytes = { length: Number.NaN, received: 0 };
-      call.on('error', (error) => finish(this.#exchangeError(error, undefined)));
+      let bytes: { length: number; received: number } | undefined;
+      call.on('error', (error) => finish(this.#exchangeError(error, bytes)));
       call.on('socket', (socket) => this.#noteSocket(socket as unknown as TcpSocket));
       call.on('response', (response) => {
         this.#head(response, request.method);
@@ -238,7 +238,7 @@ export class Transfer {
     }
     outcome.headers = headers;
     if (httpVersion === '1.0' && !keepsAlive(response, method)) this.#verbose('HTTP 1.0, assume close after body');
-    for (const line of [...lines, '']) this.#trace('<', line);
+    for (const line of [...lines, '']) this.#trace('<', `${line}\r`);
     const text = [...lines, '', ''].join('\r\n');
     outcome.headerBytes += Buffer.byteLength(text);
     const { include, head, dumpHeader } = this.#options;

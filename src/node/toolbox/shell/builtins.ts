@@ -1,6 +1,6 @@
 // Commands that a shell must run itself, because they change it. Worded as dash's.
 import { absolutePath, isDirectory } from '../paths.ts';
-import { signalled } from '../wait.ts';
+import { exitBySignal, signalled } from '../wait.ts';
 import { Exit, type Interpreter, LoopJump, type Scope } from './interpreter.ts';
 import { readLine } from './line-reader.ts';
 
@@ -102,7 +102,7 @@ const kill: Builtin = (call) => {
   let status = 0;
   for (const pid of argv.slice(1).filter((a) => !a.startsWith('-'))) {
     const job = shell.background.get(Number(pid));
-    if (job) job.kill(signal === 'SIG9' ? 'SIGKILL' : signal);
+    if (job?.isRunning) job.kill(signal === 'SIG9' ? 'SIGKILL' : signal);
     else {
       fail(call, 'No such process');
       status = 1;
@@ -157,12 +157,14 @@ const source: Builtin = async (call) => {
   return shell.runText(text, scope);
 };
 
+/** For the given jobs, whose last one's exit code it returns, or for all. */
 const wait: Builtin = async ({ shell, argv, scope }) => {
-  const jobs =
-    argv.length > 1 ? argv.slice(1).map((pid) => shell.background.get(Number(pid))) : [...shell.background.values()];
-  const codes = Promise.all(jobs.map((job) => job?.done ?? 127));
+  const pids = argv.length > 1 ? argv.slice(1).map(Number) : [...shell.background.keys()];
+  const codes = Promise.all(pids.map((pid) => shell.background.get(pid)?.done ?? 127));
   const result = await Promise.race([codes, signalled(scope).then(() => undefined)]);
-  return argv.length > 1 ? (result?.at(-1) ?? 130) : 0;
+  if (!result) return exitBySignal(scope.signal);
+  for (const pid of pids) shell.background.delete(pid);
+  return argv.length > 1 ? result.at(-1)! : 0;
 };
 
 export const BUILTINS: ReadonlyMap<string, Builtin> = new Map<string, Builtin>([

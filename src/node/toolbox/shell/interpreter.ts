@@ -50,6 +50,7 @@ export class LoopJump extends Error {
 
 interface Background {
   readonly done: Promise<number>;
+  isRunning: boolean;
   readonly kill: (signal: string) => void;
 }
 
@@ -70,6 +71,7 @@ const BIN = /^(\/usr)?(\/local)?\/s?bin\/[^/]+$/;
 export class Interpreter implements Expansions {
   readonly kind: ShellKind;
   readonly state: ShellState;
+  /** Kept after their end until somebody waits for them. */
   readonly background = new Map<number, Background>();
   loopDepth = 0;
   #scope: Scope;
@@ -160,8 +162,11 @@ export class Interpreter implements Expansions {
     const inner = { ...scope, stdin: emptyInput(), signal };
     const done = this.#subshell(inner, (shell) => shell.run([{ ...andOr, background: false }], inner));
     const pid = this.kind.nextPid++;
-    this.background.set(pid, { done, kill: (reason) => abort.abort(reason) });
-    void done.then(() => this.background.delete(pid));
+    const job: Background = { done, isRunning: true, kill: (reason) => abort.abort(reason) };
+    this.background.set(pid, job);
+    void done.then(() => {
+      job.isRunning = false;
+    });
     if (this.kind.interactive) scope.stderr.write(`[${this.background.size}] ${pid}\n`);
     this.state.lastBackground = pid;
     this.state.status = 0;

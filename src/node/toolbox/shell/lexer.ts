@@ -115,7 +115,7 @@ export class Lexer {
       if (c === "'") append(parts, this.#singleQuoted(), true);
       else if (c === '"') {
         this.#at++;
-        append(parts, '', true);
+        if (this.#text[this.#at] === '"') append(parts, '', true); // an empty word is a word too
         this.#doubleQuoted(parts);
       } else if (c === '\\') {
         const next = this.#text[this.#at + 1];
