@@ -3,6 +3,7 @@
 // secure_tcp, input-only tables of direct routing and tunnels, SCTP.
 import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from '../../tcpip-ts/wire/tcp.ts';
 
+/** @public A state of Linux that only the transition table names. */
 export const TCP_S_NONE = 0;
 export const TCP_S_ESTABLISHED = 1;
 export const TCP_S_SYN_SENT = 2;
@@ -10,8 +11,11 @@ export const TCP_S_SYN_RECV = 3;
 export const TCP_S_FIN_WAIT = 4;
 export const TCP_S_TIME_WAIT = 5;
 export const TCP_S_CLOSE = 6;
+/** @public A state of Linux that only the transition table names. */
 export const TCP_S_CLOSE_WAIT = 7;
+/** @public A state of Linux that only the transition table names. */
 export const TCP_S_LAST_ACK = 8;
+/** @public A state of Linux that only the transition table names. */
 export const TCP_S_LISTEN = 9;
 export const TCP_S_SYNACK = 10;
 const TCP_STATES = 11;

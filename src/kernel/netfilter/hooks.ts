@@ -15,6 +15,7 @@ export const NF_STOLEN = 2;
 export type Verdict = 0 | 1 | 2;
 
 // enum nf_ip_hook_priorities (linux/netfilter_ipv4.h)
+/** @public Where Linux defragments; here reassembly is part of receiving. */
 export const NF_IP_PRI_CONNTRACK_DEFRAG = -400;
 export const NF_IP_PRI_RAW = -300;
 export const NF_IP_PRI_CONNTRACK = -200;
