@@ -7,6 +7,9 @@ import type { Endpoint } from './endpoints.ts';
 import type { LocalDetector } from './local-detector.ts';
 import type { ServicePort } from './service-port.ts';
 
+/** FullSyncPeriod of pkg/proxy/util: after that long a sync writes everything, whatever has changed. */
+export const FULL_SYNC_PERIOD_US = 3600e6;
+
 export interface ProxierOptions {
   readonly netlink: Netlink;
   readonly clock: Clock;

@@ -3,18 +3,18 @@
 // Each service port is compiled (compile.ts) when it or its endpoints changed, and kept. A sync restores two tables: the
 // top-level chains whole, as they are the sum over all service ports, and of the service ports' own chains those that were
 // compiled anew; chains that nobody has any more are deleted. A full sync writes everything: the first one, one after a
-// failure, and when something of the Node changed that rules depend on.
+// failure, when something of the Node changed that rules depend on, and every hour (FullSyncPeriod).
 //
-// In large clusters (more than 1,000 endpoints) rules of endpoints go without comments, and stale chains, which no rule
-// jumps to, are deleted only once a syncPeriod.
+// In large clusters (more than 1,000 endpoints) rules of endpoints go without comments, stale chains, which no rule jumps to, are
+// deleted only once a syncPeriod, and there is no full sync every hour (v1.34).
 //
 // Deviation: service ports are written in the order of their names, the real one's order is that of a Go map.
 
-import type { Chain, Rule } from '../../kernel/netfilter/iptables/rule.ts';
+import type { Chain } from '../../kernel/netfilter/iptables/rule.ts';
 import type { Netlink, NetlinkOp } from '../../kernel/netlink.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { type Cidr, contains, type KubeProxyConfig } from '../config.ts';
-import type { Proxier, ProxierInput, ProxierOptions } from '../proxier.ts';
+import { FULL_SYNC_PERIOD_US, type Proxier, type ProxierInput, type ProxierOptions } from '../proxier.ts';
 import type { ServicePort } from '../service-port.ts';
 import { staleFlows } from '../stale-flows.ts';
 import { type CompileContext, type CompiledPort, compileServicePort } from './compile.ts';
@@ -30,9 +30,14 @@ import {
   SERVICES,
 } from './frame.ts';
 import { isServiceChain } from './names.ts';
+import { TopChain } from './top-chain.ts';
 
 /** largeClusterEndpointsThreshold. */
 const LARGE_CLUSTER_ENDPOINTS = 1000;
+const TOP_CHAINS = {
+  nat: [SERVICES, NODEPORTS],
+  filter: [SERVICES, EXTERNAL_SERVICES, NODEPORTS, PROXY_FIREWALL],
+} as const;
 
 export class IptablesProxier implements Proxier {
   readonly #netlink: Netlink;
@@ -42,11 +47,17 @@ export class IptablesProxier implements Proxier {
   readonly #compiled = new Map<string, CompiledPort>();
   /** Service ports as compiled, to know their flows when they go. */
   readonly #ports = new Map<string, ServicePort>();
-  /** Keys of #compiled in order; null when they changed. */
-  #order: readonly string[] | null = null;
+  readonly #top = {
+    nat: new Map<string, TopChain>(TOP_CHAINS.nat.map((name) => [name, new TopChain()])),
+    filter: new Map<string, TopChain>(TOP_CHAINS.filter.map((name) => [name, new TopChain()])),
+  };
+  /** Endpoints of each service port as compiled, and of all of them. */
+  readonly #endpointCounts = new Map<string, number>();
+  #endpointCount = 0;
   /** Chains of service ports that the kernel has and nobody wants. */
   #stale = new Set<string>();
   #cleanedUs = 0;
+  #fullSyncUs = 0;
   /** False until a sync went through. */
   #known = false;
   #context = '';
@@ -64,7 +75,13 @@ export class IptablesProxier implements Proxier {
 
   sync(input: ProxierInput): number {
     this.#nodeIP = input.nodeIP;
-    const isLarge = totalEndpoints(input) > LARGE_CLUSTER_ENDPOINTS;
+    const now = this.#clock.nowUs();
+    const context = JSON.stringify([input.zone, input.local ?? null, input.nodeIP ?? null]);
+    const isDue = now - this.#fullSyncUs > FULL_SYNC_PERIOD_US && this.#endpointCount <= LARGE_CLUSTER_ENDPOINTS;
+    const isFull = !this.#known || context !== this.#context || isDue;
+    const keys = isFull ? new Set([...input.ports.keys(), ...this.#compiled.keys()]) : new Set(input.changed);
+    for (const key of keys) this.#countEndpoints(key, input);
+    const isLarge = this.#endpointCount > LARGE_CLUSTER_ENDPOINTS;
     const ctx: CompileContext = {
       nodeName: this.#nodeName,
       zone: input.zone,
@@ -73,9 +90,6 @@ export class IptablesProxier implements Proxier {
       nodeIP: input.nodeIP,
       isLarge,
     };
-    const context = JSON.stringify([input.zone, input.local ?? null, input.nodeIP ?? null]);
-    const isFull = !this.#known || context !== this.#context;
-    const keys = isFull ? new Set([...input.ports.keys(), ...this.#compiled.keys()]) : new Set(input.changed);
     const ops: NetlinkOp[] = [];
     const flows = [...keys].flatMap((key) => {
       const port = input.ports.get(key) ?? this.#ports.get(key);
@@ -91,6 +105,7 @@ export class IptablesProxier implements Proxier {
     this.#netlink.commit(ops);
     this.#known = true;
     this.#context = context;
+    if (isFull) this.#fullSyncUs = now;
     return ops.length;
   }
 
@@ -121,13 +136,14 @@ export class IptablesProxier implements Proxier {
     const before = this.#compiled.get(key);
     const port = input.ports.get(key);
     for (const { name } of before?.chains ?? []) this.#stale.add(name);
-    if ((before === undefined) !== (port === undefined)) this.#order = null;
-    if (!port) {
+    const compiled = port && compileServicePort(port, input.endpoints.get(key) ?? [], ctx);
+    for (const table of ['nat', 'filter'] as const)
+      for (const [name, chain] of this.#top[table]) chain.set(key, compiled?.top[table].get(name));
+    if (!port || !compiled) {
       this.#compiled.delete(key);
       this.#ports.delete(key);
       return [];
     }
-    const compiled = compileServicePort(port, input.endpoints.get(key) ?? [], ctx);
     for (const { name } of compiled.chains) this.#stale.delete(name);
     this.#compiled.set(key, compiled);
     this.#ports.set(key, port);
@@ -151,9 +167,7 @@ export class IptablesProxier implements Proxier {
   }
 
   #filterOp(isFull: boolean): NetlinkOp {
-    const chains = [SERVICES, EXTERNAL_SERVICES, NODEPORTS, PROXY_FIREWALL].map((name) =>
-      this.#topChain('filter', name),
-    );
+    const chains = TOP_CHAINS.filter.map((name) => this.#topChain('filter', name));
     return {
       op: 'iptables-restore',
       table: 'filter',
@@ -166,8 +180,6 @@ export class IptablesProxier implements Proxier {
     const { localhostNodePorts } = this.#config;
     const jumps = nodePortJumps(this.#nodePortAddresses(), localhostNodePorts);
     const services = this.#topChain('nat', SERVICES);
-    const held = new Set(stale.length > 0 ? this.#netlink.chains('nat').map(({ name }) => name) : []);
-    const gone = stale.filter((name) => held.has(name));
     return {
       op: 'iptables-restore',
       table: 'nat',
@@ -176,21 +188,22 @@ export class IptablesProxier implements Proxier {
         this.#topChain('nat', NODEPORTS),
         ...(isFull ? natFrame(this.#config) : []),
         ...own,
-        ...gone.map((name) => ({ name, rules: [] })),
+        ...stale.map((name) => ({ name, rules: [] })),
       ],
       ...(isFull ? { ensureFirst: JUMPS.nat } : {}),
-      deleteChains: gone,
+      deleteChains: stale,
     };
   }
 
   #topChain(table: 'nat' | 'filter', name: string): Chain {
-    this.#order ??= [...this.#compiled.keys()].sort();
-    const rules: Rule[] = [];
-    for (const key of this.#order) {
-      const own = this.#compiled.get(key)!.top[table].get(name);
-      if (own) rules.push(...own);
-    }
-    return { name, rules };
+    return { name, rules: this.#top[table].get(name)!.rules() };
+  }
+
+  #countEndpoints(key: string, { ports, endpoints }: ProxierInput): void {
+    const count = ports.has(key) ? (endpoints.get(key)?.length ?? 0) : 0;
+    this.#endpointCount += count - (this.#endpointCounts.get(key) ?? 0);
+    if (count > 0) this.#endpointCounts.set(key, count);
+    else this.#endpointCounts.delete(key);
   }
 
   /** Null: all of the Node's. */
@@ -203,10 +216,4 @@ export class IptablesProxier implements Proxier {
     const own = this.#netlink.addresses().filter(({ dev }) => dev !== 'kube-ipvs0');
     return [...new Set(own.map(({ addr }) => addr))].filter((addr) => wanted.some((cidr) => contains(cidr, addr)));
   }
-}
-
-function totalEndpoints({ ports, endpoints }: ProxierInput): number {
-  let total = 0;
-  for (const key of ports.keys()) total += endpoints.get(key)?.length ?? 0;
-  return total;
 }

@@ -2,8 +2,9 @@
 // graceful_termination.go, v1.31.
 //
 // A sync compiles the changed service ports (compile.ts), sums up (desired.ts), compares what that touched with what the
-// kernel holds, and commits the difference as one batch. The first sync, and one after a failure, compares everything with
-// what the kernel says it holds, so leftovers of an earlier run are adopted or removed.
+// kernel holds, and commits the difference as one batch. The first sync, one after a failure, and one an hour, compares
+// everything with what the kernel says it holds, so leftovers of an earlier run are adopted or removed.
+// Deviation: the real one compares everything at each sync.
 //
 // Graceful termination: a real server that is no longer wanted but has connections gets weight 0 and is looked at every
 // minute; UDP ones go at once. One that comes back meanwhile is deleted and added again with weight 1.
@@ -20,7 +21,7 @@ import { IPPROTO_TCP, IPPROTO_UDP } from '../../tcpip-ts/wire/ipv4.ts';
 import { contains, type KubeProxyConfig } from '../config.ts';
 import { endpointName } from '../endpoints.ts';
 import type { LocalDetector } from '../local-detector.ts';
-import type { Proxier, ProxierInput, ProxierOptions } from '../proxier.ts';
+import { FULL_SYNC_PERIOD_US, type Proxier, type ProxierInput, type ProxierOptions } from '../proxier.ts';
 import { type CompileContext, type CompiledServer, compileServicePort, serverKey } from './compile.ts';
 import { DesiredState } from './desired.ts';
 import { entryKey, SET_NAMES, SETS, type SetName } from './ipsets.ts';
@@ -54,6 +55,7 @@ export class IpvsProxier implements Proxier {
   #local: LocalDetector | undefined;
   /** False until a sync went through: then everything must be compared. */
   #known = false;
+  #comparedUs = 0;
   /** Real servers with weight 0 that wait for their connections to end: `server key/address:port`. */
   readonly #terminating = new Map<string, { readonly server: string; readonly dest: RealServer }>();
   #terminationTimer: Timer | null = null;
@@ -79,13 +81,14 @@ export class IpvsProxier implements Proxier {
 
   /** Brings the kernel in line; returns how many operations it took. Throws NetlinkError; the next sync then starts over. */
   sync(input: ProxierInput): number {
-    const ops = this.#known ? [] : this.#adopt();
+    const now = this.#clock.nowUs();
+    const all = !this.#known || now - this.#comparedUs > FULL_SYNC_PERIOD_US;
+    const ops = all ? this.#adopt() : [];
     const ctx = this.#context(input);
     for (const key of this.#stale(input, ctx)) {
       const port = input.ports.get(key);
       this.#desired.set(key, port && compileServicePort(port, input.endpoints.get(key) ?? [], ctx));
     }
-    const all = !this.#known;
     const touched = this.#desired.drainTouched();
     const servers = all ? new Set([...this.#desired.serverKeys(), ...this.#servers.keys()]) : touched.servers;
     const addresses = all ? new Set([...this.#desired.addresses(), ...this.#addresses]) : touched.addresses;
@@ -103,6 +106,7 @@ export class IpvsProxier implements Proxier {
     this.#known = false; // until it went through
     this.#netlink.commit(ops);
     this.#known = true;
+    if (all) this.#comparedUs = now;
     for (const key of servers) {
       const held = this.#servers.get(key);
       if (held) held.fresh = false;

@@ -2,8 +2,8 @@
 //
 // Each service port is compiled (compile.ts) when it or its endpoints changed, and kept. A sync is one transaction: chains of
 // changed service ports are made or emptied and filled, elements that differ are changed, chains that nobody has any more are
-// emptied. A full sync also makes the frame (frame.ts) and writes everything: the first one, one after a failure, and when
-// something of the Node changed that rules depend on.
+// emptied. A full sync also makes the frame (frame.ts) and writes everything: the first one, one after a failure, when
+// something of the Node changed that rules depend on, and every hour (FullSyncPeriod).
 //
 // Stale chains: kernels before 6.2 notice only after a while that a deleted element no longer points to its chain, so a stale
 // chain is emptied at once and deleted in a sync that comes more than a second later, by a transaction of its own.
@@ -11,7 +11,7 @@ import type { NftCommand } from '../../kernel/netfilter/nftables/ruleset.ts';
 import type { Netlink, NetlinkOp } from '../../kernel/netlink.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { type Cidr, contains, type KubeProxyConfig } from '../config.ts';
-import type { Proxier, ProxierInput, ProxierOptions } from '../proxier.ts';
+import { FULL_SYNC_PERIOD_US, type Proxier, type ProxierInput, type ProxierOptions } from '../proxier.ts';
 import type { ServicePort } from '../service-port.ts';
 import { staleFlows } from '../stale-flows.ts';
 import { type CompileContext, type CompiledPort, compileServicePort } from './compile.ts';
@@ -36,6 +36,7 @@ export class NftablesProxier implements Proxier {
   #affinity = new Map<string, number>();
   /** False until a sync went through. */
   #known = false;
+  #fullSyncUs = 0;
   /** The base chains are of this version. */
   #recreated = false;
   #context = '';
@@ -60,7 +61,9 @@ export class NftablesProxier implements Proxier {
     };
     const nodePortIPs = this.#nodePortIPs(input.nodeIP);
     const context = JSON.stringify([ctx, nodePortIPs, input.serviceCIDRs]);
-    const isFull = !this.#known || context !== this.#context;
+    const now = this.#clock.nowUs();
+    const isDue = now - this.#fullSyncUs > FULL_SYNC_PERIOD_US;
+    const isFull = !this.#known || context !== this.#context || isDue;
     const keys = isFull ? new Set([...input.ports.keys(), ...this.#compiled.keys()]) : new Set(input.changed);
     const flows = [...keys].flatMap((key) => {
       const port = input.ports.get(key) ?? this.#ports.get(key);
@@ -83,6 +86,7 @@ export class NftablesProxier implements Proxier {
     this.#known = true;
     this.#recreated = true;
     this.#context = context;
+    if (isFull) this.#fullSyncUs = now;
     return commands.length;
   }
 

@@ -1,6 +1,7 @@
-// From a table's chains to the program that runs. One Int32Array, STRIDE words a rule; a chain's rules stand one after the other,
-// ended by a rule that returns (or, in a built-in chain, applies the policy), as ipt_entry blobs do. What a packet is compared
-// with first stands in the words; extension matches are closures made here, reached only when the words have matched.
+// From a chain to the program that runs: one Int32Array, STRIDE words a rule, ended by a rule that returns (or, in a built-in
+// chain, applies the policy), as ipt_entry blobs do. What a packet is compared with first stands in the words; extension matches
+// are closures made here, reached only when the words have matched. Jumps lead to chains by number, so that a chain is compiled
+// without a look at the others; and of a chain that was there before, only the rules that are new.
 
 import type { Rng } from '../../../lib/rng.ts';
 import type { Skb } from '../../../tcpip-ts/skb.ts';
@@ -24,7 +25,7 @@ export const DMASK = 3;
 /** 0: any. */
 export const PROTO = 4;
 export const FLAGS = 5;
-/** Index into Program.interfaces + 1, 0: any. */
+/** Number that Resolver.interface() gave, 0: any. */
 export const IIF = 6;
 export const OIF = 7;
 /** first << 16 | last; -1 << 16 … the flag says whether there is one. */
@@ -55,7 +56,7 @@ export const T_CONTINUE = 0;
 export const T_ACCEPT = 1;
 export const T_DROP = 2;
 export const T_RETURN = 3;
-/** ARG: first rule of the chain. */
+/** ARG: number of the chain. */
 export const T_JUMP = 4;
 export const T_GOTO = 5;
 /** ARG: 0 port unreachable, 1 reset. */
@@ -69,24 +70,27 @@ export const T_DNAT = 9;
 
 type MatchFn = (skb: Skb) => boolean;
 
-/** An interface name in a rule, perhaps with a `+` at its end. */
-interface InterfaceMatch {
-  readonly name: string;
-  readonly isPrefix: boolean;
-}
-
 export interface Program {
   readonly words: Int32Array;
   readonly matches: readonly MatchFn[];
-  readonly interfaces: readonly InterfaceMatch[];
-  /** First rule of the built-in chain of each hook, -1 without one. */
-  readonly entries: readonly number[];
-  /** First rule of each chain. */
-  readonly starts: ReadonlyMap<string, number>;
   /** Sets that rules look at, with repetitions. */
   readonly sets: readonly NamedSet[];
-  /** Names of the lists of `recent`. */
-  readonly recent: ReadonlySet<string>;
+  /** Names of the lists of `recent`, with repetitions. */
+  readonly recent: readonly string[];
+}
+
+/** Numbers for what rules name. */
+export interface Resolver {
+  /** Undefined for a chain that is not there. */
+  chain(name: string): number | undefined;
+  /** From 1 on. */
+  interface(name: string): number;
+}
+
+/** A chain as it was, with its program. */
+export interface Compiled {
+  readonly chain: Chain;
+  readonly program: Program;
 }
 
 export interface CompileEnv {
@@ -125,51 +129,66 @@ export const BUILTIN: Readonly<Record<TableName, readonly (readonly [string, Hoo
   ],
 };
 
-/** Throws NetlinkError: unknown chain or set, a loop, a target that does not belong into the table. O(rules). */
-export function compile(table: TableName, chains: readonly Chain[], env: CompileEnv): Program {
-  const starts = new Map<string, number>();
-  let total = 0;
-  for (const chain of chains) {
-    starts.set(chain.name, total);
-    total += chain.rules.length + 1;
-  }
-  checkLoops(chains);
-  const words = new Int32Array(total * STRIDE);
-  const build = new Builder(table, words, starts, env);
-  let at = 0;
-  for (const chain of chains) {
-    for (const rule of chain.rules) build.rule(at++, chain.name, rule);
-    words[at++ * STRIDE + TARGET] =
-      chain.policy === undefined ? T_RETURN : chain.policy === 'ACCEPT' ? T_ACCEPT : T_DROP;
-  }
-  const entries = [-1, -1, -1, -1, -1];
-  for (const [name, hook] of BUILTIN[table]) entries[hook] = starts.get(name) ?? -1;
-  return {
-    words,
-    matches: build.matches,
-    interfaces: build.interfaces,
-    entries,
-    starts,
-    sets: build.sets,
-    recent: build.recent,
-  };
+/**
+ * Throws NetlinkError: unknown chain or set, a target that does not belong into the table. Rules that stand in `before`, too, at its
+ * start or end, are taken over: O(rules that are new), but for the copying of words.
+ */
+export function compile(
+  table: TableName,
+  chain: Chain,
+  env: CompileEnv,
+  resolve: Resolver,
+  before?: Compiled,
+): Program {
+  const { name, rules, policy } = chain;
+  const words = new Int32Array((rules.length + 1) * STRIDE);
+  const build = new Builder(table, words, env, resolve);
+  // What refers to sets and lists is counted by the chain: such a chain is compiled whole.
+  const isPlain = before && before.program.sets.length === 0 && before.program.recent.length === 0;
+  const [head, tail] = isPlain ? sharedRules(before.chain.rules, rules) : [0, 0];
+  if (isPlain) build.take(before.program, 0, 0, head);
+  for (let at = head; at < rules.length - tail; at++) build.rule(at, name, rules[at]!);
+  if (isPlain) build.take(before.program, before.chain.rules.length - tail, rules.length - tail, tail);
+  words[rules.length * STRIDE + TARGET] = policy === undefined ? T_RETURN : policy === 'ACCEPT' ? T_ACCEPT : T_DROP;
+  return { words, matches: build.matches, sets: build.sets, recent: build.recent };
+}
+
+/** How many rules two lists share at their start and, of the rest, at their end; the same objects, not equal ones. */
+export function sharedRules(before: readonly Rule[], after: readonly Rule[]): readonly [head: number, tail: number] {
+  const most = Math.min(before.length, after.length);
+  let head = 0;
+  while (head < most && before[head] === after[head]) head++;
+  let tail = 0;
+  while (tail < most - head && before[before.length - 1 - tail] === after[after.length - 1 - tail]) tail++;
+  return [head, tail];
 }
 
 class Builder {
   readonly matches: MatchFn[] = [];
-  readonly interfaces: InterfaceMatch[] = [];
   readonly sets: NamedSet[] = [];
-  readonly recent = new Set<string>();
+  readonly recent: string[] = [];
   readonly #table: TableName;
   readonly #words: Int32Array;
-  readonly #starts: ReadonlyMap<string, number>;
   readonly #env: CompileEnv;
+  readonly #resolve: Resolver;
 
-  constructor(table: TableName, words: Int32Array, starts: ReadonlyMap<string, number>, env: CompileEnv) {
+  constructor(table: TableName, words: Int32Array, env: CompileEnv, resolve: Resolver) {
     this.#table = table;
     this.#words = words;
-    this.#starts = starts;
     this.#env = env;
+    this.#resolve = resolve;
+  }
+
+  /** Rules of another program, `count` of them. */
+  take({ words, matches }: Program, from: number, at: number, count: number): void {
+    this.#words.set(words.subarray(from * STRIDE, (from + count) * STRIDE), at * STRIDE);
+    for (let i = at; i < at + count; i++) {
+      const o = i * STRIDE;
+      const [first, last] = [this.#words[o + MATCH_FROM]!, this.#words[o + MATCH_TO]!];
+      this.#words[o + MATCH_FROM] = this.matches.length;
+      for (let m = first; m < last; m++) this.matches.push(matches[m]!);
+      this.#words[o + MATCH_TO] = this.matches.length;
+    }
   }
 
   rule(at: number, chain: string, rule: Rule): void {
@@ -209,11 +228,11 @@ class Builder {
         w[o + FLAGS]! |= F_DPORTS | (match.invert ? F_INVERT_DPORTS : 0);
         break;
       case 'in-interface':
-        w[o + IIF] = this.#interface(match.name);
+        w[o + IIF] = this.#resolve.interface(match.name);
         if (match.invert) w[o + FLAGS]! |= F_INVERT_IIF;
         break;
       case 'out-interface':
-        w[o + OIF] = this.#interface(match.name);
+        w[o + OIF] = this.#resolve.interface(match.name);
         if (match.invert) w[o + FLAGS]! |= F_INVERT_OIF;
         break;
       case 'addrtype':
@@ -232,7 +251,7 @@ class Builder {
         this.matches.push(statisticMatch(this.#env.rng, match.probability));
         break;
       case 'recent': {
-        this.recent.add(match.name);
+        this.recent.push(match.name);
         const list = this.#env.recent.get(match.name);
         const { time } = this.#env;
         this.matches.push(match.op === 'set' ? recentSet(list, time) : recentCheck(list, time, match.seconds));
@@ -258,14 +277,14 @@ class Builder {
         break;
       case 'jump':
       case 'goto': {
-        const start = this.#starts.get(target.chain);
-        if (start === undefined)
+        const number = this.#resolve.chain(target.chain);
+        if (number === undefined)
           throw new NetlinkError(
             'ENOENT',
             `iptables-restore: ${this.#table} ${chain}: chain ${target.chain} does not exist`,
           );
         w[o + TARGET] = target.kind === 'jump' ? T_JUMP : T_GOTO;
-        w[o + ARG] = start;
+        w[o + ARG] = number;
         break;
       }
       case 'REJECT':
@@ -298,12 +317,6 @@ class Builder {
       'EINVAL',
       `iptables-restore: ${this.#table} ${chain}: ${target} is only valid in the ${table} table`,
     );
-  }
-
-  #interface(name: string): number {
-    const isPrefix = name.endsWith('+');
-    this.interfaces.push({ name: isPrefix ? name.slice(0, -1) : name, isPrefix });
-    return this.interfaces.length;
   }
 
   #setMatch(chain: string, match: Extract<Match, { kind: 'set' }>): MatchFn {
@@ -401,21 +414,4 @@ function setMatch(
     else if (needsPort) return invert;
     return named.set.test(word(b, skb.nh + ipAt), proto, port, word(b, skb.nh + ip2At)) !== invert;
   };
-}
-
-function checkLoops(chains: readonly Chain[]): void {
-  const byName = new Map(chains.map((c) => [c.name, c]));
-  const done = new Set<string>();
-  const path = new Set<string>();
-  const visit = (name: string): void => {
-    if (done.has(name)) return;
-    if (path.has(name)) throw new NetlinkError('ELOOP', `iptables-restore: chain ${name} jumps to itself`);
-    path.add(name);
-    for (const rule of byName.get(name)?.rules ?? []) {
-      if (rule.target?.kind === 'jump' || rule.target?.kind === 'goto') visit(rule.target.chain);
-    }
-    path.delete(name);
-    done.add(name);
-  };
-  for (const chain of chains) visit(chain.name);
 }

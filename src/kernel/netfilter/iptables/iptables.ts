@@ -1,27 +1,32 @@
-// The four tables together: iptables-restore's transaction, iptables-save's text, and their places on the hooks. A table
-// without rules and with ACCEPT policies stands on no hook and costs nothing. A commit builds the new table aside and swaps
-// one reference; whatever it throws, the old table runs on.
+// The four tables together: iptables-restore, iptables-save's text, and their places on the hooks. A built-in chain without rules
+// and with policy ACCEPT stands on no hook and costs nothing.
 import type { Clock } from '../../../lib/clock.ts';
+import type { Skb } from '../../../tcpip-ts/skb.ts';
 import type { Devices } from '../../core/device.ts';
 import type { TracePoints } from '../../core/trace.ts';
-import { type IptablesRestoreOp, NetlinkError } from '../../netlink.ts';
-import { type HookNumber, type NetfilterHooks, NF_IP_PRI_FILTER, NF_IP_PRI_MANGLE, NF_IP_PRI_RAW } from '../hooks.ts';
+import type { IptablesRestoreOp } from '../../netlink.ts';
+import {
+  type HookNumber,
+  type NetfilterHooks,
+  NF_IP_PRI_FILTER,
+  NF_IP_PRI_MANGLE,
+  NF_IP_PRI_RAW,
+  type Verdict,
+} from '../hooks.ts';
 import type { Nat } from '../nat/nat.ts';
-import { BUILTIN, type CompileEnv, compile } from './compile.ts';
+import { BUILTIN, type CompileEnv } from './compile.ts';
 import { RecentLists } from './recent.ts';
-import type { Chain, Rule, TableName } from './rule.ts';
-import { formatRuleSpec, formatTable } from './save.ts';
+import type { Chain, TableName } from './rule.ts';
+import { formatTable } from './save.ts';
 import { IptablesTable, type TargetActions } from './table.ts';
+import { Transaction } from './transaction.ts';
 
 const TABLES: readonly TableName[] = ['raw', 'mangle', 'nat', 'filter'];
-/** NAT walks the nat table itself, once a connection. */
 const PRIORITY: Readonly<Record<Exclude<TableName, 'nat'>, number>> = {
   raw: NF_IP_PRI_RAW,
   mangle: NF_IP_PRI_MANGLE,
   filter: NF_IP_PRI_FILTER,
 };
-/** XT_EXTENSION_MAXNAMELEN less its terminator. */
-const MAX_CHAIN_NAME = 28;
 
 export interface IptablesEnv extends Omit<CompileEnv, 'recent'> {
   readonly hooks: NetfilterHooks;
@@ -36,12 +41,18 @@ export class Iptables {
   readonly recent: RecentLists;
   readonly #env: IptablesEnv & CompileEnv;
   readonly #tables = new Map<TableName, IptablesTable>();
-  readonly #unhook = new Map<TableName, (() => void)[]>();
+  readonly #unhook = new Map<string, () => void>();
 
   constructor(env: IptablesEnv) {
     this.recent = new RecentLists(env.clock);
     this.#env = { ...env, recent: this.recent };
-    for (const name of TABLES) this.#install(name, builtinChains(name));
+    for (const name of TABLES) {
+      const table = new IptablesTable(name, env.actions, env.devices, env.trace);
+      this.#tables.set(name, table);
+      const transaction = new Transaction(table, this.#env);
+      for (const [chain] of BUILTIN[name]) transaction.makeBuiltin(chain);
+      transaction.commit();
+    }
   }
 
   table(name: TableName): IptablesTable {
@@ -53,33 +64,22 @@ export class Iptables {
     return this.table(name).chains;
   }
 
-  /** All or nothing; throws NetlinkError. O(rules of the table). */
+  /** All or nothing; throws NetlinkError. O(rules of what it names that are new), see transaction.ts. */
   restore(op: IptablesRestoreOp): void {
-    const chains = new Map(this.chains(op.table).map((c) => [c.name, c]));
-    for (const chain of op.chains ?? []) chains.set(chain.name, declared(op.table, chain, chains.get(chain.name)));
-    for (const { chain, rule } of op.deleteRules ?? []) {
-      const at = find(chains, op.table, chain);
-      const spec = formatRuleSpec(rule);
-      const i = at.rules.findIndex((r) => formatRuleSpec(r) === spec);
-      if (i >= 0) chains.set(chain, { ...at, rules: at.rules.toSpliced(i, 1) });
-    }
-    for (const { chain, rule } of op.ensureFirst ?? []) {
-      const at = find(chains, op.table, chain);
-      const spec = formatRuleSpec(rule);
-      if (!at.rules.some((r) => formatRuleSpec(r) === spec)) chains.set(chain, { ...at, rules: [rule, ...at.rules] });
-    }
-    for (const name of op.deleteChains ?? []) {
-      if (chains.get(name)?.policy !== undefined)
-        throw new NetlinkError('EINVAL', `iptables-restore: ${op.table}: ${name} is built in`);
-      chains.delete(name);
-    }
-    this.#install(op.table, inOrder(op.table, chains));
+    const table = this.table(op.table);
+    const transaction = new Transaction(table, this.#env);
+    for (const chain of op.chains ?? []) transaction.declare(chain);
+    for (const { chain, rule } of op.deleteRules ?? []) transaction.deleteRule(chain, rule);
+    for (const { chain, rule } of op.ensureFirst ?? []) transaction.ensureFirst(chain, rule);
+    for (const name of op.deleteChains ?? []) transaction.deleteChain(name);
+    transaction.commit();
+    this.#hook(table);
   }
 
   /** As iptables-save: tables that hold anything, or the one named; `counters` as with -c. */
   save(name?: TableName, counters = false): string {
     const date = asctime(this.#env.clock.unixMs());
-    const names = name ? [name] : TABLES.filter((t) => !isEmpty(this.chains(t)));
+    const names = name ? [name] : TABLES.filter((t) => !this.table(t).isEmpty);
     return names.map((t) => this.#saveTable(t, counters, date)).join('');
   }
 
@@ -94,38 +94,27 @@ export class Iptables {
     return `# Generated by iptables-save v1.8.9 on ${date}\n${body}# Completed on ${date}\n`;
   }
 
-  #install(name: TableName, chains: readonly Chain[]): void {
-    const env = this.#env;
-    const program = compile(name, chains, env);
-    const table = new IptablesTable(name, chains, program, env.actions, env.devices, env.trace);
-    const old = this.#tables.get(name);
-    if (old) {
-      table.inheritCounters(old);
-      for (const set of old.program.sets) set.references--;
-    }
-    for (const set of program.sets) set.references++;
-    this.#tables.set(name, table);
-    if (old && (old.program.recent.size > 0 || program.recent.size > 0)) this.#retainLists();
-    this.#hook(name, table);
-  }
-
-  #retainLists(): void {
-    this.recent.retain(new Set([...this.#tables.values()].flatMap((t) => [...t.program.recent])));
-  }
-
-  #hook(name: TableName, table: IptablesTable): void {
-    for (const unhook of this.#unhook.get(name) ?? []) unhook();
-    const unhooks: (() => void)[] = [];
+  /** NAT walks the nat table itself, once a connection; the others stand on the hooks where they have anything to do. */
+  #hook(table: IptablesTable): void {
+    const { name } = table;
     if (name === 'nat') {
-      this.#env.nat.lookup = isEmpty(table.chains) ? null : (skb, hook) => table.run(skb, hook);
-    } else {
-      for (const [chainName, hook] of BUILTIN[name]) {
-        const chain = table.chains.find((c) => c.name === chainName);
-        if (!chain || (chain.rules.length === 0 && chain.policy === 'ACCEPT')) continue;
-        unhooks.push(this.#env.hooks.register(hook, PRIORITY[name], (skb, at: HookNumber) => table.run(skb, at)));
+      const { nat } = this.#env;
+      if (table.isEmpty) nat.lookup = null;
+      else nat.lookup ??= (skb, hook) => table.run(skb, hook);
+      return;
+    }
+    for (const [chain, hook] of BUILTIN[name]) {
+      const key = `${name} ${chain}`;
+      const unhook = this.#unhook.get(key);
+      if (table.isActive(hook) === (unhook !== undefined)) continue;
+      if (unhook) {
+        unhook();
+        this.#unhook.delete(key);
+      } else {
+        const run = (skb: Skb, at: HookNumber): Verdict => table.run(skb, at);
+        this.#unhook.set(key, this.#env.hooks.register(hook, PRIORITY[name], run));
       }
     }
-    this.#unhook.set(name, unhooks);
   }
 }
 
@@ -133,41 +122,4 @@ export class Iptables {
 function asctime(unixMs: number): string {
   const [weekday, day, month, year, time] = new Date(unixMs).toUTCString().replace(',', '').split(' ');
   return `${weekday} ${month} ${String(Number(day)).padStart(2)} ${time} ${year}`;
-}
-
-function builtinChains(table: TableName): Chain[] {
-  return BUILTIN[table].map(([name]) => ({ name, policy: 'ACCEPT', rules: [] }));
-}
-
-function isEmpty(chains: readonly Chain[]): boolean {
-  return chains.every((c) => c.policy === 'ACCEPT' && c.rules.length === 0);
-}
-
-/** A chain line and its rules, with --noflush. */
-function declared(table: TableName, chain: Chain, present: Chain | undefined): Chain {
-  if (present?.policy !== undefined) {
-    const rules: readonly Rule[] = chain.rules.length > 0 ? [...present.rules, ...chain.rules] : present.rules;
-    return { name: chain.name, policy: chain.policy ?? present.policy, rules };
-  }
-  if (chain.policy !== undefined)
-    throw new NetlinkError('EINVAL', `iptables-restore: ${table}: ${chain.name} is not built in and has no policy`);
-  if (!/^[!-~]+$/.test(chain.name) || chain.name.length > MAX_CHAIN_NAME || /^[-!]/.test(chain.name)) {
-    throw new NetlinkError(
-      'EINVAL',
-      `iptables-restore: ${table}: chain name ${JSON.stringify(chain.name)} (at most ${MAX_CHAIN_NAME} characters)`,
-    );
-  }
-  return { name: chain.name, rules: chain.rules };
-}
-
-function find(chains: ReadonlyMap<string, Chain>, table: TableName, name: string): Chain {
-  const chain = chains.get(name);
-  if (!chain) throw new NetlinkError('ENOENT', `iptables-restore: ${table}: no chain ${name}`);
-  return chain;
-}
-
-function inOrder(table: TableName, chains: ReadonlyMap<string, Chain>): Chain[] {
-  const builtin = BUILTIN[table].map(([name]) => chains.get(name)!);
-  const others = [...chains.values()].filter((c) => c.policy === undefined);
-  return [...builtin, ...others.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0))];
 }

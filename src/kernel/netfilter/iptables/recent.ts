@@ -64,6 +64,8 @@ export class RecentList {
 
 export class RecentLists {
   readonly #lists = new Map<string, RecentList>();
+  /** How many rules name each. */
+  readonly #references = new Map<string, number>();
   readonly #clock: Clock;
 
   constructor(clock: Clock) {
@@ -82,8 +84,23 @@ export class RecentLists {
     return this.#lists.get(name)?.check(addr | 0, seconds, this.#clock.nowUs()) ?? false;
   }
 
-  /** Forgets the lists that no rule names. */
-  retain(names: ReadonlySet<string>): void {
-    for (const name of this.#lists.keys()) if (!names.has(name)) this.#lists.delete(name);
+  /** A rule names the list. */
+  retain(name: string): void {
+    this.#references.set(name, (this.#references.get(name) ?? 0) + 1);
+  }
+
+  /** A rule that named it is gone; with the last one goes the list. */
+  release(name: string): void {
+    const left = this.#references.get(name)! - 1;
+    if (left > 0) this.#references.set(name, left);
+    else {
+      this.#references.delete(name);
+      this.#lists.delete(name);
+    }
+  }
+
+  /** Forgets lists that were made for rules that were refused in the end. O(lists). */
+  dropUnused(): void {
+    for (const name of this.#lists.keys()) if (!this.#references.has(name)) this.#lists.delete(name);
   }
 }

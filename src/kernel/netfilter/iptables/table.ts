@@ -1,6 +1,7 @@
-// One iptables table while it runs, after net/ipv4/netfilter/ip_tables.c (v6.6): chains as data, the program compiled from them,
-// and the walk: rule after rule, jumping into chains and back, until a rule decides. Cost is linear in the rules passed, as in
-// the real one. Counters are kept a rule, and survive commits that leave a chain alone.
+// One iptables table while it runs, after net/ipv4/netfilter/ip_tables.c (v6.6): chains as data, each with the program compiled from
+// it, and the walk: rule after rule, jumping into chains and back, until a rule decides. Cost is linear in the rules passed, as in
+// the real one. Chains are changed one by one, by transaction.ts, between breaths. Counters are kept a rule, and survive commits
+// that leave a chain alone.
 import type { Skb } from '../../../tcpip-ts/skb.ts';
 import { get16, word } from '../../../tcpip-ts/wire/bytes.ts';
 import { IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP } from '../../../tcpip-ts/wire/ipv4.ts';
@@ -19,6 +20,7 @@ import {
 import {
   ARG,
   ARG2,
+  BUILTIN,
   DADDR,
   DMASK,
   DPORTS,
@@ -70,60 +72,115 @@ export interface TargetActions {
   dnat(skb: Skb, addr: number, port: number): Verdict;
 }
 
+/** A chain as it runs. */
+export class ChainState {
+  /** Its place in IptablesTable.states: what jumps name. */
+  readonly id: number;
+  chain: Chain;
+  program: Program;
+  packets: Float64Array;
+  bytes: Float64Array;
+  /** Rules that jump or go to it. */
+  references = 0;
+
+  constructor(id: number, chain: Chain) {
+    this.id = id;
+    this.chain = chain;
+    this.program = EMPTY;
+    this.packets = NO_COUNTERS;
+    this.bytes = NO_COUNTERS;
+  }
+}
+
+const EMPTY: Program = { words: new Int32Array(0), matches: [], sets: [], recent: [] };
+const NO_COUNTERS = new Float64Array(0);
+
 export class IptablesTable {
   readonly name: TableName;
-  readonly chains: readonly Chain[];
-  readonly program: Program;
-  readonly #words: Int32Array;
+  readonly byName = new Map<string, ChainState>();
+  /** By number; a number is given again when its chain is gone. */
+  readonly states: ChainState[] = [];
+  /** Built-in chains by hook. */
+  readonly entries: (ChainState | null)[] = [null, null, null, null, null];
   readonly #actions: TargetActions;
   readonly #devices: Devices;
   readonly #trace: TracePoints;
-  readonly packets: Float64Array;
-  readonly bytes: Float64Array;
-  readonly #stack = new Int32Array(MAX_DEPTH);
-  /** For each interface match, by ifindex: 1 yes. Rebuilt when devices come or go. */
-  #interfaces: Uint8Array[] = [];
+  readonly #stackChain: ChainState[];
+  readonly #stackPc = new Int32Array(MAX_DEPTH);
+  readonly #free: number[] = [];
+  #next = 0;
+  #list: readonly Chain[] | null = null;
+  readonly #interfaces: { readonly name: string; readonly isPrefix: boolean; yes: Uint8Array }[] = [];
   #generation = -1;
 
-  constructor(
-    name: TableName,
-    chains: readonly Chain[],
-    program: Program,
-    actions: TargetActions,
-    devices: Devices,
-    trace: TracePoints,
-  ) {
+  constructor(name: TableName, actions: TargetActions, devices: Devices, trace: TracePoints) {
     this.name = name;
-    this.chains = chains;
-    this.program = program;
-    this.#words = program.words;
     this.#actions = actions;
     this.#devices = devices;
     this.#trace = trace;
-    this.packets = new Float64Array(program.words.length / STRIDE);
-    this.bytes = new Float64Array(program.words.length / STRIDE);
+    this.#stackChain = new Array<ChainState>(MAX_DEPTH).fill(new ChainState(-1, { name: '', rules: [] }));
   }
 
-  /** Takes over the counters of chains that are the same objects in `old`; O(rules). */
-  inheritCounters(old: IptablesTable): void {
-    const before = new Map(old.chains.map((c) => [c.rules, c.name]));
-    for (const chain of this.chains) {
-      const was = before.get(chain.rules);
-      if (was === undefined) continue;
-      const from = old.program.starts.get(was)!;
-      const to = this.program.starts.get(chain.name)!;
-      const n = chain.rules.length + 1;
-      this.packets.set(old.packets.subarray(from, from + n), to);
-      this.bytes.set(old.bytes.subarray(from, from + n), to);
-    }
+  /** Built-in chains in hook order, then the others by name. A new array after each commit; O(chains log chains) then. */
+  get chains(): readonly Chain[] {
+    this.#list ??= inOrder(this.name, this.byName);
+    return this.#list;
+  }
+
+  /** Nothing in it, and everything accepted. */
+  get isEmpty(): boolean {
+    return this.byName.size === BUILTIN[this.name].length && this.entries.every((e) => e === null || !isActive(e));
+  }
+
+  /** Whether a packet has anything to do at the hook. */
+  isActive(hook: HookNumber): boolean {
+    const entry = this.entries[hook]!;
+    return entry !== null && isActive(entry);
+  }
+
+  // For transactions.
+
+  allocate(): number {
+    return this.#free.pop() ?? this.#next++;
+  }
+
+  release(id: number): void {
+    this.#free.push(id);
+  }
+
+  insert(state: ChainState): void {
+    this.byName.set(state.chain.name, state);
+    this.states[state.id] = state;
+    const builtin = BUILTIN[this.name].find(([name]) => name === state.chain.name);
+    if (builtin) this.entries[builtin[1]] = state;
+  }
+
+  remove(state: ChainState): void {
+    this.byName.delete(state.chain.name);
+    this.#free.push(state.id);
+  }
+
+  changed(): void {
+    this.#list = null;
+  }
+
+  /** A number for an interface name, perhaps with a `+` at its end. */
+  interfaceNumber(name: string): number {
+    const isPrefix = name.endsWith('+');
+    const plain = isPrefix ? name.slice(0, -1) : name;
+    const i = this.#interfaces.findIndex((m) => m.name === plain && m.isPrefix === isPrefix);
+    if (i >= 0) return i + 1;
+    this.#generation = -1;
+    return this.#interfaces.push({ name: plain, isPrefix, yes: new Uint8Array(0) });
   }
 
   /** Walks the built-in chain of `hook`. */
   run(skb: Skb, hook: HookNumber): Verdict {
-    const w = this.#words;
-    let pc = this.program.entries[hook]!;
-    if (pc < 0) return NF_ACCEPT;
-    const base = pc;
+    const base = this.entries[hook]!;
+    if (base === null) return NF_ACCEPT;
+    let chain = base;
+    let w = chain.program.words;
+    let pc = 0;
     const { bytes: b, nh } = skb;
     const saddr = word(b, nh + 12);
     const daddr = word(b, nh + 16);
@@ -151,12 +208,12 @@ export class IptablesTable {
         pc++;
         continue;
       }
-      if (w[o + MATCH_FROM] !== w[o + MATCH_TO] && !this.#matches(w[o + MATCH_FROM]!, w[o + MATCH_TO]!, skb)) {
+      if (w[o + MATCH_FROM] !== w[o + MATCH_TO] && !doMatch(chain.program, w[o + MATCH_FROM]!, w[o + MATCH_TO]!, skb)) {
         pc++;
         continue;
       }
-      this.packets[pc]!++;
-      this.bytes[pc]! += skb.tail - nh;
+      chain.packets[pc]!++;
+      chain.bytes[pc]! += skb.tail - nh;
       const target = w[o + TARGET]!;
       switch (target) {
         case T_CONTINUE:
@@ -164,43 +221,46 @@ export class IptablesTable {
           continue;
         case T_MARK:
           skb.mark = ((skb.mark & ~w[o + ARG2]!) ^ w[o + ARG]!) >>> 0;
-          if (this.#trace.sink !== null) this.#traceRule(skb, hook, pc);
+          if (this.#trace.sink !== null) this.#traceRule(skb, hook, chain.chain, pc);
           pc++;
           continue;
         case T_JUMP:
-          if (this.#trace.sink !== null) this.#traceRule(skb, hook, pc);
+          if (this.#trace.sink !== null) this.#traceRule(skb, hook, chain.chain, pc);
           if (depth === MAX_DEPTH) return NF_DROP;
-          this.#stack[depth++] = pc + 1;
-          pc = w[o + ARG]!;
+          this.#stackChain[depth] = chain;
+          this.#stackPc[depth++] = pc + 1;
+          chain = this.states[w[o + ARG]!]!;
+          w = chain.program.words;
+          pc = 0;
           continue;
         case T_GOTO:
-          if (this.#trace.sink !== null) this.#traceRule(skb, hook, pc);
-          pc = w[o + ARG]!;
+          if (this.#trace.sink !== null) this.#traceRule(skb, hook, chain.chain, pc);
+          chain = this.states[w[o + ARG]!]!;
+          w = chain.program.words;
+          pc = 0;
           continue;
         case T_RETURN:
-          // From a built-in chain (by a rule, or at the end of one that was gone to): its policy.
-          pc = depth > 0 ? this.#stack[--depth]! : this.#policyOf(base);
+          if (depth > 0) {
+            chain = this.#stackChain[--depth]!;
+            pc = this.#stackPc[depth]!;
+          } else {
+            // From a built-in chain (by a rule, or at the end of one that was gone to): its policy.
+            chain = base;
+            pc = chain.chain.rules.length;
+          }
+          w = chain.program.words;
           continue;
       }
       const verdict = this.#decide(skb, hook, target, w[o + ARG]!, w[o + ARG2]!);
-      if (this.#trace.sink !== null && verdict === NF_ACCEPT) this.#traceRule(skb, hook, pc);
+      if (this.#trace.sink !== null && verdict === NF_ACCEPT) this.#traceRule(skb, hook, chain.chain, pc);
       return verdict;
     }
   }
 
   /** `[packets:bytes]` of a rule, or of the policy with index = number of rules. */
   counters(chain: Chain, index: number): string {
-    const at = this.program.starts.get(chain.name)! + index;
-    return `[${this.packets[at]}:${this.bytes[at]}]`;
-  }
-
-  /** Where rule `pc` stands. O(chains). */
-  ruleAt(pc: number): { readonly chain: Chain; readonly index: number } | undefined {
-    for (const chain of this.chains) {
-      const index = pc - this.program.starts.get(chain.name)!;
-      if (index >= 0 && index <= chain.rules.length) return { chain, index };
-    }
-    return undefined;
+    const { packets, bytes } = this.byName.get(chain.name)!;
+    return `[${packets[index]}:${bytes[index]}]`;
   }
 
   #decide(skb: Skb, hook: HookNumber, target: number, arg: number, arg2: number): Verdict {
@@ -220,40 +280,43 @@ export class IptablesTable {
     }
   }
 
-  #matches(from: number, to: number, skb: Skb): boolean {
-    const { matches } = this.program;
-    for (let i = from; i < to; i++) if (!matches[i]!(skb)) return false;
-    return true;
-  }
-
   #isInterface(match: number, ifindex: number): boolean {
     if (this.#generation !== this.#devices.generation) this.#resolveInterfaces();
-    return this.#interfaces[match - 1]![ifindex] === 1;
+    return this.#interfaces[match - 1]!.yes[ifindex] === 1;
   }
 
+  /** Again whenever devices come or go. */
   #resolveInterfaces(): void {
     this.#generation = this.#devices.generation;
     const devices = this.#devices.list();
     const size = devices.reduce((max, d) => Math.max(max, d.ifindex), 0) + 1;
-    this.#interfaces = this.program.interfaces.map(({ name, isPrefix }) => {
-      const yes = new Uint8Array(size);
-      for (const d of devices) if (isPrefix ? d.name.startsWith(name) : d.name === name) yes[d.ifindex] = 1;
-      return yes;
-    });
+    for (const match of this.#interfaces) {
+      match.yes = new Uint8Array(size);
+      for (const d of devices)
+        if (match.isPrefix ? d.name.startsWith(match.name) : d.name === match.name) match.yes[d.ifindex] = 1;
+    }
   }
 
-  /** The last rule of the built-in chain that starts at `base`. Only a RETURN in it comes here. */
-  #policyOf(base: number): number {
-    const found = this.ruleAt(base);
-    return base + (found ? found.chain.rules.length : 0);
-  }
-
-  #traceRule(skb: Skb, hook: HookNumber, pc: number): void {
-    const found = this.ruleAt(pc);
-    if (!found || found.chain.rules.length === 0) return; // the policy of a chain that nobody wrote
-    const rule = new TracedRule(this, pc);
+  #traceRule(skb: Skb, hook: HookNumber, chain: Chain, index: number): void {
+    if (chain.rules.length === 0) return; // the policy of a chain that nobody wrote
+    const rule = new TracedRule(this.name, chain, index);
     this.#trace.sink?.action(skb, STAGES[hook], rule, rule.action);
   }
+}
+
+function isActive({ chain }: ChainState): boolean {
+  return chain.rules.length > 0 || chain.policy !== 'ACCEPT';
+}
+
+function inOrder(table: TableName, states: ReadonlyMap<string, ChainState>): readonly Chain[] {
+  const builtin = BUILTIN[table].map(([name]) => states.get(name)!.chain);
+  const others = Array.from(states.values(), ({ chain }) => chain).filter((c) => c.policy === undefined);
+  return [...builtin, ...others.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0))];
+}
+
+function doMatch({ matches }: Program, from: number, to: number, skb: Skb): boolean {
+  for (let i = from; i < to; i++) if (!matches[i]!(skb)) return false;
+  return true;
 }
 
 function arePortsIn(w: Int32Array, o: number, flags: number, sport: number, dport: number): boolean {
@@ -270,28 +333,27 @@ function arePortsIn(w: Int32Array, o: number, flags: number, sport: number, dpor
 
 /** A matched rule for the trace, put into words only when printed. */
 class TracedRule implements LazyText {
-  readonly #table: IptablesTable;
-  readonly #pc: number;
+  readonly #table: TableName;
+  readonly #chain: Chain;
+  readonly #index: number;
 
-  constructor(table: IptablesTable, pc: number) {
+  constructor(table: TableName, chain: Chain, index: number) {
     this.#table = table;
-    this.#pc = pc;
+    this.#chain = chain;
+    this.#index = index;
   }
 
   text(): string {
-    const found = this.#table.ruleAt(this.#pc);
-    if (!found) return '';
-    const { chain, index } = found;
-    const rule = chain.rules[index];
-    return `-t ${this.#table.name} ${rule ? formatRule(chain.name, rule) : `-P ${chain.name} ${chain.policy ?? 'RETURN'}`}`;
+    const { name, policy, rules } = this.#chain;
+    const rule = rules[this.#index];
+    return `-t ${this.#table} ${rule ? formatRule(name, rule) : `-P ${name} ${policy ?? 'RETURN'}`}`;
   }
 
   get action(): LazyText {
     return {
       text: () => {
-        const found = this.#table.ruleAt(this.#pc);
-        const target = found?.chain.rules[found.index]?.target;
-        if (!target) return found?.chain.policy ?? 'RETURN';
+        const target = this.#chain.rules[this.#index]?.target;
+        if (!target) return this.#chain.policy ?? 'RETURN';
         return target.kind === 'jump' || target.kind === 'goto' ? `${target.kind} ${target.chain}` : target.kind;
       },
     };

@@ -272,7 +272,7 @@ t.test('transactions', async (t) => {
       '-A FORWARD -m comment --comment "kubernetes forwarding rules" -j KUBE-FORWARD\n-A FORWARD -j ACCEPT\n',
     );
     t.throws(() => lab.netlink.commit([{ op: 'iptables-restore', table: 'filter', deleteChains: ['KUBE-FORWARD'] }]), {
-      code: 'ENOENT',
+      code: 'EBUSY',
     });
     lab.netlink.commit([
       {
