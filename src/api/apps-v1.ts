@@ -1,4 +1,4 @@
-// apps/v1: Deployment and ReplicaSet. Shapes follow k8s.io/api/apps/v1.
+// apps/v1: Deployment, ReplicaSet, StatefulSet, DaemonSet and ControllerRevision. Shapes follow k8s.io/api/apps/v1.
 import type { PodTemplateSpec } from './core-v1.ts';
 import type { Condition, IntOrString, KubeObject, LabelSelector } from './meta.ts';
 
@@ -31,7 +31,12 @@ export interface Deployment extends KubeObject {
 }
 
 export interface ReplicaSet extends KubeObject {
-  spec: { replicas?: number; minReadySeconds?: number; selector: LabelSelector; template?: PodTemplateSpec };
+  spec: {
+    replicas?: number;
+    minReadySeconds?: number;
+    selector: LabelSelector;
+    template?: PodTemplateSpec;
+  };
   status?: {
     replicas: number;
     fullyLabeledReplicas?: number;
@@ -40,4 +45,65 @@ export interface ReplicaSet extends KubeObject {
     observedGeneration?: number;
     conditions?: Condition[];
   };
+}
+
+export interface StatefulSet extends KubeObject {
+  spec: {
+    replicas?: number;
+    selector: LabelSelector;
+    template: PodTemplateSpec;
+    serviceName?: string;
+    podManagementPolicy?: 'OrderedReady' | 'Parallel';
+    updateStrategy?: {
+      type?: 'RollingUpdate' | 'OnDelete';
+      rollingUpdate?: { partition?: number };
+    };
+    revisionHistoryLimit?: number;
+    minReadySeconds?: number;
+    ordinals?: { start?: number };
+    volumeClaimTemplates?: unknown[];
+  };
+  status?: {
+    observedGeneration?: number;
+    replicas: number;
+    readyReplicas?: number;
+    currentReplicas?: number;
+    updatedReplicas?: number;
+    availableReplicas?: number;
+    currentRevision?: string;
+    updateRevision?: string;
+    collisionCount?: number;
+    conditions?: Condition[];
+  };
+}
+
+export interface DaemonSet extends KubeObject {
+  spec: {
+    selector: LabelSelector;
+    template: PodTemplateSpec;
+    updateStrategy?: {
+      type?: 'RollingUpdate' | 'OnDelete';
+      rollingUpdate?: { maxUnavailable?: IntOrString; maxSurge?: IntOrString };
+    };
+    minReadySeconds?: number;
+    revisionHistoryLimit?: number;
+  };
+  status?: {
+    currentNumberScheduled: number;
+    numberMisscheduled: number;
+    desiredNumberScheduled: number;
+    numberReady: number;
+    observedGeneration?: number;
+    updatedNumberScheduled?: number;
+    numberAvailable?: number;
+    numberUnavailable?: number;
+    collisionCount?: number;
+    conditions?: Condition[];
+  };
+}
+
+/** A state that a StatefulSet or DaemonSet had: `data` is a patch of its Pod template. */
+export interface ControllerRevision extends KubeObject {
+  data?: unknown;
+  revision: number;
 }

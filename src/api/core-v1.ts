@@ -65,6 +65,26 @@ export interface Volume {
   hostPath?: { path: string; type?: string };
 }
 
+export interface Toleration {
+  key?: string;
+  operator?: 'Exists' | 'Equal';
+  value?: string;
+  effect?: string;
+  tolerationSeconds?: number;
+}
+
+export interface NodeSelectorRequirement {
+  key: string;
+  operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist' | 'Gt' | 'Lt';
+  values?: string[];
+}
+
+export interface NodeAffinity {
+  requiredDuringSchedulingIgnoredDuringExecution?: {
+    nodeSelectorTerms: { matchExpressions?: NodeSelectorRequirement[]; matchFields?: NodeSelectorRequirement[] }[];
+  };
+}
+
 export interface PodSpec {
   containers: Container[];
   initContainers?: Container[];
@@ -85,7 +105,8 @@ export interface PodSpec {
   schedulerName?: string;
   runtimeClassName?: string;
   securityContext?: Record<string, unknown>;
-  tolerations?: Record<string, unknown>[];
+  tolerations?: Toleration[];
+  affinity?: { nodeAffinity?: NodeAffinity };
   priorityClassName?: string;
   priority?: number;
   enableServiceLinks?: boolean;

@@ -1,5 +1,6 @@
 // Every resource the cluster serves, by name. Plural, kind and short names as `kubectl api-resources` prints them.
-import type { Deployment, ReplicaSet } from './apps-v1.ts';
+import type { ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet } from './apps-v1.ts';
+import type { Job } from './batch-v1.ts';
 import type { ConfigMap, Endpoints, Event, Namespace, Node, Pod, Secret, Service, ServiceAccount } from './core-v1.ts';
 import type { EndpointSlice, RuntimeClass } from './discovery-v1.ts';
 import type { KubeObject, ResourceType } from './meta.ts';
@@ -27,6 +28,15 @@ export const SERVICEACCOUNTS = define<ServiceAccount>('v1', 'serviceaccounts', '
 export const EVENTS = define<Event>('v1', 'events', 'Event', true, ['ev']);
 export const DEPLOYMENTS = define<Deployment>('apps/v1', 'deployments', 'Deployment', true, ['deploy'], ['all']);
 export const REPLICASETS = define<ReplicaSet>('apps/v1', 'replicasets', 'ReplicaSet', true, ['rs'], ['all']);
+export const STATEFULSETS = define<StatefulSet>('apps/v1', 'statefulsets', 'StatefulSet', true, ['sts'], ['all']);
+export const DAEMONSETS = define<DaemonSet>('apps/v1', 'daemonsets', 'DaemonSet', true, ['ds'], ['all']);
+export const CONTROLLERREVISIONS = define<ControllerRevision>(
+  'apps/v1',
+  'controllerrevisions',
+  'ControllerRevision',
+  true,
+);
+export const JOBS = define<Job>('batch/v1', 'jobs', 'Job', true, [], ['all']);
 export const ENDPOINTSLICES = define<EndpointSlice>('discovery.k8s.io/v1', 'endpointslices', 'EndpointSlice', true);
 export const RUNTIMECLASSES = define<RuntimeClass>('node.k8s.io/v1', 'runtimeclasses', 'RuntimeClass', false);
 
@@ -42,6 +52,9 @@ export const RESOURCES: readonly ResourceType[] = [
   EVENTS,
   DEPLOYMENTS,
   REPLICASETS,
+  STATEFULSETS,
+  DAEMONSETS,
+  CONTROLLERREVISIONS,
   ENDPOINTSLICES,
   RUNTIMECLASSES,
 ];

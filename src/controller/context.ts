@@ -1,6 +1,6 @@
 // What every controller is given: the API, time, chance, the shared copies of the objects, and where failures are told.
 import type { KubeObject, ResourceType, Stored } from '../api/meta.ts';
-import { NODES, PODS, REPLICASETS } from '../api/resources.ts';
+import { CONTROLLERREVISIONS, JOBS, NODES, PODS, REPLICASETS } from '../api/resources.ts';
 import type { ApiClient } from '../client/client.ts';
 import { type IndexFunction, Informer } from '../client/informer.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -16,12 +16,14 @@ export interface ControllerOptions {
   readonly onError?: (error: unknown, what: string) => void;
 }
 
-/** Index of Pods and ReplicaSets by the UID of their controller; '' for those without one, by `namespace`. */
+/** Index of what is owned (OWNED) by the UID of their controller; '' for those without one, by `namespace`. */
 export const BY_OWNER = 'owner';
 /** Index of namespaced objects. */
 export const BY_NAMESPACE = 'namespace';
 /** Index of Pods by spec.nodeName, '' for unassigned ones. */
 export const BY_NODE = 'node';
+
+const OWNED: readonly ResourceType[] = [PODS, REPLICASETS, CONTROLLERREVISIONS, JOBS];
 
 /** One informer a kind, shared by all controllers, made when first asked for. */
 export class Informers {
@@ -65,7 +67,7 @@ export class Informers {
   #addIndexes<T extends KubeObject>(type: ResourceType<T>, informer: Informer<T>): void {
     const is = (other: ResourceType) => type.resource === other.resource && type.group === other.group;
     if (type.namespaced) informer.addIndex(BY_NAMESPACE, (o) => [o.metadata.namespace!]);
-    if (is(PODS) || is(REPLICASETS)) informer.addIndex(BY_OWNER, (o) => [controllerOf(o)?.uid ?? '']);
+    if (OWNED.some(is)) informer.addIndex(BY_OWNER, (o) => [controllerOf(o)?.uid ?? '']);
     if (is(PODS)) {
       const node: IndexFunction<KubeObject> = (o) => [(o as { spec?: { nodeName?: string } }).spec?.nodeName ?? ''];
       informer.addIndex(BY_NODE, node as IndexFunction<T>);

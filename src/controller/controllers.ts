@@ -2,6 +2,7 @@
 // cmd/kube-controller-manager and cmd/kube-scheduler, without leader election. All speak through one ApiClient and share
 // one informer a kind.
 import { type Controller, type ControllerOptions, createContext } from './context.ts';
+import { DaemonSetController } from './daemonset/daemonset.ts';
 import { DeploymentController } from './deployment/deployment.ts';
 import { EndpointsController } from './endpoints/endpoints.ts';
 import { EndpointSliceController } from './endpointslice/endpointslice.ts';
@@ -14,6 +15,7 @@ import { PodGarbageCollector } from './pod-gc.ts';
 import { ReplicaSetController } from './replicaset/replicaset.ts';
 import { Scheduler } from './scheduler/scheduler.ts';
 import { ServiceAccountController } from './service-account.ts';
+import { StatefulSetController } from './statefulset/statefulset.ts';
 
 export interface StartOptions extends ControllerOptions {
   /** The Node address at which the API server listens, the endpoint of default/kubernetes. */
@@ -41,6 +43,8 @@ export function startControllers(options: StartOptions): Controllers {
     new NodeLifecycleController(ctx),
     new DeploymentController(ctx),
     new ReplicaSetController(ctx),
+    new StatefulSetController(ctx),
+    new DaemonSetController(ctx),
     new Scheduler(ctx),
     new EndpointSliceController(ctx),
     new EndpointsController(ctx),

@@ -5,14 +5,18 @@ import type { Container, Endpoints, Event, Pod, Service } from '../../src/api/co
 import type { EndpointSlice } from '../../src/api/discovery-v1.ts';
 import type { KubeObject, ResourceType, Stored } from '../../src/api/meta.ts';
 import {
+  CONTROLLERREVISIONS,
+  DAEMONSETS,
   DEPLOYMENTS,
   ENDPOINTS,
   ENDPOINTSLICES,
   EVENTS,
   NAMESPACES,
+  NODES,
   PODS,
   REPLICASETS,
   SERVICES,
+  STATEFULSETS,
 } from '../../src/api/resources.ts';
 import { ApiServer } from '../../src/apiserver/apiserver.ts';
 import type { ApiClient } from '../../src/client/client.ts';
@@ -35,6 +39,20 @@ export interface ControlPlaneOptions {
 }
 
 const SECOND = 1e6;
+const VIEWED = [
+  NAMESPACES,
+  NODES,
+  PODS,
+  REPLICASETS,
+  DEPLOYMENTS,
+  STATEFULSETS,
+  DAEMONSETS,
+  CONTROLLERREVISIONS,
+  SERVICES,
+  ENDPOINTS,
+  ENDPOINTSLICES,
+  EVENTS,
+];
 
 export class ControlPlane {
   readonly clock = new VirtualClock();
@@ -65,9 +83,7 @@ export class ControlPlane {
         await client.create(NAMESPACES, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
       }
     }
-    for (const type of [NAMESPACES, PODS, REPLICASETS, DEPLOYMENTS, SERVICES, ENDPOINTS, ENDPOINTSLICES, EVENTS]) {
-      this.#view.of(type as ResourceType);
-    }
+    for (const type of VIEWED) this.#view.of(type as ResourceType);
     this.#view.start();
     this.#controllers = startControllers({
       client: controllerClient(client, clock),

@@ -18,6 +18,7 @@ import {
   struct,
   time,
 } from './schema.ts';
+import { WORKLOADS } from './workloads.ts';
 
 const NAMESPACE = object('Namespace', {
   spec: struct('NamespaceSpec', { finalizers: list(string) }),
@@ -221,6 +222,7 @@ const KINDS: readonly Struct[] = [
   REPLICASET,
   ENDPOINTSLICE,
   RUNTIMECLASS,
+  ...WORKLOADS,
 ];
 
 const BY_NAME = new Map(KINDS.map((kind) => [kind.name, kind]));

@@ -1,7 +1,7 @@
 // What may change in a Pod that exists: images, deadlines, added tolerations. After ValidatePodUpdate in
 // kubernetes/pkg/apis/core/validation/validation.go.
 import { clone, equal } from '../../lib/tree.ts';
-import type { Container, Pod, PodSpec } from '../core-v1.ts';
+import type { Container, Pod, PodSpec, Toleration } from '../core-v1.ts';
 import { at, type FieldErrors } from '../field-errors.ts';
 
 const FIXED =
@@ -39,7 +39,7 @@ function validateDeadline(value: number | undefined, old: number | undefined, er
   else if (value > old) errors.invalid(path, value, 'must be less than or equal to previous value');
 }
 
-function sameToleration(a: Record<string, unknown>, b: Record<string, unknown>): boolean {
+function sameToleration(a: Toleration, b: Toleration): boolean {
   return equal({ ...a, tolerationSeconds: 0 }, { ...b, tolerationSeconds: 0 });
 }
 

@@ -11,7 +11,7 @@ const STRATEGIES = ['Recreate', 'RollingUpdate'];
 
 export function validateDeployment({ spec }: Deployment, errors: FieldErrors): void {
   nonNegative(spec.replicas, 'spec.replicas', errors);
-  validateTemplate(spec.selector, spec.template, errors);
+  validateTemplate(spec.selector, spec.template, 'empty selector is invalid for deployment', errors);
   validateStrategy(spec.strategy, 'spec.strategy', errors);
   nonNegative(spec.minReadySeconds, 'spec.minReadySeconds', errors);
   nonNegative(spec.revisionHistoryLimit, 'spec.revisionHistoryLimit', errors);
@@ -29,16 +29,18 @@ export function validateDeploymentUpdate(deployment: Deployment, old: Deployment
 export function validateReplicaSet({ spec }: ReplicaSet, errors: FieldErrors): void {
   nonNegative(spec.replicas, 'spec.replicas', errors);
   nonNegative(spec.minReadySeconds, 'spec.minReadySeconds', errors);
-  validateTemplate(spec.selector, spec.template, errors);
+  validateTemplate(spec.selector, spec.template, 'empty selector is invalid for deployment', errors);
 }
 
 export function validateReplicaSetUpdate(replicaSet: ReplicaSet, old: ReplicaSet, errors: FieldErrors): void {
   immutable('spec.selector', replicaSet.spec.selector, old.spec.selector, errors);
 }
 
-function validateTemplate(
+/** `emptySelector`: what to say of a selector that selects everything. */
+export function validateTemplate(
   selector: LabelSelector | undefined,
   template: PodTemplateSpec | undefined,
+  emptySelector: string,
   errors: FieldErrors,
 ): void {
   const path = 'spec.template';
@@ -47,7 +49,7 @@ function validateTemplate(
   if (selector === undefined) errors.required('spec.selector');
   else {
     validateLabelSelector(selector, 'spec.selector', errors);
-    if (empty) errors.invalid('spec.selector', selector, 'empty selector is invalid for deployment');
+    if (empty) errors.invalid('spec.selector', selector, emptySelector);
   }
   if (template === undefined) {
     errors.required(path);
@@ -58,9 +60,7 @@ function validateTemplate(
   if (selectorOk && !matchesLabelSelector(selector, labels)) {
     errors.invalid(`${path}.metadata.labels`, labels ?? null, '`selector` does not match template `labels`');
   }
-  validateLabels(labels, `${path}.metadata.labels`, errors);
-  validateAnnotations(template.metadata?.annotations, `${path}.metadata.annotations`, errors);
-  validatePodSpec(template.spec, `${path}.spec`, errors);
+  validatePodTemplate(template, path, errors);
   const { restartPolicy, activeDeadlineSeconds } = template.spec;
   if (restartPolicy && restartPolicy !== 'Always') {
     errors.notSupported(`${path}.spec.restartPolicy`, restartPolicy, ['Always']);
@@ -68,6 +68,12 @@ function validateTemplate(
   if (activeDeadlineSeconds !== undefined) {
     errors.forbidden(`${path}.spec.activeDeadlineSeconds`, 'activeDeadlineSeconds in ReplicaSet is not Supported');
   }
+}
+
+export function validatePodTemplate(template: PodTemplateSpec, path: string, errors: FieldErrors): void {
+  validateLabels(template.metadata?.labels, `${path}.metadata.labels`, errors);
+  validateAnnotations(template.metadata?.annotations, `${path}.metadata.annotations`, errors);
+  validatePodSpec(template.spec, `${path}.spec`, errors);
 }
 
 function validateStrategy(strategy: Deployment['spec']['strategy'], path: string, errors: FieldErrors): void {
@@ -97,7 +103,8 @@ function validateStrategy(strategy: Deployment['spec']['strategy'], path: string
   }
 }
 
-function amount(value: IntOrString | undefined, path: string, errors: FieldErrors): void {
+/** A number of Pods, or a percentage of them. */
+export function amount(value: IntOrString | undefined, path: string, errors: FieldErrors): void {
   if (typeof value === 'number') nonNegative(value, path, errors);
   else if (value !== undefined && !/^\d+%$/.test(value)) {
     errors.invalid(
@@ -108,10 +115,10 @@ function amount(value: IntOrString | undefined, path: string, errors: FieldError
   }
 }
 
-function isZero(value: IntOrString | undefined): boolean {
+export function isZero(value: IntOrString | undefined): boolean {
   return value === undefined || Number.parseInt(String(value), 10) === 0;
 }
 
-function nonNegative(value: number | undefined, path: string, errors: FieldErrors): void {
+export function nonNegative(value: number | undefined, path: string, errors: FieldErrors): void {
   if (value !== undefined && value < 0) errors.invalid(path, value, 'must be greater than or equal to 0');
 }

@@ -49,8 +49,7 @@ function setPriority({ metadata, spec }: Pod): void {
 function tolerate(spec: PodSpec, key: string): void {
   const tolerations = spec.tolerations ?? [];
   const covered = tolerations.some(
-    (t) =>
-      (t['key'] === key || (!t['key'] && t['operator'] === 'Exists')) && (!t['effect'] || t['effect'] === 'NoExecute'),
+    (t) => (t.key === key || (!t.key && t.operator === 'Exists')) && (!t.effect || t.effect === 'NoExecute'),
   );
   if (covered) return;
   spec.tolerations = [

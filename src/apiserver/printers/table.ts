@@ -4,6 +4,8 @@ import type { RuntimeClass } from '../../api/discovery-v1.ts';
 import type { KubeObject, ResourceType } from '../../api/meta.ts';
 import {
   CONFIGMAPS,
+  CONTROLLERREVISIONS,
+  DAEMONSETS,
   DEPLOYMENTS,
   ENDPOINTS,
   ENDPOINTSLICES,
@@ -16,6 +18,7 @@ import {
   SECRETS,
   SERVICEACCOUNTS,
   SERVICES,
+  STATEFULSETS,
 } from '../../api/resources.ts';
 import {
   configMapPrinter,
@@ -29,7 +32,13 @@ import { age } from './duration.ts';
 import { podPrinter } from './pods.ts';
 import { column, NAME, type Printer } from './printer.ts';
 import { endpointSlicePrinter, endpointsPrinter, servicePrinter } from './services.ts';
-import { deploymentPrinter, replicaSetPrinter } from './workloads.ts';
+import {
+  controllerRevisionPrinter,
+  daemonSetPrinter,
+  deploymentPrinter,
+  replicaSetPrinter,
+  statefulSetPrinter,
+} from './workloads.ts';
 
 export type IncludeObject = 'None' | 'Metadata' | 'Object';
 
@@ -57,6 +66,9 @@ register(ENDPOINTS, endpointsPrinter);
 register(ENDPOINTSLICES, endpointSlicePrinter);
 register(DEPLOYMENTS, deploymentPrinter);
 register(REPLICASETS, replicaSetPrinter);
+register(STATEFULSETS, statefulSetPrinter);
+register(DAEMONSETS, daemonSetPrinter);
+register(CONTROLLERREVISIONS, controllerRevisionPrinter);
 register(NODES, nodePrinter);
 register(NAMESPACES, namespacePrinter);
 register(EVENTS, eventPrinter);

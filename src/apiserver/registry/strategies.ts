@@ -1,6 +1,8 @@
 // The strategies of all resources that are served: add a kind here, in api/resources.ts and in api/schema/kinds.ts.
 import type { KubeObject } from '../../api/meta.ts';
 import { configMapStrategy } from './configmaps.ts';
+import { controllerRevisionStrategy } from './controllerrevisions.ts';
+import { daemonSetStrategy } from './daemonsets.ts';
 import { deploymentStrategy } from './deployments.ts';
 import { endpointsStrategy } from './endpoints.ts';
 import { endpointSliceStrategy } from './endpointslices.ts';
@@ -14,6 +16,7 @@ import { secretStrategy } from './secrets.ts';
 import type { ServiceAllocation } from './service-allocation.ts';
 import { serviceAccountStrategy } from './serviceaccounts.ts';
 import { serviceStrategy } from './services.ts';
+import { statefulSetStrategy } from './statefulsets.ts';
 import type { Strategy } from './strategy.ts';
 
 export function strategies(services: ServiceAllocation): Strategy<KubeObject>[] {
@@ -29,6 +32,9 @@ export function strategies(services: ServiceAllocation): Strategy<KubeObject>[] 
     eventStrategy,
     deploymentStrategy,
     replicaSetStrategy,
+    statefulSetStrategy,
+    daemonSetStrategy,
+    controllerRevisionStrategy,
     endpointSliceStrategy,
     runtimeClassStrategy,
   ];

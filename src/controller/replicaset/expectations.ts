@@ -30,8 +30,13 @@ export class Expectations {
     return this.#clock.nowUs() - expected.sinceUs > TIMEOUT_US;
   }
 
-  expectCreations(owner: string, count: number): void {
-    this.#owners.set(owner, { creations: count, deletions: new Set(), sinceUs: this.#clock.nowUs() });
+  /** `deletions`: Pods whose deletion is asked for in the same round. */
+  expectCreations(owner: string, count: number, deletions: Iterable<string> = []): void {
+    this.#owners.set(owner, {
+      creations: count,
+      deletions: new Set(deletions),
+      sinceUs: this.#clock.nowUs(),
+    });
   }
 
   expectDeletions(owner: string, pods: Iterable<string>): void {

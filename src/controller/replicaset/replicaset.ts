@@ -9,12 +9,12 @@ import type { ReplicaSet } from '../../api/apps-v1.ts';
 import type { Pod } from '../../api/core-v1.ts';
 import type { Stored } from '../../api/meta.ts';
 import { PODS, REPLICASETS } from '../../api/resources.ts';
-import { type LabelMatcher, labelSelectorMatcher } from '../../api/selectors.ts';
 import { isStatus } from '../../api/status-error.ts';
 import { type Informer, keyOf } from '../../client/informer.ts';
-import { BY_NAMESPACE, BY_OWNER, type Controller, type ControllerContext, inOrder } from '../context.ts';
+import { BY_OWNER, type Controller, type ControllerContext } from '../context.ts';
 import { ControlLoop, isNamespaceTerminating, tolerate } from '../control-loop.ts';
 import type { EventRecorder } from '../events.ts';
+import { OwnedPods } from '../owned-pods.ts';
 import { controllerOf, controllerRef } from '../owner.ts';
 import { isPodActive, isPodReady } from '../pod.ts';
 import { Expectations } from './expectations.ts';
@@ -34,6 +34,7 @@ export class ReplicaSetController implements Controller {
   readonly #ctx: ControllerContext;
   readonly #sets: Informer<ReplicaSet>;
   readonly #pods: Informer<Pod>;
+  readonly #owned: OwnedPods<ReplicaSet>;
   readonly #expectations: Expectations;
   readonly #recorder: EventRecorder;
   readonly #loop: ControlLoop;
@@ -56,10 +57,16 @@ export class ReplicaSetController implements Controller {
         this.#loop.queue.add(keyOf(rs));
       },
     });
-    this.#pods.addHandler({
-      add: (pod) => this.#podAdded(pod),
-      update: (old, pod) => this.#podUpdated(old, pod),
-      delete: (pod) => this.#podGone(pod),
+    this.#owned = new OwnedPods(ctx, REPLICASETS, {
+      enqueue: (key) => this.#loop.queue.add(key),
+      created: (key) => this.#expectations.creationObserved(key),
+      updated: (rs, old, pod) => {
+        const minReadySeconds = rs.spec.minReadySeconds ?? 0;
+        if (minReadySeconds > 0 && !isPodReady(old) && isPodReady(pod)) {
+          this.#loop.queue.addAfter(keyOf(rs), (minReadySeconds + 1) * 1e6);
+        }
+      },
+      gone: (key, pod) => this.#expectations.deletionObserved(key, keyOf(pod)),
     });
   }
 
@@ -71,65 +78,6 @@ export class ReplicaSetController implements Controller {
     this.#loop.close();
   }
 
-  #ownerOf(pod: Stored<Pod>): Stored<ReplicaSet> | undefined {
-    const ref = controllerOf(pod);
-    if (ref?.kind !== 'ReplicaSet') return undefined;
-    const rs = this.#sets.get(`${pod.metadata.namespace}/${ref.name}`);
-    return rs?.metadata.uid === ref.uid ? rs : undefined;
-  }
-
-  #podAdded(pod: Stored<Pod>): void {
-    if (pod.metadata.deletionTimestamp !== undefined) {
-      this.#podGone(pod);
-      return;
-    }
-    // By name, not through the informer: the Pod may be seen before its ReplicaSet.
-    const ref = controllerOf(pod);
-    if (ref?.kind === 'ReplicaSet') {
-      const key = `${pod.metadata.namespace}/${ref.name}`;
-      this.#expectations.creationObserved(key);
-      this.#loop.queue.add(key);
-    } else if (!ref) this.#enqueueMatching(pod);
-  }
-
-  #podUpdated(old: Stored<Pod>, pod: Stored<Pod>): void {
-    if (old.metadata.uid !== pod.metadata.uid) {
-      this.#podGone(old);
-      this.#podAdded(pod);
-      return;
-    }
-    if (pod.metadata.deletionTimestamp !== undefined) {
-      this.#podGone(pod);
-      return;
-    }
-    const owner = this.#ownerOf(pod);
-    const before = this.#ownerOf(old);
-    if (before && before !== owner) this.#loop.queue.add(keyOf(before));
-    if (owner) {
-      this.#loop.queue.add(keyOf(owner));
-      const minReadySeconds = owner.spec.minReadySeconds ?? 0;
-      if (minReadySeconds > 0 && !isPodReady(old) && isPodReady(pod)) {
-        this.#loop.queue.addAfter(keyOf(owner), (minReadySeconds + 1) * 1e6);
-      }
-    } else if (!controllerOf(pod) && !isDeepStrictEqual(old.metadata.labels, pod.metadata.labels)) {
-      this.#enqueueMatching(pod);
-    } else if (!controllerOf(pod) && controllerOf(old)) this.#enqueueMatching(pod);
-  }
-
-  #podGone(pod: Stored<Pod>): void {
-    const owner = this.#ownerOf(pod);
-    if (!owner) return;
-    this.#expectations.deletionObserved(keyOf(owner), keyOf(pod));
-    this.#loop.queue.add(keyOf(owner));
-  }
-
-  /** An orphan may be adopted by any ReplicaSet that selects it. */
-  #enqueueMatching(pod: Stored<Pod>): void {
-    for (const rs of this.#sets.byIndex(BY_NAMESPACE, pod.metadata.namespace!)) {
-      if (labelSelectorMatcher(rs.spec.selector).matches(pod.metadata.labels)) this.#loop.queue.add(keyOf(rs));
-    }
-  }
-
   async #sync(key: string): Promise<void> {
     const rs = this.#sets.get(key);
     if (!rs) {
@@ -137,7 +85,7 @@ export class ReplicaSetController implements Controller {
       return;
     }
     const satisfied = this.#expectations.satisfied(key);
-    const pods = await this.#claim(rs);
+    const pods = await this.#owned.claim(rs, isPodActive);
     let failure: Failure | undefined;
     if (satisfied && rs.metadata.deletionTimestamp === undefined) failure = await this.#manage(key, rs, pods);
     const status = await this.#writeStatus(rs, pods, failure);
@@ -147,46 +95,6 @@ export class ReplicaSetController implements Controller {
     if (minReadySeconds > 0 && (status.readyReplicas ?? 0) !== (status.availableReplicas ?? 0)) {
       this.#loop.queue.addAfter(key, minReadySeconds * 1e6);
     }
-  }
-
-  /** The active Pods of the ReplicaSet, after adopting and releasing. */
-  async #claim(rs: Stored<ReplicaSet>): Promise<Stored<Pod>[]> {
-    const selector = labelSelectorMatcher(rs.spec.selector);
-    const own = this.#pods.byIndex(BY_OWNER, rs.metadata.uid).filter(isPodActive);
-    const kept: Stored<Pod>[] = [];
-    for (const pod of inOrder(own)) {
-      if (selector.matches(pod.metadata.labels)) kept.push(pod);
-      else if (rs.metadata.deletionTimestamp === undefined) await this.#release(rs, pod);
-    }
-    if (rs.metadata.deletionTimestamp === undefined) kept.push(...(await this.#adopt(rs, selector)));
-    return kept;
-  }
-
-  async #release(rs: Stored<ReplicaSet>, pod: Stored<Pod>): Promise<void> {
-    const ownerReferences = (pod.metadata.ownerReferences ?? []).filter((o) => o.uid !== rs.metadata.uid);
-    const patch = { metadata: { uid: pod.metadata.uid, ownerReferences } };
-    await tolerate(
-      this.#ctx.client.patch(PODS, pod.metadata.namespace, pod.metadata.name, 'merge', patch),
-      'NotFound',
-      'Conflict',
-    );
-  }
-
-  async #adopt(rs: Stored<ReplicaSet>, selector: LabelMatcher): Promise<Stored<Pod>[]> {
-    const adopted: Stored<Pod>[] = [];
-    // Pods without a controller are few; the index '' holds them for all namespaces.
-    for (const pod of this.#pods.byIndex(BY_OWNER, '')) {
-      if (pod.metadata.namespace !== rs.metadata.namespace || !isPodActive(pod)) continue;
-      if (!selector.matches(pod.metadata.labels)) continue;
-      const ownerReferences = [...(pod.metadata.ownerReferences ?? []), controllerRef(rs, REPLICASETS)];
-      const patch = { metadata: { uid: pod.metadata.uid, ownerReferences } };
-      try {
-        adopted.push(await this.#ctx.client.patch(PODS, pod.metadata.namespace, pod.metadata.name, 'merge', patch));
-      } catch (error) {
-        if (!isStatus(error, 'NotFound') && !isStatus(error, 'Conflict')) throw error;
-      }
-    }
-    return adopted;
   }
 
   async #manage(key: string, rs: Stored<ReplicaSet>, pods: readonly Stored<Pod>[]): Promise<Failure | undefined> {

@@ -1,21 +1,15 @@
 // Which Nodes may take a Pod, and why the others may not. Pure. After pkg/scheduler/framework/plugins/{nodeunschedulable,
 // nodename,tainttoleration,nodeaffinity,noderesources} and the FitError wording of pkg/scheduler/framework/types.go (1.32).
-// Leaves out: affinity, topology spread, host ports, volumes, preemption (the text says that it would not help).
-import type { Container, Node, Pod } from '../../api/core-v1.ts';
+// Leaves out: affinity to Pods and what is only preferred, topology spread, host ports, volumes, preemption (the text says that it would not help).
+import type { Container, Node, Pod, Toleration } from '../../api/core-v1.ts';
 import type { RuntimeClass } from '../../api/discovery-v1.ts';
 import { parseQuantity } from '../../api/quantity.ts';
+import { matchesNodeAffinity } from './node-affinity.ts';
 
 export interface Taint {
   readonly key: string;
   readonly value?: string;
   readonly effect: 'NoSchedule' | 'PreferNoSchedule' | 'NoExecute';
-}
-
-interface Toleration {
-  readonly key?: string;
-  readonly operator?: 'Exists' | 'Equal';
-  readonly value?: string;
-  readonly effect?: string;
 }
 
 /** A Node and what its Pods, bound or about to be, take of it. */
@@ -33,7 +27,9 @@ export interface Requests {
 }
 
 /** A RuntimeClass may confine its Pods to some Nodes. */
-export type SchedulableRuntimeClass = RuntimeClass & { scheduling?: { nodeSelector?: Record<string, string> } };
+export type SchedulableRuntimeClass = RuntimeClass & {
+  scheduling?: { nodeSelector?: Record<string, string> };
+};
 
 export const TAINT_UNSCHEDULABLE = 'node.kubernetes.io/unschedulable';
 
@@ -45,7 +41,7 @@ export function filterNode(
   runtimeClass: SchedulableRuntimeClass | undefined,
 ): string[] {
   const { node } = load;
-  const tolerations = (pod.spec.tolerations ?? []) as Toleration[];
+  const tolerations = pod.spec.tolerations ?? [];
   if (node.spec?.unschedulable && !tolerates(tolerations, { key: TAINT_UNSCHEDULABLE, effect: 'NoSchedule' })) {
     return ['node(s) were unschedulable'];
   }
@@ -54,8 +50,11 @@ export function filterNode(
     return [`node(s) had untolerated taint {${taint.key}: ${taint.value ?? ''}}`];
   }
   const labels = node.metadata.labels ?? {};
-  const wanted = { ...runtimeClass?.scheduling?.nodeSelector, ...pod.spec.nodeSelector };
-  if (!Object.entries(wanted).every(([k, v]) => labels[k] === v)) {
+  const wanted = {
+    ...runtimeClass?.scheduling?.nodeSelector,
+    ...pod.spec.nodeSelector,
+  };
+  if (!Object.entries(wanted).every(([k, v]) => labels[k] === v) || !matchesNodeAffinity(pod, node)) {
     return ["node(s) didn't match Pod's node affinity/selector"];
   }
   return insufficient(requests, load);
@@ -75,7 +74,7 @@ function insufficient(requests: Requests, { node, pods, cpu, memory }: NodeLoad)
   return reasons;
 }
 
-function tolerates(tolerations: readonly Toleration[], taint: Taint): boolean {
+export function tolerates(tolerations: readonly Toleration[], taint: Taint): boolean {
   return tolerations.some((t) => {
     if (t.effect && t.effect !== taint.effect) return false;
     if (t.key && t.key !== taint.key) return false;
