@@ -147,6 +147,11 @@ export const NETSTAT = {
   TcpExtTCPAutoCorking: 135,
   TcpExtTCPHystartTrainDetect: 136,
   TcpExtTCPHystartDelayDetect: 137,
+  /** By the ECN field of the header, in its order (ip_input.c adds it to the first). */
+  IpExtInNoECTPkts: 142,
+  IpExtInECT1Pkts: 143,
+  IpExtInECT0Pkts: 144,
+  IpExtInCEPkts: 145,
 } as const;
 
 export const NEIGH = {

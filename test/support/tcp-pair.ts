@@ -18,6 +18,8 @@ export interface Impairment {
   readonly loss?: number;
   readonly duplicate?: number;
   readonly corrupt?: number;
+  /** Share of ECN-capable packets that are marked (RFC 3168). */
+  readonly mark?: number;
   /** Bytes a second; 0: no limit. */
   readonly rate?: number;
   /** Bytes that wait for the rate; more are dropped. */
@@ -84,8 +86,10 @@ class PairIp implements IpOutput {
 
   sendIcmpError(): void {}
 
-  send(skb: Skb, saddr: number, daddr: number, proto: number, ttl: number): number {
-    emitIPv4(skb.bytes, skb.nh, 0, skb.len, 0, 0x4000, ttl, proto, saddr, daddr);
+  send(skb: Skb, saddr: number, daddr: number, proto: number, ttl: number, tos: number): number {
+    const { mark = 0 } = this.impairment;
+    if (mark > 0 && (tos & 3) !== 0 && this.rng.float() < mark) tos |= 3;
+    emitIPv4(skb.bytes, skb.nh, tos, skb.len, 0, 0x4000, ttl, proto, saddr, daddr);
     this.sent++;
     const size = skb.gsoType === GSO_NONE ? skb.len : skb.gsoSize + 40;
     if (size > this.info.mtu) {

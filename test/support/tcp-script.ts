@@ -12,7 +12,8 @@
 //
 // Flags: S F R P, `.` for ACK, E and W for ECE and CWR. Sequence numbers are relative to each side's initial one, as in packetdrill. What an expected line
 // does not mention (window, options) is not compared. Options: `mss N`, `wscale N`, `sackOK`, `TS val N ecr N` (`ecr last`: the last
-// value seen from the other side; expected lines take `TS ecr N`), `sack A:B C:D`, `nosack`, `nots`.
+// value seen from the other side; expected lines take `TS ecr N`), `sack A:B C:D`, `nosack`, `nots`. `[ect0]`, `[ect1]`, `[ce]` and
+// `[noecn]` before the flags are the ECN field of the IP header, `urg N` an urgent pointer.
 // Application: connect, listen [backlog N], accept, write N, read [N], end, close, abort, nodelay, quickacks N, keepalive IDLE INTERVAL,
 // usertimeout MS, icmp TYPE CODE [mtu N] [seq N], state NAME, cwnd N (in bytes), readable N, eof, connected, closed [ERRNO],
 // writable, count COUNTER N, drain [N] (whatever was sent, or exactly N segments), gso N (on an expected line: gsoSize).
@@ -37,6 +38,7 @@ const PEER = ipv4('10.0.0.2');
 const LISTEN_PORT = 80;
 const PEER_PORT = 4000;
 const FLAG_LETTERS = 'FSRP.UEW';
+const ECN_FIELDS = ['noecn', 'ect1', 'ect0', 'ce'];
 
 interface Sent {
   readonly atUs: number;
@@ -45,6 +47,7 @@ interface Sent {
   readonly ack: number;
   readonly len: number;
   readonly window: number;
+  readonly ecn: number;
   readonly sport: number;
   readonly dport: number;
   readonly options: SegmentInfo;
@@ -54,6 +57,8 @@ interface Sent {
 }
 
 interface Line {
+  readonly ecn: number | undefined;
+  readonly urg: number | undefined;
   readonly flags: string;
   readonly from: number;
   readonly to: number;
@@ -108,7 +113,7 @@ class RecordingIp implements IpOutput {
     return skb;
   }
 
-  send(skb: Skb, saddr: number, daddr: number): number {
+  send(skb: Skb, saddr: number, daddr: number, _proto: number, _ttl: number, tos: number): number {
     const b = skb.bytes;
     const th = skb.th;
     const hlen = (b[th + 12]! >> 4) * 4;
@@ -130,6 +135,7 @@ class RecordingIp implements IpOutput {
       ack: get32(b, th + 8),
       len: length - hlen,
       window: get16(b, th + 14),
+      ecn: tos & 3,
       sport: get16(b, th),
       dport: get16(b, th + 2),
       options,
@@ -341,14 +347,14 @@ export class Dialogue {
     for (const letter of f.flags) flags |= 1 << FLAG_LETTERS.indexOf(letter);
     b[th + 13] = flags;
     put16(b, th + 14, f.win ?? 65_535);
-    put32(b, th + 16, 0);
+    put32(b, th + 16, f.urg ?? 0);
     let o = th + 20;
     for (const byte of this.#optionBytes(f.options ?? '')) b[o++] = byte;
     b[th + 12] = (o - th) << 2;
     const first = f.flags.includes('S') ? 0 : f.from - 1;
     for (let i = 0; i < f.to - f.from; i++) b[o++] = streamByte(first + i);
     skb.tail = o;
-    emitIPv4(b, skb.nh, 0, o - skb.nh, 0, 0, 64, 6, PEER, US);
+    emitIPv4(b, skb.nh, f.ecn ?? 0, o - skb.nh, 0, 0, 64, 6, PEER, US);
     if (f.gso !== undefined) {
       skb.gsoType = 1;
       skb.gsoSize = f.gso;
@@ -398,6 +404,7 @@ export class Dialogue {
     const found = `${[...sent.flags].sort().join('')} ${relative}:${relative + sent.len}${ack}`;
     this.#same(found, wanted, 'sent');
     this.#same(sent.fault, '', 'fault');
+    if (f.ecn !== undefined) this.#same(sent.ecn, f.ecn, 'ECN field');
     if (f.win !== undefined) this.#same(sent.window, f.win, 'window');
     if (f.gso !== undefined) this.#same(sent.gsoSize, f.gso, 'gsoSize');
     for (let i = 0; i < sent.len && !this.#failed; i++) {
@@ -433,7 +440,7 @@ export class Dialogue {
 
   #parse(text: string): Line {
     const m =
-      /^([SFRP.EW]+) (-?\d+):(-?\d+)(?: ack (-?\d+))?(?: win (\d+))?(?: gso (\d+))?(?: sport (\d+))?( corrupt)?(?: <(.*)>)?$/.exec(
+      /^(?:\[(\w+)\] )?([SFRP.UEW]+) (-?\d+):(-?\d+)(?: ack (-?\d+))?(?: win (\d+))?(?: urg (\d+))?(?: gso (\d+))?(?: sport (\d+))?( corrupt)?(?: <(.*)>)?$/.exec(
         text,
       );
     if (!m) {
@@ -441,8 +448,10 @@ export class Dialogue {
       throw new Error(`script: ${this.#line}`);
     }
     const number = (s: string | undefined): number | undefined => (s === undefined ? undefined : Number(s));
-    const [, flags, from, to, ack, win, gso, sport, corrupt, options] = m;
+    const [, ecn, flags, from, to, ack, win, urg, gso, sport, corrupt, options] = m;
     return {
+      ecn: ecn === undefined ? undefined : ECN_FIELDS.indexOf(ecn),
+      urg: number(urg),
       flags: flags!,
       from: Number(from),
       to: Number(to),

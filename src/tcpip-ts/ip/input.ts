@@ -4,6 +4,7 @@ import { NETSTAT, SNMP } from '../counters.ts';
 import type { Skb } from '../skb.ts';
 import { ICMP_DEST_UNREACH, ICMP_PARAMETERPROB, ICMP_PROT_UNREACH } from '../wire/icmpv4.ts';
 import {
+  ECN_MASK,
   IPPROTO_UDP,
   IPV4_HLEN,
   ipChecksumOk,
@@ -11,6 +12,7 @@ import {
   ipHlen,
   ipProto,
   ipSaddr,
+  ipTos,
   ipTotalLen,
   isFragment,
   isIPv4,
@@ -40,6 +42,7 @@ export function ipReceive(ip: IpLayer, iface: Interface, skb: Skb, group: boolea
   }
   skb.tail = nh + ipTotalLen(b, nh);
   v[NETSTAT.IpExtInOctets]! += skb.tail - nh;
+  v[NETSTAT.IpExtInNoECTPkts + (ipTos(b, nh) & ECN_MASK)]!++;
   const hlen = ipHlen(b, nh);
   skb.th = nh + hlen;
   const type = addressType(ip, iface, ipDaddr(b, nh));

@@ -7,13 +7,16 @@
 //   (the reading of RFC 5722 that Linux applies to IPv4 as well): no two views of the same bytes.
 // - At most 32 datagrams, 64 KiB each; beyond, the oldest gives way. Four buffers are kept for reuse.
 // - Inconsistent ends, a middle fragment that is not a multiple of 8, and anything past 65,535 bytes end the datagram.
-// Leaves out ECN (RFC 3168 5.3). Times in microseconds.
+// - A mark on one fragment marks the whole; capable and not capable ones do not mix (RFC 3168 5.3; Linux's ip_frag_ecn_table).
+// Times in microseconds.
 import type { Clock } from '../../lib/clock.ts';
 import { TimerWheel } from '../../lib/timer-wheel.ts';
 import { type Counters, NETSTAT, SNMP } from '../counters.ts';
 import { CHECKSUM_NONE, type Skb, type SkbPool } from '../skb.ts';
 import { put16 } from '../wire/bytes.ts';
 import {
+  ECN_CE,
+  ECN_MASK,
   fillIpChecksum,
   IP_MF,
   IP_OFFSET_MASK,
@@ -24,6 +27,7 @@ import {
   ipId,
   ipProto,
   ipSaddr,
+  ipTos,
 } from '../wire/ipv4.ts';
 
 const TIMEOUT_US = 30e6; // net.ipv4.ipfrag_time
@@ -54,6 +58,8 @@ class Datagram {
   end = -1;
   /** Highest byte seen. */
   reach = 0;
+  /** A bit for each ECN field seen. */
+  ecn = 0;
   /** Interface of the last fragment. */
   iif = 0;
 
@@ -122,6 +128,7 @@ export class Reassembly {
     datagram.received += length;
     datagram.reach = Math.max(datagram.reach, end);
     datagram.iif = skb.iif;
+    datagram.ecn |= 1 << (ipTos(b, nh) & ECN_MASK);
     if (!more) datagram.end = end;
     if (start === 0) {
       datagram.header.set(b.subarray(nh, nh + hlen));
@@ -173,13 +180,14 @@ export class Reassembly {
     free.received = 0;
     free.end = -1;
     free.reach = 0;
+    free.ecn = 0;
     this.#timers.arm(free.id, TIMEOUT_US);
     return free;
   }
 
   #finish(datagram: Datagram): Skb | null {
     const total = datagram.hlen + datagram.end;
-    const skb = total <= 65535 ? this.#build(datagram, datagram.end) : null;
+    const skb = total <= 65535 && !mixesEcn(datagram.ecn) ? this.#build(datagram, datagram.end) : null;
     if (!skb) {
       this.#fail(datagram);
       return null;
@@ -203,6 +211,7 @@ export class Reassembly {
     skb.checksum = CHECKSUM_NONE;
     put16(b, nh + 2, datagram.hlen + length);
     put16(b, nh + 6, 0);
+    if ((datagram.ecn & (1 << ECN_CE)) !== 0) b[nh + 1]! |= ECN_CE;
     fillIpChecksum(b, nh);
     return skb;
   }
@@ -228,6 +237,11 @@ export class Reassembly {
     datagram.payload = null;
     datagram.born = 0;
   }
+}
+
+/** Whether fragments with the field at 0 came together with others: someone has been at them. */
+function mixesEcn(seen: number): boolean {
+  return (seen & 1) !== 0 && seen !== 1;
 }
 
 /** How many of the blocks [from, to) are not set yet. */

@@ -3,6 +3,7 @@
 import { NETSTAT } from '../counters.ts';
 import { TCP_FIN, TCP_SYN } from '../wire/tcp.ts';
 import { CA_LOSS, CA_OPEN, type Connection, EV_WRITABLE, REXMIT_PROBE, REXMIT_REORDER } from './connection.ts';
+import { isEcho, queueCwr } from './ecn.ts';
 import type { SegmentInfo } from './options.ts';
 import { sendChallengeAck, sendLimitedAck } from './output.ts';
 import { detectLost, rackDelivered } from './rack.ts';
@@ -51,7 +52,7 @@ export function processAck(c: Connection, seg: SegmentInfo): boolean {
   const isDuplicate =
     acked === 0 && seg.len === 0 && !windowMoved && (seg.flags & (TCP_SYN | TCP_FIN)) === 0 && outstanding > 0;
   if (c.tlpOut) endTailLossProbe(c, seg, isDuplicate);
-  if (acked > 0 || sacked > 0 || isDuplicate || c.caState !== CA_OPEN) {
+  if (acked > 0 || sacked > 0 || isDuplicate || c.caState !== CA_OPEN || isEcho(c, seg)) {
     if (c.rexmitMode === REXMIT_REORDER) stopRexmit(c); // detectLost sets it again
     const lost = c.sackOk && (c.sackedOut > 0 || c.lostOut > 0 || c.caState !== CA_OPEN) ? detectLost(c) : false;
     afterAck(c, seg, acked, delivered, isDuplicate, lost);
@@ -219,5 +220,6 @@ function endTailLossProbe(c: Connection, seg: SegmentInfo, isDuplicate: boolean)
     c.layer.counters.v[NETSTAT.TcpExtTCPLossProbeRecovery]!++;
     c.ssthresh = c.cc.ssthresh(c.cwnd, c.mss, c.layer.nowUs);
     c.cwnd = Math.min(c.cwnd, c.ssthresh);
+    queueCwr(c);
   }
 }

@@ -54,6 +54,8 @@ export const EV_CLOSE = 8;
 export const CA_OPEN = 0;
 /** Duplicate ACKs or SACK blocks came; nothing deemed lost yet. */
 export const CA_DISORDER = 1;
+/** The window goes down because the network marked, not dropped (ecn.ts). */
+export const CA_CWR = 2;
 /** Fast recovery. */
 export const CA_RECOVERY = 3;
 /** After a timeout. */
@@ -129,6 +131,8 @@ export class Connection {
   readonly snd: SendBuffer;
 
   // Options in use.
+  /** ECN_*: agreed, and what is to be said (ecn.ts). */
+  ecn = 0;
   tsOk = false;
   sackOk = false;
   tsOffset = 0;

@@ -45,6 +45,7 @@ export function send(
   saddr: number,
   daddr: number,
   features: number,
+  tos: number,
   gsoSize: number,
   segments: number,
 ): number {
@@ -64,7 +65,7 @@ export function send(
     skb.gsoSize = gsoSize;
   }
   layer.counters.v[SNMP.TcpOutSegs]! += segments;
-  return layer.ip.send(skb, saddr, daddr, IPPROTO_TCP, DEFAULT_TTL, 0, true);
+  return layer.ip.send(skb, saddr, daddr, IPPROTO_TCP, DEFAULT_TTL, tos, true);
 }
 
 /** A segment without payload from outside any connection. With `hasTs` it carries a timestamp. */
@@ -91,7 +92,7 @@ export function emitBare(
   }
   skb.tail = skb.th + hlen;
   putHeader(skb, lport, rport, seq, ack, hlen, flags, window);
-  send(layer, skb, laddr, raddr, 0, 0, 1);
+  send(layer, skb, laddr, raddr, 0, 0, 0, 1);
 }
 
 /** Answers a segment that belongs to no connection (RFC 9293, 3.10.7.1): never a reset with a reset. Borrows `skb`. */

@@ -7,6 +7,7 @@ import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from '../wire/tcp.ts';
 import { processAck } from './ack.ts';
 import { initialWindow } from './congestion.ts';
 import { type Connection, EV_CONNECT, EV_READABLE, EV_WRITABLE } from './connection.ts';
+import { agreeEcn } from './ecn.ts';
 import type { SegmentInfo } from './options.ts';
 import { output, sendAck, sendChallengeAck, sendLimitedAck, sendReset, sendSyn, setMss } from './output.ts';
 import { receiveData, receiveFin } from './receive.ts';
@@ -75,6 +76,7 @@ function agreeOptions(c: Connection, seg: SegmentInfo): void {
   c.peerMss = seg.mss;
   c.tsOk = c.tsOk && seg.hasTs;
   c.sackOk = c.sackOk && seg.sackOk;
+  agreeEcn(c, seg, (seg.flags & TCP_ACK) !== 0);
   if (seg.wscale >= 0) c.sndWscale = seg.wscale;
   else c.sndWscale = c.rcvWscale = 0;
   if (c.tsOk) {

@@ -24,6 +24,8 @@ export class SegmentInfo {
   flags = 0;
   /** Not scaled. */
   window = 0;
+  /** The ECN field of the IP header. */
+  ecn = 0;
   /** Payload: offset in `bytes` and length. */
   bytes: Uint8Array = new Uint8Array(0);
   data = 0;

@@ -9,9 +9,11 @@
 import { NETSTAT, SNMP } from '../counters.ts';
 import { EMSGSIZE } from '../errno.ts';
 import { LINK_F_CSUM, LINK_F_TSO4 } from '../link.ts';
-import { TCP_ACK, TCP_FIN, TCP_HLEN, TCP_PSH, TCP_RST, TCP_SYN } from '../wire/tcp.ts';
+import { ECN_ECT0 } from '../wire/ipv4.ts';
+import { TCP_ACK, TCP_CWR, TCP_ECE, TCP_FIN, TCP_HLEN, TCP_PSH, TCP_RST, TCP_SYN } from '../wire/tcp.ts';
 import { initialWindow } from './congestion.ts';
-import { CA_RECOVERY, type Connection, REXMIT_OFF, REXMIT_PROBE } from './connection.ts';
+import { type Connection, REXMIT_OFF, REXMIT_PROBE } from './connection.ts';
+import { ECN_DEMAND, ECN_OK, ECN_QUEUE, isReducing } from './ecn.ts';
 import { emitBare, mayChallenge, putHeader, send } from './emit.ts';
 import { putSack, putSynOptions, putTimestamp, sackLen, TIMESTAMP_LEN } from './options.ts';
 import { retransmitLost } from './retransmit.ts';
@@ -60,7 +62,7 @@ function allowedLength(c: Connection, unsent: number): number {
   const window = c.sndWnd - seqDiff(c.sndNxt, c.sndUna);
   if (unsent === 0) return window > 0 ? 0 : -1;
   const mss = c.mss;
-  let len = Math.min(unsent, window, c.maxPayload);
+  let len = Math.min(unsent, window, (c.ecn & ECN_QUEUE) !== 0 ? mss : c.maxPayload);
   if (len <= 0) return -1;
   const quota = c.cwnd - c.inFlight;
   if (len > quota) {
@@ -121,7 +123,7 @@ function sendPiece(c: Connection, len: number, isLast: boolean): boolean {
   c.sndNxt = end;
   if ((flags & TCP_FIN) !== 0) c.finSent = true;
   if (len % c.mss !== 0) c.sndSml = end;
-  if (c.caState === CA_RECOVERY) c.prrOut += len;
+  if (isReducing(c)) c.prrOut += len;
   layer.counters.v[NETSTAT.TcpExtTCPOrigDataSent]! += segmentsOf(c, len);
   return true;
 }
@@ -141,6 +143,17 @@ export function emitData(c: Connection, seq: number, flags: number, offset: numb
     putTimestamp(b, o, (layer.nowMs + c.tsOffset) | 0, c.tsRecent);
     o += TIMESTAMP_LEN;
   }
+  let tos = 0;
+  if ((c.ecn & ECN_OK) !== 0) {
+    if ((c.ecn & ECN_DEMAND) !== 0) flags |= TCP_ECE;
+    if (len > 0 && seq === c.sndNxt) {
+      tos = ECN_ECT0;
+      if ((c.ecn & ECN_QUEUE) !== 0) {
+        flags |= TCP_CWR;
+        c.ecn &= ~ECN_QUEUE;
+      }
+    }
+  }
   let tellsAll = true;
   if (c.sackOk && (c.rcv.ranges > 0 || c.hasDsack)) {
     const n = collectSack(c, c.tsOk ? 3 : 4);
@@ -156,7 +169,7 @@ export function emitData(c: Connection, seq: number, flags: number, offset: numb
   putHeader(skb, c.lport, c.rport, seq, c.rcv.nxt, hlen, flags, selectWindow(c));
   if (tellsAll) ackSent(c);
   if (len > 0) c.lastSentMs = layer.nowMs;
-  const error = send(layer, skb, c.laddr, c.raddr, c.features, len > c.mss ? c.mss : 0, segmentsOf(c, len));
+  const error = send(layer, skb, c.laddr, c.raddr, c.features, tos, len > c.mss ? c.mss : 0, segmentsOf(c, len));
   if (error === -EMSGSIZE) refreshRoute(c, 0);
   return true;
 }
@@ -217,11 +230,13 @@ export function sendSyn(c: Connection): void {
   const length = putSynOptions(skb.bytes, skb.th + TCP_HLEN, mss, wscale, c.sackOk, c.tsOk, tsVal, tsEcr);
   skb.tail = skb.th + TCP_HLEN + length;
   const window = Math.min(65_535, c.rcvLimit);
-  const flags = isAnswer ? TCP_SYN | TCP_ACK : TCP_SYN;
+  let flags = isAnswer ? TCP_SYN | TCP_ACK : TCP_SYN;
+  if (!isAnswer && c.retries > 0) c.ecn = 0; // something on the way may drop SYNs that ask
+  if ((c.ecn & ECN_OK) !== 0) flags |= isAnswer ? TCP_ECE : TCP_ECE | TCP_CWR;
   putHeader(skb, c.lport, c.rport, c.iss, isAnswer ? c.rcv.nxt : 0, TCP_HLEN + length, flags, window);
   c.rcvAdv = (c.rcv.nxt + window) | 0;
   c.lastAckSent = c.rcv.nxt;
-  send(layer, skb, c.laddr, c.raddr, c.features, 0, 1);
+  send(layer, skb, c.laddr, c.raddr, c.features, 0, 0, 1);
 }
 
 /** After the application read: tells the peer when its window has become worth mentioning (at least twice what it knows). */

@@ -4,9 +4,10 @@
 import { NETSTAT, SNMP } from '../counters.ts';
 import type { Skb } from '../skb.ts';
 import { ipDaddr, ipSaddr } from '../wire/ipv4.ts';
-import { TCP_ACK, TCP_HLEN, TCP_RST, TCP_SYN, tcpDport, tcpSport } from '../wire/tcp.ts';
+import { TCP_ACK, TCP_ECE, TCP_HLEN, TCP_RST, TCP_SYN, tcpDport, tcpSport } from '../wire/tcp.ts';
 import type { Connection } from './connection.ts';
 import { KIND_CONNECTION, KIND_REQUEST, owner } from './demux.ts';
+import { asksForEcn, ECN_OK } from './ecn.ts';
 import { emitBare, emitResetFor, mayChallenge, putHeader, send } from './emit.ts';
 import { input, settle, start } from './input.ts';
 import type { TcpListener } from './listener.ts';
@@ -14,14 +15,15 @@ import { putSynOptions, type SegmentInfo } from './options.ts';
 import { refreshRoute } from './output.ts';
 import { seqGt, seqLt } from './seq.ts';
 import { SYN_RECV } from './state.ts';
-import { checkCookie, cookieSack, cookieTimestamp, cookieWscale, makeCookie } from './syn-cookies.ts';
+import { checkCookie, cookieEcn, cookieSack, cookieTimestamp, cookieWscale, makeCookie } from './syn-cookies.ts';
 import type { TcpLayer } from './tcp-layer.ts';
-import { RTO_INITIAL_MS, RTO_MAX_MS, SYNACK_RETRIES } from './tunables.ts';
+import { ECN_OFF, RTO_INITIAL_MS, RTO_MAX_MS, SYNACK_RETRIES } from './tunables.ts';
 
 const REQ_TS = 1;
 const REQ_SACK = 2;
 /** The SYN-ACK went more than once: Karn's rule. */
 const REQ_RESENT = 4;
+const REQ_ECN = 8;
 
 /** A segment for a listening port and no known connection; borrows `skb`. `iss` is given where TIME-WAIT dictates it, else 0. */
 export function onListenerSegment(
@@ -75,7 +77,9 @@ function onSyn(layer: TcpLayer, listener: TcpListener, skb: Skb, seg: SegmentInf
   synQueue.mss[slot] = seg.mss;
   synQueue.wscale[slot] = seg.wscale;
   synQueue.flags[slot] =
-    (seg.hasTs && layer.options.timestamps ? REQ_TS : 0) | (seg.sackOk && layer.options.sack ? REQ_SACK : 0);
+    (seg.hasTs && layer.options.timestamps ? REQ_TS : 0) |
+    (seg.sackOk && layer.options.sack ? REQ_SACK : 0) |
+    (layer.options.ecn !== ECN_OFF && asksForEcn(seg) ? REQ_ECN : 0);
   synQueue.retries[slot] = 0;
   listener.pending++;
   layer.demux.set(laddr, lport, raddr, rport, owner(KIND_REQUEST, slot));
@@ -135,6 +139,7 @@ export function onRequestSegment(layer: TcpLayer, slot: number, skb: Skb, seg: S
   if (hasTs && !seqGt(seg.seq, rcvNxt)) synQueue.tsRecent[slot] = seg.tsVal;
   agree(c, synQueue.mss[slot]!, synQueue.wscale[slot]!, (reqFlags & REQ_SACK) !== 0, (reqFlags & REQ_TS) !== 0);
   c.tsRecent = synQueue.tsRecent[slot]!;
+  if ((reqFlags & REQ_ECN) !== 0) c.ecn = ECN_OK;
   const resent = synQueue.retries[slot]! > 0 || (reqFlags & REQ_RESENT) !== 0;
   if (!resent) c.rto.sample((layer.nowUs - synQueue.sentUs[slot]!) | 0);
   else if (hasTs && seg.tsEcr !== 0) c.rto.sample(Math.max(1, (layer.nowMs + c.tsOffset - seg.tsEcr) | 0) * 1000);
@@ -193,6 +198,7 @@ function sendRequestSynAck(layer: TcpLayer, slot: number): void {
     q.irs[slot]!,
     wscale,
     (flags & REQ_SACK) !== 0,
+    (flags & REQ_ECN) !== 0,
     hasTs,
     tsVal,
     q.tsRecent[slot]!,
@@ -208,6 +214,7 @@ function sendSynAck(
   irs: number,
   wscale: number,
   sackOk: boolean,
+  ecnOk: boolean,
   hasTs: boolean,
   tsVal: number,
   tsEcr: number,
@@ -218,8 +225,9 @@ function sendSynAck(
   const o = skb.th + TCP_HLEN;
   const hlen = TCP_HLEN + putSynOptions(skb.bytes, o, route.mtu - 40, wscale, sackOk, hasTs, tsVal, tsEcr);
   skb.tail = skb.th + hlen;
-  putHeader(skb, ports >>> 16, ports & 0xffff, iss, (irs + 1) | 0, hlen, TCP_SYN | TCP_ACK, offeredWindow(layer));
-  send(layer, skb, laddr, raddr, route.features, 0, 1);
+  const flags = TCP_SYN | TCP_ACK | (ecnOk ? TCP_ECE : 0);
+  putHeader(skb, ports >>> 16, ports & 0xffff, iss, (irs + 1) | 0, hlen, flags, offeredWindow(layer));
+  send(layer, skb, laddr, raddr, route.features, 0, 0, 1);
 }
 
 /** Where a half-open connection stands, to somebody who sent what does not fit. */
@@ -317,8 +325,9 @@ function sendCookie(
   // Without timestamps there is nowhere to keep them.
   const sackOk = hasTs && seg.sackOk && layer.options.sack;
   const wscale = hasTs && seg.wscale >= 0 ? layer.rcvWscale : -1;
-  const tsVal = cookieTimestamp(now, hasTs ? seg.wscale : -1, sackOk);
-  sendSynAck(layer, laddr, raddr, ports, iss, seg.seq, wscale, sackOk, hasTs, tsVal, seg.tsVal);
+  const ecnOk = hasTs && layer.options.ecn !== ECN_OFF && asksForEcn(seg);
+  const tsVal = cookieTimestamp(now, hasTs ? seg.wscale : -1, sackOk, ecnOk);
+  sendSynAck(layer, laddr, raddr, ports, iss, seg.seq, wscale, sackOk, ecnOk, hasTs, tsVal, seg.tsVal);
 }
 
 /** An ACK out of nowhere may carry a cookie. False: it does not. */
@@ -345,6 +354,7 @@ function onCookieAck(layer: TcpLayer, listener: TcpListener, skb: Skb, seg: Segm
   v[NETSTAT.TcpExtSyncookiesRecv]!++;
   const hasTs = seg.hasTs && seg.tsEcr !== 0 && layer.options.timestamps;
   agree(c, mss, hasTs ? cookieWscale(seg.tsEcr) : -1, hasTs && cookieSack(seg.tsEcr), hasTs);
+  if (hasTs && cookieEcn(seg.tsEcr) && layer.options.ecn !== ECN_OFF) c.ecn = ECN_OK;
   c.tsRecent = seg.tsVal;
   // How long the handshake took nobody knows.
   c.rto.fallBack();

@@ -2,8 +2,10 @@
 // how soon to acknowledge: at once for anything out of order, a filled gap, the first segments of a connection, and every
 // second full segment (RFC 9293, 3.8.6.3); otherwise after DELACK_MS.
 import { NETSTAT } from '../counters.ts';
+import { ECN_CE } from '../wire/ipv4.ts';
 import { TCP_PSH } from '../wire/tcp.ts';
 import { type Connection, EV_READABLE } from './connection.ts';
+import { takeCwr, takeMark } from './ecn.ts';
 import type { SegmentInfo } from './options.ts';
 import { seqDiff, seqGt, seqLeq, seqLt, seqMin } from './seq.ts';
 import { MSS_DEFAULT } from './tunables.ts';
@@ -17,6 +19,7 @@ export function receiveData(c: Connection, seg: SegmentInfo): void {
   let from = seg.data;
   let seq = seg.seq;
   let len = seg.len;
+  takeCwr(c, seg);
   if (seqLeq(end, rcv.nxt)) {
     noteDuplicate(c, seq, end);
     return;
@@ -39,6 +42,7 @@ export function receiveData(c: Connection, seg: SegmentInfo): void {
     }
   }
   measure(c, seg);
+  if (seg.ecn === ECN_CE) takeMark(c);
   if (seq !== rcv.nxt) {
     // Out of order: the duplicate acknowledgment tells the peer, with SACK blocks.
     c.ackNow = true;

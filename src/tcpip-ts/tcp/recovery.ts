@@ -2,7 +2,8 @@
 // tcp_fastretrans_alert, over the marks of retransmit.ts.
 //
 //   OPEN ──duplicates, SACK──▶ DISORDER ──something LOST──▶ RECOVERY ──highSeq acknowledged──▶ OPEN
-//     └──────────── timeout from any state ──▶ LOSS (all LOST, one segment, slow start) ──highSeq──▶ OPEN
+//     ├──────────── timeout from any state ──▶ LOSS (all LOST, one segment, slow start) ──highSeq──▶ OPEN
+//     └──────────── the network marked ──▶ CWR (ecn.ts; nothing is lost) ──beyond highSeq──▶ OPEN
 //
 // - With SACK, RACK marks (rack.ts). Without, three duplicate ACKs mark the first segment, and in RECOVERY each partial
 //   acknowledgment marks the next (RFC 6582); each duplicate stands for one segment that left the network, which gives limited
@@ -11,7 +12,8 @@
 // - Undo: a timestamp echo older than the first retransmission (RFC 3522, 4015), or DSACKs for all that was resent (RFC 3708),
 //   prove the episode needless: the windows return to where they were. F-RTO (RFC 5682) is left out: timestamps do its job.
 import { NETSTAT } from '../counters.ts';
-import { CA_DISORDER, CA_LOSS, CA_OPEN, CA_RECOVERY, type Connection } from './connection.ts';
+import { CA_CWR, CA_DISORDER, CA_LOSS, CA_OPEN, CA_RECOVERY, type Connection } from './connection.ts';
+import { enterCwr, isEcho, isReducing, queueCwr, startReduction } from './ecn.ts';
 import type { SegmentInfo } from './options.ts';
 import { markLost, splitRecord, unmarkLost } from './retransmit.ts';
 import { NO_SEGMENT, SEG_LOST, SEG_SACKED } from './segment-table.ts';
@@ -41,6 +43,7 @@ export function enterLoss(c: Connection): void {
   c.caState = CA_LOSS;
   c.highSeq = c.sndNxt;
   c.forceRetransmit = true;
+  queueCwr(c);
 }
 
 /**
@@ -55,11 +58,19 @@ export function afterAck(
   isDuplicate: boolean,
   newlyLost: boolean,
 ): void {
+  const marked = isEcho(c, seg);
+  if (marked) {
+    c.undoCwnd = 0; // the mark is a fact
+    c.layer.counters.v[NETSTAT.TcpExtTCPDeliveredCE]! += Math.ceil(delivered / c.mss);
+  }
   if (acked > 0 && tryUndoByTimestamp(c, seg)) return;
-  if (c.caState >= CA_RECOVERY && seqGeq(c.sndUna, c.highSeq)) leaveRecovery(c);
+  // The peer must have seen CWR before the next echo can mean another mark: beyond highSeq.
+  if (c.caState === CA_CWR ? seqGt(c.sndUna, c.highSeq) : c.caState >= CA_RECOVERY && seqGeq(c.sndUna, c.highSeq))
+    leaveRecovery(c);
   if (!c.sackOk) delivered = countDuplicates(c, acked, isDuplicate);
   onLossFound(c);
-  if (c.caState === CA_RECOVERY) {
+  if (marked) enterCwr(c);
+  if (isReducing(c)) {
     proportionalReduction(c, delivered, acked > 0 && !newlyLost);
   } else if (acked > 0) {
     grow(c, acked);
@@ -70,7 +81,7 @@ export function afterAck(
 export function onLossFound(c: Connection): void {
   if (c.caState >= CA_RECOVERY) return;
   if (c.lostOut > 0) enterRecovery(c);
-  else c.caState = c.sackedOut > 0 ? CA_DISORDER : CA_OPEN;
+  else if (c.caState !== CA_CWR) c.caState = c.sackedOut > 0 ? CA_DISORDER : CA_OPEN;
 }
 
 /** Everything resent in this episode was reported as received twice. */
@@ -83,18 +94,17 @@ export function tryUndoByDsack(c: Connection): void {
 function enterRecovery(c: Connection): void {
   const { layer } = c;
   layer.counters.v[c.sackOk ? NETSTAT.TcpExtTCPSackRecovery : NETSTAT.TcpExtTCPRenoRecovery]!++;
-  rememberForUndo(c);
-  c.prrFlight = Math.max(c.cwnd, c.mss);
-  c.prrDelivered = 0;
-  c.prrOut = 0;
-  c.ssthresh = c.cc.ssthresh(c.cwnd, c.mss, layer.nowUs);
-  c.highSeq = c.sndNxt;
+  // A window that is going down for a mark does not go down twice, and what a mark did is not undone.
+  if (c.caState !== CA_CWR) {
+    rememberForUndo(c);
+    startReduction(c);
+  }
   c.caState = CA_RECOVERY;
   c.forceRetransmit = true;
 }
 
 function leaveRecovery(c: Connection): void {
-  if (c.caState === CA_RECOVERY) c.cwnd = Math.max(c.ssthresh, c.mss);
+  if (isReducing(c)) c.cwnd = Math.max(c.ssthresh, c.mss);
   c.caState = CA_OPEN;
   c.dupAcks = 0;
   c.undoCwnd = 0;

@@ -3,7 +3,8 @@
 // (without SACK, sackedOut is counted from duplicate ACKs instead: recovery.ts).
 import { NETSTAT, SNMP } from '../counters.ts';
 import { TCP_ACK, TCP_FIN, TCP_PSH } from '../wire/tcp.ts';
-import { CA_LOSS, CA_RECOVERY, type Connection } from './connection.ts';
+import { CA_LOSS, type Connection } from './connection.ts';
+import { isReducing } from './ecn.ts';
 import { emitData, segmentsOf } from './output.ts';
 import { NO_SEGMENT, SEG_EVER, SEG_FIN, SEG_LOST, SEG_RETRANS, SEG_SACKED } from './segment-table.ts';
 import { seqDiff, seqGeq } from './seq.ts';
@@ -76,7 +77,7 @@ export function retransmitLost(c: Connection): void {
     if (len > most && !splitRecord(c, i, (seq[i]! + most) | 0)) return;
     if (!retransmit(c, i)) return;
     c.layer.counters.v[c.caState === CA_LOSS ? NETSTAT.TcpExtTCPSlowStartRetrans : NETSTAT.TcpExtTCPFastRetrans]!++;
-    if (c.caState === CA_RECOVERY) c.prrOut += seqDiff(end[i]!, seq[i]!);
+    if (isReducing(c)) c.prrOut += seqDiff(end[i]!, seq[i]!);
   }
 }
 

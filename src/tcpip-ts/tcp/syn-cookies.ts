@@ -1,7 +1,7 @@
 // SYN cookies (Bernstein; RFC 4987, 3.6), laid out as Linux's syncookies.c: when the SYN queue is full, everything to be remembered
 // of a SYN goes into our initial sequence number and timestamp, and comes back with the acknowledgment.
 //   sequence   hash(tuple) + irs + minute·2^24 + (hash(tuple, minute) + index of MSS) mod 2^24
-//   timestamp  its low six bits: 0-3 the peer's window scale (15: none), 4 SACK
+//   timestamp  its low six bits: 0-3 the peer's window scale (15: none), 4 SACK, 5 ECN
 import { SALT_COOKIE, SALT_COOKIE_DATA, type Secret } from './secret.ts';
 
 const MSS_TABLE = [536, 1300, 1440, 1460, 8960, 65_495] as const;
@@ -45,8 +45,8 @@ export function checkCookie(
 }
 
 /** A timestamp not above `now` with the options in its low bits. */
-export function cookieTimestamp(now: number, wscale: number, sackOk: boolean): number {
-  const bits = (wscale < 0 ? NO_WSCALE : wscale) | (sackOk ? 16 : 0);
+export function cookieTimestamp(now: number, wscale: number, sackOk: boolean, ecnOk: boolean): number {
+  const bits = (wscale < 0 ? NO_WSCALE : wscale) | (sackOk ? 16 : 0) | (ecnOk ? 32 : 0);
   const ts = (now & ~((1 << COOKIE_TS_BITS) - 1)) | bits;
   return ((ts - now) | 0) > 0 ? (ts - (1 << COOKIE_TS_BITS)) | 0 : ts;
 }
@@ -54,6 +54,10 @@ export function cookieTimestamp(now: number, wscale: number, sackOk: boolean): n
 export function cookieWscale(ts: number): number {
   const wscale = ts & 15;
   return wscale === NO_WSCALE ? -1 : wscale;
+}
+
+export function cookieEcn(ts: number): boolean {
+  return (ts & 32) !== 0;
 }
 
 export function cookieSack(ts: number): boolean {

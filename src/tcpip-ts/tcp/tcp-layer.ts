@@ -19,7 +19,7 @@ import type { IpOutput, Transport } from '../ip/transport.ts';
 import { CHECKSUM_NONE, GSO_TCPV4, type Skb } from '../skb.ts';
 import { get16 } from '../wire/bytes.ts';
 import { finish, pseudoSum, sumBytes } from '../wire/checksum.ts';
-import { IPPROTO_TCP, ipDaddr, ipSaddr } from '../wire/ipv4.ts';
+import { ECN_MASK, IPPROTO_TCP, ipDaddr, ipSaddr, ipTos } from '../wire/ipv4.ts';
 import {
   isTcp,
   TCP_ACK,
@@ -37,6 +37,7 @@ import type { CongestionControl, CongestionName } from './congestion.ts';
 import { Connection, EV_CLOSE } from './connection.ts';
 import { Cubic } from './cubic.ts';
 import { Demux, KIND_CONNECTION, KIND_REQUEST, KIND_TIME_WAIT, owner } from './demux.ts';
+import { ECN_OK } from './ecn.ts';
 import { emitResetFor } from './emit.ts';
 import { onIcmpError } from './icmp-error.ts';
 import { input, settle } from './input.ts';
@@ -57,6 +58,8 @@ import {
   BACKLOG_MAX,
   CHALLENGE_ACKS_PER_S,
   CONNECTIONS_MAX,
+  ECN_ASK,
+  ECN_GRANT,
   RCVBUF_INITIAL,
   RCVBUF_MAX,
   SYN_QUEUE_MAX,
@@ -72,6 +75,8 @@ export interface TcpOptions {
   readonly sack: boolean;
   readonly windowScaling: boolean;
   readonly synCookies: boolean;
+  /** As Linux's tcp_ecn: 0 never, 1 asks and grants, 2 grants to those that ask (tunables.ts). */
+  readonly ecn: 0 | 1 | 2;
   readonly congestion: CongestionName;
   /** Bytes: at the start, and as far as it grows. */
   readonly receiveBuffer: number;
@@ -87,6 +92,7 @@ const DEFAULTS: TcpOptions = {
   sack: true,
   windowScaling: true,
   synCookies: true,
+  ecn: ECN_GRANT,
   congestion: 'newreno',
   receiveBuffer: RCVBUF_INITIAL,
   receiveBufferMax: RCVBUF_MAX,
@@ -218,6 +224,7 @@ export class TcpLayer implements Transport {
     c.tsOk = this.options.timestamps;
     c.sackOk = this.options.sack;
     c.rcvWscale = this.rcvWscale;
+    if (this.options.ecn === ECN_ASK) c.ecn = ECN_OK;
     c.tsOffset = this.timestampOffset(saddr, sport, daddr, dport);
     c.iss = iss !== 0 ? iss : this.initialSeq(saddr, sport, daddr, dport);
     c.sndUna = c.iss;
@@ -462,6 +469,7 @@ function parseSegment(skb: Skb, seg: SegmentInfo): void {
   seg.ack = (flags & TCP_ACK) !== 0 ? getSeq(b, th + 8) : 0;
   seg.flags = flags;
   seg.window = tcpWindow(b, th);
+  seg.ecn = ipTos(b, skb.nh) & ECN_MASK;
   seg.bytes = b;
   seg.data = th + hlen;
   seg.len = skb.tail - th - hlen;

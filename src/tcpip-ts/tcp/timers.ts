@@ -6,6 +6,7 @@
 import { NETSTAT } from '../counters.ts';
 import { ETIMEDOUT } from '../errno.ts';
 import {
+  CA_CWR,
   CA_OPEN,
   type Connection,
   REXMIT_OFF,
@@ -57,7 +58,7 @@ export function stopRexmit(c: Connection): void {
 /** Something is in flight: a loss probe if that makes sense and comes sooner, else the retransmission timeout. */
 export function armRexmit(c: Connection): void {
   const rtoMs = boundByUserTimeout(c, c.rto.ms);
-  if (c.caState === CA_OPEN && c.sackOk && c.rto.srtt8 > 0 && !c.tlpOut && c.retries === 0) {
+  if ((c.caState === CA_OPEN || c.caState === CA_CWR) && c.sackOk && c.rto.srtt8 > 0 && !c.tlpOut && c.retries === 0) {
     const single = seqDiff(c.sndNxt, c.sndUna) <= c.mss;
     const ptoMs = Math.ceil(c.rto.srttUs / 500) + (single ? TLP_DELACK_MS : TLP_MIN_MS);
     if (ptoMs < rtoMs) {

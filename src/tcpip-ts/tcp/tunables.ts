@@ -1,5 +1,10 @@
 // Every tunable of TCP in one place, with its Linux sysctl or its source. Times carry their unit; sizes are bytes.
 
+/** tcp_ecn (RFC 3168): never; asked for and granted; granted to those that ask. */
+export const ECN_OFF = 0;
+export const ECN_ASK = 1;
+export const ECN_GRANT = 2;
+
 /** RFC 6298 (2.1). */
 export const RTO_INITIAL_MS = 1000;
 /** TCP_RTO_MIN: below the RFC's second, as every stack in use. */

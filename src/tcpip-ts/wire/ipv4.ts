@@ -12,6 +12,10 @@ export const IP_DF = 0x4000;
 export const IP_MF = 0x2000;
 export const IP_OFFSET_MASK = 0x1fff;
 export const DEFAULT_TTL = 64;
+/** The two low bits of the TOS byte (RFC 3168, 5): not capable, capable (two codes), congestion experienced. */
+export const ECN_MASK = 3;
+export const ECN_ECT0 = 2;
+export const ECN_CE = 3;
 
 /** Header length in bytes, options included. */
 export function ipHlen(b: Uint8Array, o: number): number {

@@ -138,6 +138,37 @@ t.test('a flood of first fragments is bounded, and fresh datagrams still get thr
   t.equal(got.length, 1);
 });
 
+t.test(
+  'a mark on one fragment marks the datagram; capable and not capable ones do not mix (RFC 3168, 5.3)',
+  async (t) => {
+    for (const [fields, whole] of [
+      [[0, 0, 0], 0],
+      [[2, 2, 2], 2],
+      [[2, 3, 2], 3],
+      [[1, 1, 3], 3],
+      [[0, 0, 3], undefined],
+      [[2, 0, 2], undefined],
+    ] as const) {
+      const { wire, host, pool, free } = setup();
+      let tos: number | undefined;
+      host.ip.setTransport(200, {
+        input: (skb) => {
+          tos = skb.bytes[skb.nh + 1];
+          skb.free();
+        },
+        error: () => {},
+      });
+      for (const [i, ecn] of fields.entries()) {
+        const part = { ...FROM, id: 9, proto: 200, tos: 0xb8 | ecn, offset: i * 64, mf: i < 2 };
+        wire.inject('a', toHost(ip(part, new Uint8Array(64))));
+      }
+      t.equal(tos, whole === undefined ? undefined : 0xb8 | whole, fields.join(' '));
+      t.equal(host.counters.get('IpReasmFails'), whole === undefined ? 1 : 0);
+      t.equal(pool.available, free);
+    }
+  },
+);
+
 t.test('random fragments never throw and never leak', async () => {
   const fragment = fc.record({
     id: fc.nat(3),

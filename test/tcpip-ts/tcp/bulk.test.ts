@@ -61,6 +61,7 @@ const CASES: [string, PairOptions, number, number][] = [
     2 * MIB,
     2 * MIB,
   ],
+  ['marks and losses', { delayUs: 2000, loss: 0.01, mark: 0.02, tcp: { ecn: 1 } }, 4 * MIB, 4 * MIB],
   ['an MTU of 576', { delayUs: 1000, loss: 0.01, mtu: 576 }, MIB, MIB],
   ['an MTU of 65,520', { delayUs: 1000, loss: 0.01, mtu: 65_520 }, 4 * MIB, 4 * MIB],
   ['super-segments', { delayUs: 1000, features: LINK_F_CSUM | LINK_F_TSO4 }, 16 * MIB, 16 * MIB],
@@ -101,6 +102,18 @@ t.test('the same seed gives the same run', async (t) => {
     return `${ms} ${JSON.stringify(pair.a.counters.nonZero())} ${JSON.stringify(pair.b.counters.nonZero())}`;
   };
   t.equal(run(), run());
+});
+
+t.test('marks do what losses do, without anything being sent again', async (t) => {
+  for (const features of [0, LINK_F_CSUM | LINK_F_TSO4]) {
+    const { ms, pair, problem } = transfer({ delayUs: 5000, mark: 0.005, features, tcp: { ecn: 1 } }, 16 * MIB, 0);
+    t.equal(problem, '');
+    t.equal(pair.a.counters.get('TcpRetransSegs'), 0);
+    t.ok(pair.a.counters.get('TcpExtTCPDeliveredCE') > 0, 'echoes came');
+    const free = transfer({ delayUs: 5000, mark: 0.005, features, tcp: { ecn: 0 } }, 16 * MIB, 0);
+    t.equal(free.pair.a.counters.get('TcpExtTCPDeliveredCE'), 0);
+    t.ok(ms > 1.5 * free.ms, `${Math.round(ms)} ms with marks, ${Math.round(free.ms)} ms where nobody heeds them`);
+  }
 });
 
 t.test('a reader that stops and goes on gets everything', async (t) => {

@@ -24,6 +24,21 @@ const STARTS: Record<string, string> = {
   plain: PLAIN,
   sack: PLAIN.replace('1000>', '1000,sackOK>'),
   ts: PLAIN.replace('1000>', '1012,sackOK,TS val 1000 ecr last>'),
+  ecn: `
+    connect
+    > [noecn] SEW 0:0
+    +100ms < SE. 0:0 ack 1 win 65535 <mss 1000>
+    > [noecn] . 1:1 ack 1`,
+  'ecn-sack': `
+    connect
+    > SEW 0:0
+    +100ms < SE. 0:0 ack 1 win 65535 <mss 1000,sackOK>
+    > . 1:1 ack 1`,
+  'ecn-accepted': `
+    listen
+    < SEW 0:0 win 65535 <mss 1000>
+    > [noecn] SE. 0:0 ack 1
+    < . 1:1 ack 1`,
   crossing: `
     connect
     > S 0:0
@@ -57,6 +72,9 @@ function set(settings: Settings, [key = '', value = '']: string[]): void {
   const { tcp } = settings;
   if (key === 'timestamps') tcp.timestamps = true;
   else if (key === 'cubic') tcp.congestion = 'cubic';
+  else if (key === 'ecn') tcp.ecn = Number(value) as 0 | 1 | 2;
+  else if (key === 'nocookies') tcp.synCookies = false;
+  else if (key === 'features') settings.features = Number(value);
   else if (key === 'buffer') tcp.receiveBuffer = tcp.receiveBufferMax = Number(value);
   else if (key === 'irs') settings.irs = Number(value);
   else if (key === 'mtu') settings.mtu = Number(value);
@@ -74,6 +92,7 @@ function read(lines: readonly string[]): [string, Settings] {
       const start = STARTS[words[1]!];
       if (start === undefined) throw new Error(`start ${words[1]}: unknown`);
       if (start.includes('TS val')) settings.tcp.timestamps = true;
+      if (/> .*SEW/.test(start)) settings.tcp.ecn = 1;
       script.push(start);
     } else script.push(line);
   }

@@ -123,7 +123,7 @@ t.test('a flood of SYNs leaves half-open connections bounded, and the listener s
     put32(b, th + 16, 0);
     skb.tail = th + 20;
     put16(b, th + 16, finish(sumBytes(b, th, skb.tail, pseudoSum(pair.a.addr + 5, pair.b.addr, 6, 20))));
-    pair.a.ip.send(skb, pair.a.addr + 5, pair.b.addr, 6, 64);
+    pair.a.ip.send(skb, pair.a.addr + 5, pair.b.addr, 6, 64, 0);
     if (i % 50 === 0) pair.advance(1);
   }
   pair.advance(10);

@@ -15,6 +15,7 @@ import { SendBuffer } from '../../../src/tcpip-ts/tcp/send-buffer.ts';
 import { seqGt, seqLt, seqMax } from '../../../src/tcpip-ts/tcp/seq.ts';
 import {
   checkCookie,
+  cookieEcn,
   cookieSack,
   cookieTimestamp,
   cookieWscale,
@@ -227,10 +228,13 @@ t.test('SYN cookies', async (t) => {
   }
   for (const wscale of [-1, 0, 7, 14]) {
     for (const sack of [false, true]) {
-      const ts = cookieTimestamp(1_000_003, wscale, sack);
-      t.ok(ts <= 1_000_003 && ts > 1_000_003 - 128);
-      t.equal(cookieWscale(ts), wscale);
-      t.equal(cookieSack(ts), sack);
+      for (const ecn of [false, true]) {
+        const ts = cookieTimestamp(1_000_003, wscale, sack, ecn);
+        t.ok(ts <= 1_000_003 && ts > 1_000_003 - 128);
+        t.equal(cookieWscale(ts), wscale);
+        t.equal(cookieSack(ts), sack);
+        t.equal(cookieEcn(ts), ecn);
+      }
     }
   }
 });
