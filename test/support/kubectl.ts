@@ -5,11 +5,14 @@ import { join } from 'node:path';
 import type { Test } from 'tap';
 import { collect, eventually, type Podwire, type Result, ROOT } from './podwire.ts';
 
-const PROGRAM = join(ROOT, 'node_modules/.cache/kubectl/kubectl-2.2.2');
+/** Releases, as the packages that carry them are numbered: that of the emulated server, and the oldest that speaks WebSocket by itself. */
+const PROGRAMS = { '1.35': programOf('2.2.2'), '1.31': programOf('2.1.0') };
+
+export type KubectlVersion = keyof typeof PROGRAMS;
 
 /** Skips the test when there is no kubectl; with CI set it fails instead. */
-export function needsKubectl(t: Test): boolean {
-  if (existsSync(PROGRAM)) return true;
+export function needsKubectl(t: Test, version: KubectlVersion = '1.35'): boolean {
+  if (existsSync(PROGRAMS[version])) return true;
   if (process.env['CI']) t.fail('no kubectl: run scripts/fetch-kubectl.mjs');
   else t.plan(0, 'needs kubectl: run scripts/fetch-kubectl.mjs');
   return false;
@@ -17,8 +20,12 @@ export function needsKubectl(t: Test): boolean {
 
 export class Kubectl {
   readonly #env: NodeJS.ProcessEnv;
+  readonly #program: string;
+  readonly #cwd: string;
 
-  constructor(podwire: Podwire) {
+  constructor(podwire: Podwire, { version = '1.35' as KubectlVersion, cwd = ROOT } = {}) {
+    this.#program = PROGRAMS[version];
+    this.#cwd = cwd;
     // HOME: kubectl keeps what it learns about a server there, by address.
     this.#env = { ...process.env, KUBECONFIG: join(podwire.dir, 'kubeconfig'), HOME: podwire.dir };
   }
@@ -37,10 +44,14 @@ export class Kubectl {
   /** Under a terminal of its own, which script(1) makes. `dialogue` types, and waits for what the screen shows. */
   async terminal(
     args: readonly string[],
-    dialogue: (type: (text: string) => void, shows: (text: string) => Promise<void>) => Promise<void>,
+    dialogue: (
+      type: (text: string) => void,
+      shows: (text: string) => Promise<void>,
+      screen: () => string,
+    ) => Promise<void> = async () => {},
   ): Promise<Result> {
-    const line = [PROGRAM, ...args].join(' ');
-    const child = spawn('script', ['-qefc', line, '/dev/null'], { env: this.#env, cwd: ROOT, stdio: 'pipe' });
+    const line = [this.#program, ...args].join(' ');
+    const child = spawn('script', ['-qefc', line, '/dev/null'], { env: this.#env, cwd: this.#cwd, stdio: 'pipe' });
     let screen = '';
     child.stdout.on('data', (chunk: Buffer) => {
       screen += chunk.toString();
@@ -49,11 +60,16 @@ export class Kubectl {
     await dialogue(
       (text) => void child.stdin.write(text),
       (text) => eventually(`the terminal shows ${JSON.stringify(text)}`, () => screen.includes(text), 15_000),
+      () => screen,
     );
     return { code: await code, stdout: screen, stderr: '' };
   }
 
   spawn(args: readonly string[]): ChildProcess {
-    return spawn(PROGRAM, args, { env: this.#env, cwd: ROOT, stdio: ['pipe', 'pipe', 'pipe'] });
+    return spawn(this.#program, args, { env: this.#env, cwd: this.#cwd, stdio: ['pipe', 'pipe', 'pipe'] });
   }
+}
+
+function programOf(version: string): string {
+  return join(ROOT, `node_modules/.cache/kubectl/kubectl-${version}`);
 }

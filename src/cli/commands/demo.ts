@@ -23,7 +23,7 @@ metadata: {name: dnsutils, namespace: default, labels: {run: dnsutils}}
 spec:
   terminationGracePeriodSeconds: 0
   containers:
-  - {name: dnsutils, image: 'gcr.io/kubernetes-e2e-test-images/dnsutils:1.3'}
+  - {name: dnsutils, image: 'gcr.io/kubernetes-e2e-test-images/dnsutils:1.3', stdin: true, tty: true}
 `;
 
 export async function demo(options: { runtime: 'auto' | RuntimeHandler; capture: string }): Promise<void> {

@@ -2,7 +2,7 @@
 // makeEnvironmentVariables; service links for other Services are left out (Deviation: only KUBERNETES_* are set).
 import type { Container, Pod } from '../../api/core-v1.ts';
 
-const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+export const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 export interface EnvironmentFacts {
   readonly hostname: string;

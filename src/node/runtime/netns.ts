@@ -11,6 +11,7 @@ import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { formatIPv4, formatMac } from '../../tcpip-ts/wire/address.ts';
 import type { Cni } from '../cni.ts';
+import { APPLETS_IN_POD, linkApplets } from './busybox.ts';
 import type { ExitStatus, ProcessConfig, RunningProcess, Runtime, Sandbox, SandboxConfig } from './runtime.ts';
 
 const run = promisify(execFile);
@@ -37,13 +38,19 @@ export function netnsName(prefix: string, namespace: string, pod: string): strin
 export class NetnsRuntime implements Runtime {
   readonly handler = 'netns';
   readonly #env: NetnsEnv;
+  /** BusyBox's applets; made with the first Pod. */
+  #applets: string | null | undefined;
 
   constructor(env: NetnsEnv) {
     this.#env = env;
   }
 
   async create(config: SandboxConfig): Promise<Sandbox> {
-    const sandbox = new NetnsSandbox(this.#env, config);
+    if (this.#applets === undefined) {
+      const directory = join(this.#env.stateDir, 'busybox');
+      this.#applets = linkApplets(directory) ? directory : null;
+    }
+    const sandbox = new NetnsSandbox(this.#env, config, this.#applets);
     try {
       await sandbox.open();
       return sandbox;
@@ -58,6 +65,7 @@ class NetnsSandbox implements Sandbox {
   podIP = 0;
   readonly #env: NetnsEnv;
   readonly #config: SandboxConfig;
+  readonly #applets: string | null;
   readonly #netns: string;
   readonly #dir: string;
   readonly #etc: string;
@@ -68,9 +76,10 @@ class NetnsSandbox implements Sandbox {
   #named = false;
   #closing: Promise<void> | null = null;
 
-  constructor(env: NetnsEnv, config: SandboxConfig) {
+  constructor(env: NetnsEnv, config: SandboxConfig, applets: string | null) {
     this.#env = env;
     this.#config = config;
+    this.#applets = applets;
     this.#netns = netnsName(env.netnsPrefix, config.namespace, config.name);
     this.#dir = join(env.stateDir, 'pods', this.#netns);
     this.#etc = join('/etc/netns', this.#netns);
@@ -149,6 +158,7 @@ class NetnsSandbox implements Sandbox {
           join(this.#dir, 'root'),
         ],
         ...['--bind', this.#env.podInit, POD_INIT_IN_POD],
+        ...(this.#applets ? ['--bind', this.#applets, APPLETS_IN_POD] : []),
         ...binds,
       ],
       { stdio: ['pipe', 'pipe', 'pipe'] },
