@@ -2,7 +2,9 @@
 // k8s.io/apimachinery/pkg/api/errors; scripts match on the messages, so they are worded as the real server words them.
 import type { ResourceType } from './meta.ts';
 
+/** '': Kubernetes' Unknown. */
 export type StatusReason =
+  | ''
   | 'NotFound'
   | 'AlreadyExists'
   | 'Conflict'
@@ -57,7 +59,7 @@ export class StatusError extends Error {
       metadata: {},
       status: 'Failure',
       message: this.message,
-      reason: this.reason,
+      ...(this.reason === '' ? {} : { reason: this.reason }),
       ...(this.details ? { details: this.details } : {}),
       code: this.code,
     };

@@ -62,8 +62,9 @@ export class ApiServer {
     this.#ready.catch(() => {});
   }
 
-  client(user: User = ADMIN): LocalClient {
-    return new LocalClient(this, user);
+  /** `fieldManager`: who shows up in metadata.managedFields. */
+  client(user: User = ADMIN, fieldManager = 'kube-controller-manager'): LocalClient {
+    return new LocalClient(this, user, fieldManager);
   }
 
   /** The registry of a resource, once the server is ready. Throws StatusError 404 for a resource that is not served. */

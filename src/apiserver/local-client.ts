@@ -26,9 +26,9 @@ export class LocalClient implements ApiClient {
   readonly #registries: Registries;
   readonly #options: RequestOptions;
 
-  constructor(registries: Registries, user: User) {
+  constructor(registries: Registries, user: User, fieldManager: string) {
     this.#registries = registries;
-    this.#options = { user };
+    this.#options = { user, fieldManager };
   }
 
   async get<T extends KubeObject>(

@@ -66,7 +66,7 @@ export class Cluster {
     // Threads take longest to come up: begin with them.
     const nodes = settings.nodes.map((node) => {
       const { port1, port2 } = new MessageChannel();
-      servePort(port1, client);
+      servePort(port1, server.client(undefined, 'kubelet'));
       return new WorkerNode(settings, node, port2, env.onDeath);
     });
     let controllers: { close(): void } = { close: () => {} };

@@ -5,6 +5,7 @@ import type { Test } from 'tap';
 import { NAMESPACES } from '../../src/api/resources.ts';
 import { ApiServer } from '../../src/apiserver/apiserver.ts';
 import { CertificateAuthority } from '../../src/apiserver/auth/certificates.ts';
+import { kubeconfig } from '../../src/apiserver/auth/kubeconfig.ts';
 import { HttpsServer } from '../../src/apiserver/http/https-server.ts';
 import type { PodBackend } from '../../src/apiserver/streaming/pod-backend.ts';
 import { RealClock } from '../../src/lib/clock.ts';
@@ -62,6 +63,15 @@ export class HttpsApi {
       await api.close();
     });
     return new HttpsApi(api, port, { ca: authority.certificate, cert: admin.certificate, key: admin.key });
+  }
+
+  /** The administrator's, for kubectl. */
+  kubeconfig(): string {
+    const { ca, cert, key } = this.#tls;
+    return kubeconfig({
+      ...{ cluster: 'podwire', user: 'admin', server: `https://127.0.0.1:${this.port}`, authority: ca },
+      client: { certificate: cert, key },
+    });
   }
 
   /** As the administrator; `anonymous` leaves the certificate out. */

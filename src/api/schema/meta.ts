@@ -1,5 +1,5 @@
 // Schemas that all kinds share: k8s.io/apimachinery/pkg/apis/meta/v1.
-import { any, bool, int64, list, map, type Schema, type Struct, string, struct, time } from './schema.ts';
+import { any, atomic, bool, int64, list, map, type Schema, type Struct, string, struct, time } from './schema.ts';
 
 export const OBJECT_META = struct('ObjectMeta', {
   name: string,
@@ -15,24 +15,38 @@ export const OBJECT_META = struct('ObjectMeta', {
   labels: map(string),
   annotations: map(string),
   ownerReferences: list(
-    struct('OwnerReference', {
-      apiVersion: string,
-      kind: string,
-      name: string,
-      uid: string,
-      controller: bool,
-      blockOwnerDeletion: bool,
-    }),
+    atomic(
+      struct('OwnerReference', {
+        apiVersion: string,
+        kind: string,
+        name: string,
+        uid: string,
+        controller: bool,
+        blockOwnerDeletion: bool,
+      }),
+    ),
     'uid',
   ),
   finalizers: list(string, 'set'),
-  managedFields: list(any),
+  managedFields: list(
+    struct('ManagedFieldsEntry', {
+      manager: string,
+      operation: string,
+      apiVersion: string,
+      time,
+      fieldsType: string,
+      fieldsV1: any,
+      subresource: string,
+    }),
+  ),
 });
 
-export const LABEL_SELECTOR = struct('LabelSelector', {
-  matchLabels: map(string),
-  matchExpressions: list(struct('LabelSelectorRequirement', { key: string, operator: string, values: list(string) })),
-});
+export const LABEL_SELECTOR = atomic(
+  struct('LabelSelector', {
+    matchLabels: map(string),
+    matchExpressions: list(struct('LabelSelectorRequirement', { key: string, operator: string, values: list(string) })),
+  }),
+);
 
 export const CONDITIONS = list(
   struct('Condition', {
@@ -49,15 +63,19 @@ export const CONDITIONS = list(
   'type',
 );
 
-export const OBJECT_REFERENCE = struct('ObjectReference', {
-  kind: string,
-  namespace: string,
-  name: string,
-  uid: string,
-  apiVersion: string,
-  resourceVersion: string,
-  fieldPath: string,
-});
+export const OBJECT_REFERENCE = atomic(
+  struct('ObjectReference', {
+    kind: string,
+    namespace: string,
+    name: string,
+    uid: string,
+    apiVersion: string,
+    resourceVersion: string,
+    fieldPath: string,
+  }),
+);
+
+export const LOCAL_OBJECT_REFERENCE = atomic(struct('LocalObjectReference', { name: string }));
 
 /** A kind: its own fields beside apiVersion, kind and metadata. */
 export function object(name: string, fields: Readonly<Record<string, Schema>>): Struct {

@@ -1,6 +1,6 @@
 // The shape of API objects as data: field names, types, and how lists merge. From it come the checks on what a client sends
-// (decode.ts), strategic merge patches, and later OpenAPI. A compact form of the structs in k8s.io/api with their patchStrategy and
-// patchMergeKey tags. Go type names are kept because error messages show them.
+// (decode.ts), strategic merge patches, server-side apply and OpenAPI. A compact form of the structs in k8s.io/api with their
+// patchStrategy, patchMergeKey, listType, listMapKey and structType tags. Go type names are kept because error messages show them.
 
 export type Schema = Scalar | ListSchema | MapSchema | Struct;
 
@@ -17,6 +17,8 @@ export interface Scalar {
     | 'v1.Time'
     | '[]uint8'
     | 'any';
+  /** What an absent value stands for where it is a key of a list. */
+  readonly default?: string;
 }
 
 /** `mergeKey` or `set`: how a strategic merge patch merges it; neither: it is replaced whole. */
@@ -25,17 +27,23 @@ export interface ListSchema {
   readonly items: Schema;
   readonly mergeKey?: string;
   readonly set?: boolean;
+  /** Server-side apply tells items apart by these fields. Absent from lists that are owned whole, and from sets. */
+  readonly keys?: readonly string[];
 }
 
 export interface MapSchema {
   readonly kind: 'map';
   readonly values: Schema;
+  /** Server-side apply owns it whole. */
+  readonly atomic?: boolean;
 }
 
 export interface Struct {
   readonly kind: 'struct';
   readonly name: string;
   readonly fields: Readonly<Record<string, Schema>>;
+  /** Server-side apply owns it whole. */
+  readonly atomic?: boolean;
 }
 
 const scalar = (type: Scalar['type']): Scalar => ({ kind: 'scalar', type });
@@ -51,9 +59,25 @@ export const time = scalar('v1.Time');
 export const bytes = scalar('[]uint8');
 export const any = scalar('any');
 
-export function list(items: Schema, merge?: string | 'set'): ListSchema {
+/** `keys`: those of server-side apply where they are others than the merge key; [] where it takes the list whole. */
+export function list(items: Schema, merge?: string | 'set', keys?: readonly string[]): ListSchema {
   if (merge === undefined) return { kind: 'list', items };
-  return merge === 'set' ? { kind: 'list', items, set: true } : { kind: 'list', items, mergeKey: merge };
+  if (merge === 'set') return { kind: 'list', items, set: true };
+  const own = keys ?? [merge];
+  return { kind: 'list', items, mergeKey: merge, ...(own.length > 0 ? { keys: own } : {}) };
+}
+
+/** A list of objects with `keys` that a strategic merge patch nevertheless replaces whole. */
+export function keyed(items: Schema, keys: readonly string[]): ListSchema {
+  return { kind: 'list', items, keys };
+}
+
+export function atomic<T extends MapSchema | Struct>(schema: T): T {
+  return { ...schema, atomic: true };
+}
+
+export function defaulted(schema: Scalar, value: string): Scalar {
+  return { ...schema, default: value };
 }
 
 export function map(values: Schema): MapSchema {

@@ -4,7 +4,7 @@
 import type { Pod, PodSpec, Volume } from '../core-v1.ts';
 import { at, type FieldErrors } from '../field-errors.ts';
 import { dns1123LabelErrors, dns1123SubdomainErrors } from '../names.ts';
-import { VOLUME_SOURCES } from '../schema/pod.ts';
+import { VOLUME_SOURCES } from '../schema/volume.ts';
 import { type ContainerRole, validateContainer } from './container.ts';
 import { ipErrors } from './ip.ts';
 import { validateLabels } from './meta.ts';

@@ -1,16 +1,16 @@
 // One request on a resource: which registry method it is, with what, and how the answer is sent. After
 // k8s.io/apiserver/pkg/endpoints/handlers (get.go, create.go, update.go, patch.go, delete.go); wording as there.
-// Left out so far: server-side apply, warnings for unknown fields (fieldValidation=Warn drops them silently).
+// Left out so far: warnings for unknown fields (fieldValidation=Warn drops them silently).
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { KubeObject, ResourceType, Stored } from '../../api/meta.ts';
 import { PODS } from '../../api/resources.ts';
-import { StatusError } from '../../api/status-error.ts';
+import { type StatusCause, StatusError } from '../../api/status-error.ts';
 import type { DeleteOptions, PatchType, Subresource } from '../../client/client.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Rng } from '../../lib/rng.ts';
 import type { User } from '../admission/admission.ts';
 import type { ChunkedListOptions, Registry, RegistryWatchOptions, RequestOptions } from '../registry/registry.ts';
-import { contentType, decodeBody, parseJson, readBody, unsupportedMediaType } from './body.ts';
+import { contentType, decodeBody, parseJson, parseYaml, readBody, unsupportedMediaType } from './body.ts';
 import { negotiate } from './representation.ts';
 import { isTrue, methodNotAllowed, type RequestInfo } from './request-info.ts';
 import { sendObject } from './respond.ts';
@@ -35,6 +35,9 @@ const PATCH_TYPES: Readonly<Record<string, PatchType>> = {
   'application/merge-patch+json': 'merge',
   'application/strategic-merge-patch+json': 'strategic',
 };
+
+const MAX_MANAGER = 128;
+const APPLY = 'application/apply-patch+yaml';
 
 const STORED_SUBRESOURCES: ReadonlySet<string> = new Set(['status', 'scale', 'finalize']);
 
@@ -70,8 +73,9 @@ export async function handleResource(call: ResourceRequest, env: HandlerEnv): Pr
       return send(call, 200, formOf(call, env).object(updated));
     }
     case 'patch': {
+      if (contentType(call.request) === APPLY) return await apply(call, env);
       const patchType = PATCH_TYPES[contentType(call.request)];
-      if (!patchType) throw unsupportedMediaType(Object.keys(PATCH_TYPES).join(', '));
+      if (!patchType) throw unsupportedMediaType([...Object.keys(PATCH_TYPES), APPLY].join(', '));
       const patch = parseJson(await readBody(call.request));
       const sub = storedSubresource(info);
       const patched = await registry.patch(info.namespace, info.name!, patchType, patch, sub, optionsOf(call));
@@ -92,6 +96,23 @@ export async function handleResource(call: ResourceRequest, env: HandlerEnv): Pr
     }
   }
   response.destroy();
+}
+
+async function apply(call: ResourceRequest, env: HandlerEnv): Promise<void> {
+  const { info, query, registry } = call;
+  if (!query.get('fieldManager')) {
+    const cause = {
+      reason: 'FieldValueRequired',
+      message: 'Required value: is required for apply patch',
+      field: 'fieldManager',
+    };
+    throw invalidOptions('PatchOptions', cause);
+  }
+  const config = placed(call, parseYaml(await readBody(call.request)));
+  const force = isTrue(query.get('force'));
+  const sub = storedSubresource(info);
+  const { object, created } = await registry.apply(info.namespace, info.name!, config, force, sub, optionsOf(call));
+  return send(call, created ? 201 : 200, formOf(call, env).object(object));
 }
 
 async function create(call: ResourceRequest, env: HandlerEnv): Promise<void> {
@@ -181,7 +202,7 @@ function integer(query: URLSearchParams, name: string): number | undefined {
   return Number(text) || undefined;
 }
 
-function optionsOf({ query, user }: ResourceRequest): RequestOptions {
+function optionsOf({ query, user, request }: ResourceRequest): RequestOptions {
   const dryRun = query.getAll('dryRun');
   if (dryRun.some((value) => value !== 'All')) {
     throw new StatusError(
@@ -198,7 +219,33 @@ function optionsOf({ query, user }: ResourceRequest): RequestOptions {
       `fieldValidation: Unsupported value: ${JSON.stringify(validation)}: supported values: "Ignore", "Warn", "Strict"`,
     );
   }
-  return { user, dryRun: dryRun.length > 0, fieldValidation: validation === 'Strict' ? 'Strict' : 'Ignore' };
+  return {
+    user,
+    dryRun: dryRun.length > 0,
+    fieldValidation: validation === 'Strict' ? 'Strict' : 'Ignore',
+    fieldManager: query.get('fieldManager') || managerOf(request.headers['user-agent'] ?? ''),
+  };
+}
+
+/** Who names no manager goes by the first part of its User-Agent, as far as it can be printed. */
+function managerOf(userAgent: string): string {
+  return (
+    userAgent
+      .split('/')[0]!
+      .replace(/[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/gu, '')
+      .slice(0, MAX_MANAGER) || 'unknown'
+  );
+}
+
+/** 422 for options in the query, worded as apimachinery's validation of them. */
+function invalidOptions(kind: string, cause: StatusCause): StatusError {
+  const details = { group: 'meta.k8s.io', kind, causes: [cause] };
+  return new StatusError(
+    'Invalid',
+    422,
+    `${kind}.meta.k8s.io "" is invalid: ${cause.field}: ${cause.message}`,
+    details,
+  );
 }
 
 async function bodyOf({ request }: ResourceRequest): Promise<unknown> {
@@ -208,8 +255,11 @@ async function bodyOf({ request }: ResourceRequest): Promise<unknown> {
 
 /** The object in the body, with what the URL says about its place. */
 async function objectOf(call: ResourceRequest): Promise<KubeObject> {
+  return placed(call, await bodyOf(call));
+}
+
+function placed(call: ResourceRequest, body: unknown): KubeObject {
   const { info } = call;
-  const body = await bodyOf(call);
   if (body === null || typeof body !== 'object' || Array.isArray(body)) {
     throw new StatusError('BadRequest', 400, "Object 'Kind' is missing in the body of the request");
   }

@@ -1,4 +1,4 @@
-// The three patch types of PATCH, applied to a copy. Server-side apply is not a patch in this sense and lives elsewhere.
+// The three patch types of PATCH, applied to a copy. Server-side apply is no patch in this sense: see apiserver/apply.
 import type { KubeObject, ResourceType } from '../../api/meta.ts';
 import { StatusError } from '../../api/status-error.ts';
 import type { PatchType } from '../../client/client.ts';

@@ -15,6 +15,7 @@ import type { Clock } from '../../lib/clock.ts';
 import type { Rng } from '../../lib/rng.ts';
 import { clone, freeze } from '../../lib/tree.ts';
 import type { AdmissionRequest, Operation, User } from '../admission/admission.ts';
+import { applyConfiguration, trackUpdate, type Writer } from '../apply/field-manager.ts';
 import { applyPatch } from '../patch/patch.ts';
 import { revisionOf, type Store, type StoreWatch } from '../storage/store.ts';
 import { decodeContinue, encodeContinue } from './continue-token.ts';
@@ -37,6 +38,8 @@ export interface RequestOptions {
   /** Everything is done but the write. */
   readonly dryRun?: boolean;
   readonly fieldValidation?: FieldValidation;
+  /** Who owns what this write sets, see metadata.managedFields. */
+  readonly fieldManager?: string;
 }
 
 export interface ChunkedListOptions extends ListOptions {
@@ -58,6 +61,7 @@ export interface Deleted<T extends KubeObject> {
   readonly removed: boolean;
 }
 
+const DEFAULT_MANAGER = 'unknown';
 const GENERATE_NAME_TRIES = 8;
 const FILTERED_PAGE = 1000;
 const MODIFIED = 'the object has been modified; please apply your changes to the latest version and try again';
@@ -185,7 +189,7 @@ export class Registry<T extends KubeObject> {
     for (let tries = 1; ; tries++) {
       const generated = !input.metadata.name && !!input.metadata.generateName;
       try {
-        return await this.#createOnce(clone(input), options);
+        return await this.#createOnce(clone(input), false, options);
       } catch (error) {
         const again = error instanceof StatusError && error.reason === 'AlreadyExists' && generated;
         if (!again || tries >= GENERATE_NAME_TRIES) throw error;
@@ -193,10 +197,12 @@ export class Registry<T extends KubeObject> {
     }
   }
 
-  async #createOnce(draft: T, options: RequestOptions): Promise<Stored<T>> {
+  /** `applied`: its managed fields are right already. */
+  async #createOnce(draft: T, applied: boolean, options: RequestOptions): Promise<Stored<T>> {
     const { metadata } = draft;
     const { clock, rng, store } = this.#context;
     if (!metadata.name && metadata.generateName) metadata.name = generateName(metadata.generateName, rng);
+    if (!applied) this.#track(draft, undefined, undefined, options);
     await this.#admit('CREATE', draft, undefined, undefined, options);
     metadata.uid = newUid(rng);
     metadata.creationTimestamp = timestamp(clock.unixMs());
@@ -261,6 +267,48 @@ export class Registry<T extends KubeObject> {
     });
   }
 
+  /** Server-side apply: the fields of `config` become those of the object, which is created if it is not there. */
+  async apply(
+    namespace: string | undefined,
+    name: string,
+    config: KubeObject,
+    force: boolean,
+    subresource: Subresource | undefined,
+    options: RequestOptions,
+  ): Promise<{ object: Stored<T>; created: boolean }> {
+    const writer = this.#writer(subresource, options);
+    const applyTo = (live: KubeObject): T =>
+      this.#decode(
+        applyConfiguration(this.type, live, subresource === 'scale' ? this.#ofScale(config) : config, writer, force),
+        options,
+      );
+    for (;;) {
+      if (subresource || (await this.find(namespace, name))) {
+        try {
+          return {
+            object: await this.#guaranteedUpdate(namespace, name, subresource, options, applyTo, true),
+            created: false,
+          };
+        } catch (error) {
+          const gone = error instanceof StatusError && error.reason === 'NotFound' && !subresource;
+          if (!gone || (await this.find(namespace, name))) throw error;
+        }
+      }
+      const draft = applyTo({ apiVersion: apiVersionOf(this.type), kind: this.type.kind, metadata: {} });
+      const { uid } = config.metadata;
+      if (uid) {
+        const why = `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`;
+        throw conflict(this.type, name, why);
+      }
+      try {
+        return { object: await this.#createOnce(draft, true, options), created: true };
+      } catch (error) {
+        // Somebody was faster: it is an update then.
+        if (!(error instanceof StatusError && error.reason === 'AlreadyExists')) throw error;
+      }
+    }
+  }
+
   async delete(
     namespace: string | undefined,
     name: string,
@@ -320,6 +368,7 @@ export class Registry<T extends KubeObject> {
     subresource: Subresource | undefined,
     options: RequestOptions,
     change: (old: Stored<T>) => T,
+    applied = false,
   ): Promise<Stored<T>> {
     const { store } = this.#context;
     const key = this.#key(namespace, name);
@@ -329,7 +378,7 @@ export class Registry<T extends KubeObject> {
       const asked = draft.metadata.resourceVersion;
       const conditional = asked !== undefined && asked !== '' && asked !== old.metadata.resourceVersion;
       if (conditional) throw conflict(this.type, name, MODIFIED);
-      const next = await this.#prepareUpdate(draft, old, subresource, options);
+      const next = await this.#prepareUpdate(draft, old, subresource, applied, options);
       if (sameState(next, old)) return this.#result(old, subresource);
       const released = isReleased(this.strategy, next);
       const allocation = released ? undefined : this.strategy.beginUpdate?.(next, old);
@@ -353,6 +402,7 @@ export class Registry<T extends KubeObject> {
     draft: T,
     old: Stored<T>,
     subresource: Subresource | undefined,
+    applied: boolean,
     options: RequestOptions,
   ): Promise<T> {
     const errors = new FieldErrors();
@@ -360,6 +410,7 @@ export class Registry<T extends KubeObject> {
     if (subresource === undefined || subresource === 'scale') {
       keepSystemFields(next, old);
       if (this.strategy.status) keepStatus(next, old);
+      if (!applied) this.#track(next, old, subresource, options);
       await this.#admit('UPDATE', next, old, subresource, options);
       this.strategy.prepareForUpdate?.(next, old);
       if (this.strategy.generation) next.metadata.generation = nextGeneration(next, old);
@@ -371,16 +422,45 @@ export class Registry<T extends KubeObject> {
       if (!this.strategy.status) throw this.#noSubresource(old.metadata.name);
       next = clone(old) as T;
       keepStatus(next, draft);
+      if (!applied) this.#track(next, old, subresource, options);
+      else setManagedFields(next, draft.metadata.managedFields);
       await this.#admit('UPDATE', next, old, subresource, options);
       this.strategy.status.validateUpdate?.(next, old, errors);
     } else {
       const apply = this.strategy.subresources?.[subresource];
       if (!apply) throw this.#noSubresource(old.metadata.name);
       next = apply(draft, old, timestamp(this.#context.clock.unixMs()));
+      this.#track(next, old, subresource, options);
       await this.#admit('UPDATE', next, old, subresource, options);
     }
     if (!errors.empty) throw invalid(this.type, old.metadata.name, errors.causes);
     return next;
+  }
+
+  /** Writes down who owns what of `draft`, which is to replace `old`. */
+  #track(draft: T, old: Stored<T> | undefined, subresource: Subresource | undefined, options: RequestOptions): void {
+    setManagedFields(draft, trackUpdate(this.type, old, draft, this.#writer(subresource, options)));
+  }
+
+  #writer(subresource: Subresource | undefined, { fieldManager }: RequestOptions): Writer {
+    return {
+      manager: fieldManager ?? DEFAULT_MANAGER,
+      subresource: subresource ?? '',
+      now: timestamp(this.#context.clock.unixMs()),
+      hasStatus: this.strategy.status !== undefined,
+    };
+  }
+
+  /** What a Scale that is applied says about the workload. */
+  #ofScale({ metadata, ...scale }: KubeObject): KubeObject {
+    const replicas = (scale as { spec?: { replicas?: number } }).spec?.replicas;
+    const { name, namespace } = metadata;
+    return {
+      apiVersion: apiVersionOf(this.type),
+      kind: this.type.kind,
+      metadata: { name, namespace },
+      spec: replicas === undefined ? {} : { replicas },
+    } as KubeObject;
   }
 
   /** `old` with the replicas of a Scale. */
@@ -481,6 +561,11 @@ export class Registry<T extends KubeObject> {
       kind: this.type.resource,
     });
   }
+}
+
+function setManagedFields({ metadata }: KubeObject, managedFields: KubeObject['metadata']['managedFields']): void {
+  if (managedFields) metadata.managedFields = managedFields;
+  else delete metadata.managedFields;
 }
 
 /** `/registry/pods/`, `/registry/apps/deployments/`. */
