@@ -1,9 +1,10 @@
 // Every resource the cluster serves, by name. Plural, kind and short names as `kubectl api-resources` prints them.
 import type { ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet } from './apps-v1.ts';
-import type { Job } from './batch-v1.ts';
+import type { CronJob, Job } from './batch-v1.ts';
 import type { ConfigMap, Endpoints, Event, Namespace, Node, Pod, Secret, Service, ServiceAccount } from './core-v1.ts';
 import type { EndpointSlice, RuntimeClass } from './discovery-v1.ts';
 import type { KubeObject, ResourceType } from './meta.ts';
+import type { PodDisruptionBudget } from './policy-v1.ts';
 
 function define<T extends KubeObject>(
   gv: string,
@@ -37,6 +38,14 @@ export const CONTROLLERREVISIONS = define<ControllerRevision>(
   true,
 );
 export const JOBS = define<Job>('batch/v1', 'jobs', 'Job', true, [], ['all']);
+export const CRONJOBS = define<CronJob>('batch/v1', 'cronjobs', 'CronJob', true, ['cj'], ['all']);
+export const PODDISRUPTIONBUDGETS = define<PodDisruptionBudget>(
+  'policy/v1',
+  'poddisruptionbudgets',
+  'PodDisruptionBudget',
+  true,
+  ['pdb'],
+);
 export const ENDPOINTSLICES = define<EndpointSlice>('discovery.k8s.io/v1', 'endpointslices', 'EndpointSlice', true);
 export const RUNTIMECLASSES = define<RuntimeClass>('node.k8s.io/v1', 'runtimeclasses', 'RuntimeClass', false);
 
@@ -55,6 +64,9 @@ export const RESOURCES: readonly ResourceType[] = [
   STATEFULSETS,
   DAEMONSETS,
   CONTROLLERREVISIONS,
+  JOBS,
+  CRONJOBS,
+  PODDISRUPTIONBUDGETS,
   ENDPOINTSLICES,
   RUNTIMECLASSES,
 ];

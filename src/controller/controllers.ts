@@ -2,12 +2,16 @@
 // cmd/kube-controller-manager and cmd/kube-scheduler, without leader election. All speak through one ApiClient and share
 // one informer a kind.
 import { type Controller, type ControllerOptions, createContext } from './context.ts';
+import { CronJobController } from './cronjob/cronjob.ts';
 import { DaemonSetController } from './daemonset/daemonset.ts';
 import { DeploymentController } from './deployment/deployment.ts';
+import { DisruptionController } from './disruption.ts';
 import { EndpointsController } from './endpoints/endpoints.ts';
 import { EndpointSliceController } from './endpointslice/endpointslice.ts';
 import { EndpointSliceMirroringController } from './endpointslice/mirroring.ts';
 import { GarbageCollector } from './garbage-collector/garbage-collector.ts';
+import { JobController } from './job/job.ts';
+import { TtlAfterFinishedController } from './job/ttl.ts';
 import { KubernetesService } from './kubernetes-service.ts';
 import { NamespaceController } from './namespace.ts';
 import { NodeLifecycleController } from './node-lifecycle.ts';
@@ -45,6 +49,10 @@ export function startControllers(options: StartOptions): Controllers {
     new ReplicaSetController(ctx),
     new StatefulSetController(ctx),
     new DaemonSetController(ctx),
+    new JobController(ctx),
+    new TtlAfterFinishedController(ctx),
+    new CronJobController(ctx),
+    new DisruptionController(ctx),
     new Scheduler(ctx),
     new EndpointSliceController(ctx),
     new EndpointsController(ctx),

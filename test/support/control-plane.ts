@@ -6,13 +6,16 @@ import type { EndpointSlice } from '../../src/api/discovery-v1.ts';
 import type { KubeObject, ResourceType, Stored } from '../../src/api/meta.ts';
 import {
   CONTROLLERREVISIONS,
+  CRONJOBS,
   DAEMONSETS,
   DEPLOYMENTS,
   ENDPOINTS,
   ENDPOINTSLICES,
   EVENTS,
+  JOBS,
   NAMESPACES,
   NODES,
+  PODDISRUPTIONBUDGETS,
   PODS,
   REPLICASETS,
   SERVICES,
@@ -48,6 +51,9 @@ const VIEWED = [
   STATEFULSETS,
   DAEMONSETS,
   CONTROLLERREVISIONS,
+  JOBS,
+  CRONJOBS,
+  PODDISRUPTIONBUDGETS,
   SERVICES,
   ENDPOINTS,
   ENDPOINTSLICES,
@@ -60,7 +66,7 @@ export class ControlPlane {
   readonly kubelets: FakeKubelet[] = [];
   /** What controllers reported; a test ends with none. */
   readonly errors: string[] = [];
-  readonly #server: ApiServer;
+  readonly server: ApiServer;
   readonly #view: Informers;
   readonly #options: ControlPlaneOptions;
   readonly #rng: SeededRng;
@@ -69,8 +75,8 @@ export class ControlPlane {
   constructor(options: ControlPlaneOptions = {}) {
     this.#options = options;
     this.#rng = new SeededRng(options.seed ?? 1);
-    this.#server = new ApiServer({ clock: this.clock, rng: this.#rng });
-    this.client = this.#server.client();
+    this.server = new ApiServer({ clock: this.clock, rng: this.#rng });
+    this.client = this.server.client();
     this.#view = new Informers({ client: this.client, clock: this.clock, rng: this.#rng });
   }
 
@@ -116,7 +122,7 @@ export class ControlPlane {
     this.#controllers.close();
     this.#view.close();
     for (const kubelet of this.kubelets) kubelet.close();
-    void this.#server.close();
+    void this.server.close();
   }
 
   view<T extends KubeObject>(type: ResourceType<T>): Stored<T>[] {

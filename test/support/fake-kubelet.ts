@@ -67,6 +67,11 @@ export class FakeKubelet {
     await this.#report(pod, { phase: 'Failed' }, false);
   }
 
+  /** Its process ended well, and is not started again. */
+  async succeed(pod: Stored<Pod>): Promise<void> {
+    await this.#report(pod, { phase: 'Succeeded' }, false);
+  }
+
   #seen(pod: Stored<Pod>): void {
     const { clock, startUs = 1000, stopUs = 1000, becomesReady = () => true } = this.#o;
     const { uid } = pod.metadata;

@@ -9,6 +9,8 @@ import type { DeleteOptions, PatchType, Subresource } from '../../client/client.
 import type { Clock } from '../../lib/clock.ts';
 import type { Rng } from '../../lib/rng.ts';
 import type { User } from '../admission/admission.ts';
+import type { Registries } from '../local-client.ts';
+import { evict } from '../registry/eviction.ts';
 import type { ChunkedListOptions, Registry, RegistryWatchOptions, RequestOptions } from '../registry/registry.ts';
 import { contentType, decodeBody, parseJson, parseYaml, readBody, unsupportedMediaType } from './body.ts';
 import { negotiate } from './representation.ts';
@@ -26,6 +28,7 @@ export interface ResourceRequest {
 }
 
 export interface HandlerEnv {
+  readonly api: Registries;
   readonly clock: Clock;
   readonly rng: Rng;
 }
@@ -135,13 +138,15 @@ async function create(call: ResourceRequest, env: HandlerEnv): Promise<void> {
   }
   if (isPod && info.subresource === 'eviction') {
     const body = (await bodyOf(call)) as { deleteOptions?: DeleteOptions } | undefined;
-    await registry.delete(info.namespace, info.name, body?.deleteOptions ?? {}, optionsOf(call));
+    const nowMs = env.clock.unixMs();
+    await evict(env.api, info.namespace!, info.name, body?.deleteOptions ?? {}, optionsOf(call), nowMs);
     return send(call, 201, success(201));
   }
   throw info.subresource ? noSuchResource() : methodNotAllowed();
 }
 
-async function watch(call: ResourceRequest, { clock, rng }: HandlerEnv): Promise<void> {
+async function watch(call: ResourceRequest, env: HandlerEnv): Promise<void> {
+  const { clock, rng } = env;
   const { query, info, response, registry } = call;
   const list = listOptions(query, info);
   const sendInitial = query.get('sendInitialEvents');
@@ -153,7 +158,7 @@ async function watch(call: ResourceRequest, { clock, rng }: HandlerEnv): Promise
   };
   const asked = integer(query, 'timeoutSeconds');
   const seconds = asked ? Math.min(asked, MAX_WATCH_S) : MIN_WATCH_S * (1 + rng.float());
-  await serveWatch(response, registry, options, formOf(call, { clock, rng }), clock, seconds);
+  await serveWatch(response, registry, options, formOf(call, env), clock, seconds);
 }
 
 function formOf({ request, registry, query }: ResourceRequest, { clock }: HandlerEnv) {

@@ -6,7 +6,7 @@ export type Cell = string | number;
 
 export interface Column {
   readonly name: string;
-  readonly type: 'string' | 'integer' | 'date';
+  readonly type: 'string' | 'integer' | 'boolean' | 'date';
   /** `name` for the column that holds the object's name. */
   readonly format?: string;
   /** 0: always shown; 1: with `-o wide`. */

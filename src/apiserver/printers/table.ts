@@ -5,13 +5,16 @@ import type { KubeObject, ResourceType } from '../../api/meta.ts';
 import {
   CONFIGMAPS,
   CONTROLLERREVISIONS,
+  CRONJOBS,
   DAEMONSETS,
   DEPLOYMENTS,
   ENDPOINTS,
   ENDPOINTSLICES,
   EVENTS,
+  JOBS,
   NAMESPACES,
   NODES,
+  PODDISRUPTIONBUDGETS,
   PODS,
   REPLICASETS,
   RUNTIMECLASSES,
@@ -20,6 +23,7 @@ import {
   SERVICES,
   STATEFULSETS,
 } from '../../api/resources.ts';
+import { cronJobPrinter, jobPrinter, podDisruptionBudgetPrinter } from './batch.ts';
 import {
   configMapPrinter,
   eventPrinter,
@@ -69,6 +73,9 @@ register(REPLICASETS, replicaSetPrinter);
 register(STATEFULSETS, statefulSetPrinter);
 register(DAEMONSETS, daemonSetPrinter);
 register(CONTROLLERREVISIONS, controllerRevisionPrinter);
+register(JOBS, jobPrinter);
+register(CRONJOBS, cronJobPrinter);
+register(PODDISRUPTIONBUDGETS, podDisruptionBudgetPrinter);
 register(NODES, nodePrinter);
 register(NAMESPACES, namespacePrinter);
 register(EVENTS, eventPrinter);

@@ -2,13 +2,16 @@
 import type { KubeObject } from '../../api/meta.ts';
 import { configMapStrategy } from './configmaps.ts';
 import { controllerRevisionStrategy } from './controllerrevisions.ts';
+import { cronJobStrategy } from './cronjobs.ts';
 import { daemonSetStrategy } from './daemonsets.ts';
 import { deploymentStrategy } from './deployments.ts';
 import { endpointsStrategy } from './endpoints.ts';
 import { endpointSliceStrategy } from './endpointslices.ts';
 import { eventStrategy } from './events.ts';
+import { jobStrategy } from './jobs.ts';
 import { namespaceStrategy } from './namespaces.ts';
 import { nodeStrategy } from './nodes.ts';
+import { podDisruptionBudgetStrategy } from './poddisruptionbudgets.ts';
 import { podStrategy } from './pods.ts';
 import { replicaSetStrategy } from './replicasets.ts';
 import { runtimeClassStrategy } from './runtimeclasses.ts';
@@ -35,6 +38,9 @@ export function strategies(services: ServiceAllocation): Strategy<KubeObject>[] 
     statefulSetStrategy,
     daemonSetStrategy,
     controllerRevisionStrategy,
+    jobStrategy,
+    cronJobStrategy,
+    podDisruptionBudgetStrategy,
     endpointSliceStrategy,
     runtimeClassStrategy,
   ];

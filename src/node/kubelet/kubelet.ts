@@ -30,6 +30,8 @@ export interface ExecIo {
 export class Kubelet {
   readonly #env: KubeletEnv;
   readonly #workers = new Map<string, PodWorker>();
+  /** UIDs of Pods whose worker is done and whose object is still there. */
+  readonly #ended = new Set<string>();
   readonly #pods: Informer<Pod>;
   readonly #configMaps;
   #closed = false;
@@ -147,14 +149,32 @@ export class Kubelet {
       return;
     }
     const over = pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
-    if (over && !pod.metadata.deletionTimestamp) return;
-    const started = new PodWorker({ ...this.#env, gone: (p) => this.#workers.delete(p.metadata.uid!) }, pod);
+    if (pod.metadata.deletionTimestamp && (over || this.#ended.has(pod.metadata.uid))) {
+      // Nothing of it runs here; a finalizer may still keep the object.
+      if (pod.metadata.deletionGracePeriodSeconds !== 0) void this.#remove(pod);
+      return;
+    }
+    if (over) return;
+    const gone = ({ metadata }: Pod): void => {
+      this.#workers.delete(metadata.uid!);
+      const there = this.#pods.get(`${metadata.namespace}/${metadata.name}`);
+      if (there?.metadata.uid === metadata.uid) this.#ended.add(metadata.uid!);
+    };
+    const started = new PodWorker({ ...this.#env, gone }, pod);
     this.#workers.set(pod.metadata.uid, started);
     if (pod.metadata.deletionTimestamp) started.update(pod);
   }
 
   #forget(pod: Stored<Pod>): void {
+    this.#ended.delete(pod.metadata.uid);
     void this.#workers.get(pod.metadata.uid)?.terminate(0);
+  }
+
+  async #remove({ metadata: { namespace, name, uid } }: Stored<Pod>): Promise<void> {
+    const deletion = { gracePeriodSeconds: 0, preconditions: { uid } };
+    await this.#env.client.delete(PODS, namespace, name, deletion).catch((error: unknown) => {
+      if (!isStatus(error, 'NotFound') && !isStatus(error, 'Conflict')) this.#env.onError(error);
+    });
   }
 
   async #register(): Promise<void> {
