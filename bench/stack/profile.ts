@@ -1,4 +1,4 @@
-// What a piece of work costs by stage (V8's sampling profiler, self time by source file) and in garbage (its sampling heap profiler).
+// What a piece of work costs by stage: V8's sampling profiler, self time by source file.
 import { Session } from 'node:inspector/promises';
 
 /** Source files of a stage; the first that matches counts. */
@@ -37,20 +37,4 @@ export async function timeByStage(work: () => void): Promise<Map<string, number>
     sums.set(stage, (sums.get(stage) ?? 0) + Math.max(0, profile.timeDeltas![i]!) * 1000);
   });
   return sums;
-}
-
-/** Bytes allocated on the heap by `work`. */
-export async function allocated(work: () => void): Promise<number> {
-  const session = new Session();
-  session.connect();
-  await session.post('HeapProfiler.startSampling', {
-    samplingInterval: 4096,
-    includeObjectsCollectedByMinorGC: true,
-    includeObjectsCollectedByMajorGC: true,
-  });
-  work();
-  const { profile } = await session.post('HeapProfiler.stopSampling');
-  session.disconnect();
-  const sum = (node: typeof profile.head): number => node.children.reduce((n, c) => n + sum(c), node.selfSize);
-  return sum(profile.head);
 }

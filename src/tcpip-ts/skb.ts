@@ -1,10 +1,13 @@
 // The packet buffer, after Linux's sk_buff: one fixed slot of a shared arena, and offsets into it. Pooled; the path from
-// rx to tx allocates nothing. The arena is one ArrayBuffer so that the addon can read a whole batch into free slots.
+// rx to tx allocates nothing. The arena is one ArrayBuffer so that the addon can read a whole batch into free slots; behind the
+// slots it has room for TCP's buffers (block-arena.ts), so that copies between the two make no views.
 //
 //   0          mh            nh          th                    tail           SKB_SLOT_SIZE
 //   ├─headroom─┼─link header─┼─IP header─┼─transport + payload─┼───tailroom───┤
 //
 // Ownership: a function given an skb either passes it on or frees it. Offsets are bytes from the start of the slot.
+
+import { BlockArena } from './block-arena.ts';
 
 /** Room before a received frame: virtio_net_hdr (10) and, when encapsulated later, outer headers (50). */
 export const SKB_HEADROOM = 96;
@@ -12,6 +15,10 @@ const ETH_HLEN = 14;
 const MAX_IP_PACKET = 65535;
 /** Not a multiple of the page size, so that the first bytes of neighbouring slots do not share cache sets. */
 export const SKB_SLOT_SIZE = (SKB_HEADROOM + ETH_HLEN + MAX_IP_PACKET + 1 + 191) & ~63;
+
+/** Room for TCP's buffers: as much as the packets have, in blocks of 16 MiB, within bounds. */
+const BLOCKS_STEP = 16 << 20;
+const BLOCKS_MAX = 128 << 20;
 
 /** State of the transport checksum, after skbuff.h's CHECKSUM_*. */
 export const CHECKSUM_NONE = 0; // as found in the packet, not verified
@@ -25,6 +32,8 @@ export const GSO_UDP_L4 = 5;
 
 export class Skb {
   readonly id: number;
+  /** Where the slot lies in the pool's bytes. */
+  readonly base: number;
   /** The whole slot. */
   readonly bytes: Uint8Array;
   readonly view: DataView;
@@ -67,8 +76,9 @@ export class Skb {
   constructor(pool: SkbPool, id: number, arena: ArrayBuffer) {
     this.pool = pool;
     this.id = id;
-    this.bytes = new Uint8Array(arena, id * SKB_SLOT_SIZE, SKB_SLOT_SIZE);
-    this.view = new DataView(arena, id * SKB_SLOT_SIZE, SKB_SLOT_SIZE);
+    this.base = id * SKB_SLOT_SIZE;
+    this.bytes = new Uint8Array(arena, this.base, SKB_SLOT_SIZE);
+    this.view = new DataView(arena, this.base, SKB_SLOT_SIZE);
   }
 
   /** Bytes from the network header to the end. */
@@ -107,6 +117,10 @@ export class Skb {
 
 export class SkbPool {
   readonly arena: ArrayBuffer;
+  /** The whole arena. What an application reads into, or writes from, inside of it is copied without garbage. */
+  readonly bytes: Uint8Array;
+  /** The part behind the slots. */
+  readonly blocks: BlockArena;
   readonly size: number;
   readonly #skbs: Skb[] = [];
   /** Ids of free slots; the first `#free` entries are valid. Last freed, first used: warm in the cache. */
@@ -115,10 +129,14 @@ export class SkbPool {
   /** Times that alloc found nothing. */
   exhausted = 0;
 
-  /** `size` slots of 64 KiB and headers; memory is touched only as slots are used. */
+  /** `size` slots of 64 KiB and headers; memory is touched only as slots and blocks are used. */
   constructor(size = 1024) {
     this.size = size;
-    this.arena = new ArrayBuffer(size * SKB_SLOT_SIZE);
+    const slots = size * SKB_SLOT_SIZE;
+    const room = Math.min(BLOCKS_MAX, Math.ceil(slots / BLOCKS_STEP) * BLOCKS_STEP);
+    this.arena = new ArrayBuffer(slots + room);
+    this.bytes = new Uint8Array(this.arena);
+    this.blocks = new BlockArena(slots, room);
     this.#freeIds = new Int32Array(size);
     for (let i = 0; i < size; i++) {
       this.#skbs.push(new Skb(this, i, this.arena));
@@ -152,7 +170,8 @@ export class SkbPool {
   clone(skb: Skb): Skb | null {
     const copy = this.alloc();
     if (!copy) return null;
-    copy.bytes.set(skb.bytes.subarray(skb.mh, skb.tail), skb.mh);
+    const from = skb.base + skb.mh;
+    this.bytes.copyWithin(copy.base + skb.mh, from, from + skb.tail - skb.mh);
     copy.mh = skb.mh;
     copy.nh = skb.nh;
     copy.th = skb.th;

@@ -54,7 +54,7 @@ export class Stack {
     this.ip = new IpLayer({ clock, rng, pool, counters, defer });
     this.icmp = new IcmpLayer(this.ip);
     this.udp = new UdpLayer(this.ip);
-    this.tcp = new TcpLayer({ clock, rng, ip: this.ip, counters, options: env.tcp ?? {} });
+    this.tcp = new TcpLayer({ clock, rng, ip: this.ip, pool, counters, options: env.tcp ?? {} });
     this.ip.setTransport(IPPROTO_ICMP, this.icmp);
     this.ip.setTransport(IPPROTO_UDP, this.udp);
     this.ip.setTransport(IPPROTO_TCP, this.tcp);

@@ -228,7 +228,7 @@ export class Pair {
     const addr = ipv4(address);
     const counters = new Counters();
     const ip = new PairIp(this.clock, this.pool, addr, options, rng);
-    const tcp = new TcpLayer({ clock: this.clock, rng, ip, counters, options: options.tcp ?? {} });
+    const tcp = new TcpLayer({ clock: this.clock, rng, ip, pool: this.pool, counters, options: options.tcp ?? {} });
     return { tcp, ip, counters, addr };
   }
 }

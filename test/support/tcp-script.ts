@@ -185,7 +185,14 @@ export class Dialogue {
     this.ip = new RecordingIp(this.clock, options.mtu ?? 1500, options.features ?? 0);
     const rng = new SeededRng(options.seed ?? 1);
     const tcpOptions = { timestamps: false, ...options.tcp };
-    this.tcp = new TcpLayer({ clock: this.clock, rng, ip: this.ip, counters: this.counters, options: tcpOptions });
+    this.tcp = new TcpLayer({
+      clock: this.clock,
+      rng,
+      ip: this.ip,
+      pool: this.ip.pool,
+      counters: this.counters,
+      options: tcpOptions,
+    });
     this.clock.advance(1_000_000);
   }
 

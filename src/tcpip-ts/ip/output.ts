@@ -106,7 +106,8 @@ function fragment(ip: IpLayer, skb: Skb, route: Route): number {
     }
     const size = Math.min(step, length - at);
     const frag = (at + size < length ? IP_MF : 0) | (at >> 3);
-    piece.bytes.set(b.subarray(skb.th + at, skb.th + at + size), piece.th);
+    const from = skb.base + skb.th + at;
+    skb.pool.bytes.copyWithin(piece.base + piece.th, from, from + size);
     piece.tail = piece.th + size;
     emitIPv4(
       piece.bytes,

@@ -1,38 +1,72 @@
-// Byte blocks for the send and receive buffers of a layer's connections, in power-of-two sizes, kept on free lists up to a
-// bound. A connection holds a block only while it has bytes in it, so an idle connection costs no buffer, and bulk transfers
-// make no garbage.
+// Byte blocks for the send and receive buffers of a layer's connections, in power-of-two sizes, from the packet pool's arena. A
+// connection holds a block only while it has bytes in it, so an idle connection costs no buffer, and bulk transfers make no garbage.
+// When the arena has no room a block is an array of its own, left to the garbage collector: slower by a view a copy, no different else.
+import type { SkbPool } from '../skb.ts';
 
 const MIN_SHIFT = 12;
-const MAX_SHIFT = 24;
-/** Bytes kept on the free lists; blocks given back beyond that go to the garbage collector. */
-const KEEP_BYTES = 32 << 20;
+
+/** `size` bytes of `bytes` from `base` on. */
+export class Block {
+  bytes: Uint8Array;
+  base = 0;
+  size = 0;
+  /** Its place in the pool's list of what is out. */
+  index = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+}
 
 export class BufferPool {
-  /** By size. The lists never shrink (V8 would free and allocate their backing stores): #count says how many blocks are in each. */
-  readonly #free: Uint8Array[][] = [];
-  readonly #count = new Int32Array(MAX_SHIFT + 1);
-  #kept = 0;
+  readonly #skbs: SkbPool;
+  /** Blocks without memory, to be used again; the first #spares of them. The list never shrinks, V8 would allocate it anew. */
+  readonly #spare: Block[] = [];
+  #spares = 0;
+  /** Blocks with connections; the first #outs of them. */
+  readonly #out: Block[] = [];
+  #outs = 0;
   /** Bytes out with connections. */
   inUse = 0;
 
-  constructor() {
-    for (let shift = 0; shift <= MAX_SHIFT; shift++) this.#free.push([]);
+  constructor(skbs: SkbPool) {
+    this.#skbs = skbs;
   }
 
   /** A block of at least `size` bytes (at most 16 MiB), a power of two, with unspecified contents. */
-  take(size: number): Uint8Array {
+  take(size: number): Block {
     const shift = Math.max(MIN_SHIFT, 32 - Math.clz32(size - 1));
-    this.inUse += 1 << shift;
-    if (this.#count[shift] === 0) return new Uint8Array(1 << shift);
-    this.#kept -= 1 << shift;
-    return this.#free[shift]![--this.#count[shift]!]!;
+    const block = this.#spares > 0 ? this.#spare[--this.#spares]! : new Block(this.#skbs.bytes);
+    block.base = this.#skbs.blocks.take(shift);
+    block.size = 1 << shift;
+    if (block.base < 0) {
+      block.bytes = new Uint8Array(block.size);
+      block.base = 0;
+    } else block.bytes = this.#skbs.bytes;
+    this.inUse += block.size;
+    block.index = this.#outs;
+    this.#out[this.#outs++] = block;
+    return block;
   }
 
-  give(block: Uint8Array): void {
-    this.inUse -= block.length;
-    if (this.#kept + block.length > KEEP_BYTES) return;
-    this.#kept += block.length;
-    const shift = 31 - Math.clz32(block.length);
-    this.#free[shift]![this.#count[shift]!++] = block;
+  give(block: Block): void {
+    this.inUse -= block.size;
+    const last = this.#out[--this.#outs]!;
+    last.index = block.index;
+    this.#out[block.index] = last;
+    if (block.bytes === this.#skbs.bytes) this.#skbs.blocks.give(block.base, 31 - Math.clz32(block.size));
+    else block.bytes = this.#skbs.bytes;
+    this.#spare[this.#spares++] = block;
+  }
+
+  /** Leaves the arena, which others go on using. What is out keeps its bytes in arrays of its own, for who may still read them. */
+  close(): void {
+    for (const block of this.#out.slice(0, this.#outs)) {
+      if (block.bytes !== this.#skbs.bytes) continue;
+      const { base, size } = block;
+      block.bytes = this.#skbs.bytes.slice(base, base + size);
+      block.base = 0;
+      this.#skbs.blocks.give(base, 31 - Math.clz32(size));
+    }
   }
 }

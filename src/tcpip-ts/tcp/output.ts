@@ -164,7 +164,7 @@ export function emitData(c: Connection, seq: number, flags: number, offset: numb
     } else tellsAll = false;
   }
   const hlen = o - skb.th;
-  if (len > 0) c.snd.copyTo(b, o, offset, len);
+  if (len > 0) c.snd.copyTo(skb.pool.bytes, skb.base + o, offset, len);
   skb.tail = o + len;
   putHeader(skb, c.lport, c.rport, seq, c.rcv.nxt, hlen, flags, selectWindow(c));
   if (tellsAll) ackSent(c);

@@ -6,7 +6,7 @@
 //    ├──── length, readable ───┤·········├───────┤···········├─────┤ ─ ─ ─ right edge of the window
 //
 // Bounded: bytes by the window that the connection offered (the caller trims to it), ranges by OOO_RANGES_MAX.
-import type { BufferPool } from './buffer-pool.ts';
+import type { Block, BufferPool } from './buffer-pool.ts';
 import { copyBytes } from './copy.ts';
 import { type Seq, seqDiff, seqGeq, seqGt, seqLeq, seqLt, seqMax, seqMin } from './seq.ts';
 import { OOO_RANGES_MAX } from './tunables.ts';
@@ -16,7 +16,7 @@ const RECENT = 4;
 
 export class ReceiveBuffer {
   readonly #pool: BufferPool;
-  #block: Uint8Array | null = null;
+  #block: Block | null = null;
   /** Index in the block of the next byte to read. */
   #head = 0;
   /** Bytes that can be read. */
@@ -69,12 +69,12 @@ export class ReceiveBuffer {
     n = Math.min(n, this.length);
     if (n === 0) return 0;
     const block = this.#block!;
-    const first = Math.min(n, block.length - this.#head);
-    copyBytes(dst, at, block, this.#head, first);
-    if (first < n) copyBytes(dst, at + first, block, 0, n - first);
+    const first = Math.min(n, block.size - this.#head);
+    copyBytes(dst, at, block.bytes, block.base + this.#head, first);
+    if (first < n) copyBytes(dst, at + first, block.bytes, block.base, n - first);
     this.length -= n;
     if (this.length === 0 && this.ranges === 0) this.#release();
-    else this.#head = (this.#head + n) & (block.length - 1);
+    else this.#head = (this.#head + n) & (block.size - 1);
     return n;
   }
 
@@ -105,12 +105,12 @@ export class ReceiveBuffer {
   }
 
   #store(offset: number, b: Uint8Array, from: number, n: number): void {
-    if (!this.#block || offset + n > this.#block.length) this.#grow(offset + n);
+    if (!this.#block || offset + n > this.#block.size) this.#grow(offset + n);
     const block = this.#block!;
-    const at = (this.#head + offset) & (block.length - 1);
-    const first = Math.min(n, block.length - at);
-    copyBytes(block, at, b, from, first);
-    if (first < n) copyBytes(block, 0, b, from + first, n - first);
+    const at = (this.#head + offset) & (block.size - 1);
+    const first = Math.min(n, block.size - at);
+    copyBytes(block.bytes, block.base + at, b, from, first);
+    if (first < n) copyBytes(block.bytes, block.base, b, from + first, n - first);
   }
 
   #grow(need: number): void {
@@ -118,9 +118,9 @@ export class ReceiveBuffer {
     const bigger = this.#pool.take(Math.max(need, FIRST_BLOCK));
     if (old) {
       // All of it: the ranges beyond a gap may lie anywhere.
-      const first = old.length - this.#head;
-      copyBytes(bigger, 0, old, this.#head, first);
-      if (this.#head > 0) copyBytes(bigger, first, old, 0, this.#head);
+      const first = old.size - this.#head;
+      copyBytes(bigger.bytes, bigger.base, old.bytes, old.base + this.#head, first);
+      if (this.#head > 0) copyBytes(bigger.bytes, bigger.base + first, old.bytes, old.base, this.#head);
       this.#pool.give(old);
     }
     this.#block = bigger;

@@ -3,14 +3,14 @@
 //
 //    0           sent, unacknowledged         not sent              length        capacity
 //    ├──────────────────────────────────────┼──────────────────────┼ ─ ─ ─ ─ ─ ─ ─ ┤
-import type { BufferPool } from './buffer-pool.ts';
+import type { Block, BufferPool } from './buffer-pool.ts';
 import { copyBytes } from './copy.ts';
 
 const FIRST_BLOCK = 16_384;
 
 export class SendBuffer {
   readonly #pool: BufferPool;
-  #block: Uint8Array | null = null;
+  #block: Block | null = null;
   /** Index of the oldest byte in the block. */
   #head = 0;
   length = 0;
@@ -23,29 +23,29 @@ export class SendBuffer {
   append(bytes: Uint8Array, from: number, to: number): void {
     const n = to - from;
     if (n === 0) return;
-    if (!this.#block || this.length + n > this.#block.length) this.#grow(this.length + n);
+    if (!this.#block || this.length + n > this.#block.size) this.#grow(this.length + n);
     const block = this.#block!;
-    const at = (this.#head + this.length) & (block.length - 1);
-    const first = Math.min(n, block.length - at);
-    copyBytes(block, at, bytes, from, first);
-    if (first < n) copyBytes(block, 0, bytes, from + first, n - first);
+    const at = (this.#head + this.length) & (block.size - 1);
+    const first = Math.min(n, block.size - at);
+    copyBytes(block.bytes, block.base + at, bytes, from, first);
+    if (first < n) copyBytes(block.bytes, block.base, bytes, from + first, n - first);
     this.length += n;
   }
 
   /** Copies n bytes from `offset` on to dst[at, ...). */
   copyTo(dst: Uint8Array, at: number, offset: number, n: number): void {
     const block = this.#block!;
-    const start = (this.#head + offset) & (block.length - 1);
-    const first = Math.min(n, block.length - start);
-    copyBytes(dst, at, block, start, first);
-    if (first < n) copyBytes(dst, at + first, block, 0, n - first);
+    const start = (this.#head + offset) & (block.size - 1);
+    const first = Math.min(n, block.size - start);
+    copyBytes(dst, at, block.bytes, block.base + start, first);
+    if (first < n) copyBytes(dst, at + first, block.bytes, block.base, n - first);
   }
 
   /** Forgets the oldest n bytes. */
   consume(n: number): void {
     this.length -= n;
     if (this.length === 0) this.clear();
-    else this.#head = (this.#head + n) & (this.#block!.length - 1);
+    else this.#head = (this.#head + n) & (this.#block!.size - 1);
   }
 
   clear(): void {
@@ -58,7 +58,7 @@ export class SendBuffer {
   #grow(need: number): void {
     const bigger = this.#pool.take(Math.max(need, FIRST_BLOCK));
     if (this.#block) {
-      this.copyTo(bigger, 0, 0, this.length);
+      this.copyTo(bigger.bytes, bigger.base, 0, this.length);
       this.#pool.give(this.#block);
     }
     this.#block = bigger;

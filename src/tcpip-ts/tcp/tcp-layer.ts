@@ -6,7 +6,7 @@
 //                                      └─ nobody     ─▶ listener by port ─▶ passive.ts, or RST
 //
 // - Everything shared by connections lives here: segment records, buffer blocks, timers, the parsed segment, the clock reading of
-//   the current event (`nowUs` int32, `nowMs`). Nothing is allocated per segment but the view of a bulk copy (copy.ts).
+//   the current event (`nowUs` int32, `nowMs`). Nothing is allocated per segment.
 // - IpOutput.send must not call input() before it returns: loopback has to go through a queue.
 // - Bounds: tunables.ts; past them SYNs are answered by cookies, TIME-WAIT is skipped, attach() refuses.
 import type { Clock } from '../../lib/clock.ts';
@@ -16,7 +16,7 @@ import { type Counters, NETSTAT, SNMP } from '../counters.ts';
 import { EADDRINUSE, EADDRNOTAVAIL, EINVAL, ENETUNREACH, ENOBUFS } from '../errno.ts';
 import { pickEphemeralPort } from '../ip/ephemeral-port.ts';
 import type { IpOutput, Transport } from '../ip/transport.ts';
-import { CHECKSUM_NONE, GSO_TCPV4, type Skb } from '../skb.ts';
+import { CHECKSUM_NONE, GSO_TCPV4, type Skb, type SkbPool } from '../skb.ts';
 import { get16 } from '../wire/bytes.ts';
 import { finish, pseudoSum, sumBytes } from '../wire/checksum.ts';
 import { ECN_MASK, IPPROTO_TCP, ipDaddr, ipSaddr, ipTos } from '../wire/ipv4.ts';
@@ -106,6 +106,8 @@ export interface TcpEnv {
   readonly clock: Clock;
   readonly rng: Rng;
   readonly ip: IpOutput;
+  /** Where `ip` takes its packets from: the buffers lie beside them. */
+  readonly pool: SkbPool;
   readonly counters: Counters;
   readonly options?: Partial<TcpOptions>;
 }
@@ -135,7 +137,7 @@ export class TcpLayer implements Transport {
   readonly options: TcpOptions;
   readonly demux: Demux;
   readonly segments = new SegmentTable();
-  readonly buffers = new BufferPool();
+  readonly buffers: BufferPool;
   readonly secret: Secret;
   readonly fastTimers: TimerWheel;
   readonly slowTimers: TimerWheel;
@@ -165,6 +167,7 @@ export class TcpLayer implements Transport {
     this.ip = env.ip;
     this.counters = env.counters;
     this.options = { ...DEFAULTS, ...env.options };
+    this.buffers = new BufferPool(env.pool);
     this.secret = Secret.of(env.rng);
     this.demux = new Demux(this.secret.hash(0, 0, 0, 0, SALT_DEMUX));
     let wscale = 0;
@@ -335,6 +338,7 @@ export class TcpLayer implements Transport {
     this.slowTimers.close();
     this.synQueue.close();
     this.timeWait.close();
+    this.buffers.close();
   }
 
   // For the files of this folder.
@@ -470,8 +474,8 @@ function parseSegment(skb: Skb, seg: SegmentInfo): void {
   seg.flags = flags;
   seg.window = tcpWindow(b, th);
   seg.ecn = ipTos(b, skb.nh) & ECN_MASK;
-  seg.bytes = b;
-  seg.data = th + hlen;
+  seg.bytes = skb.pool.bytes;
+  seg.data = skb.base + th + hlen;
   seg.len = skb.tail - th - hlen;
   seg.end = (seg.seq + seg.len + ((flags & TCP_SYN) !== 0 ? 1 : 0) + ((flags & TCP_FIN) !== 0 ? 1 : 0)) | 0;
   seg.gsoSize = skb.gsoType === GSO_TCPV4 && skb.gsoSize > 0 ? Math.min(skb.gsoSize, seg.len) : seg.len;

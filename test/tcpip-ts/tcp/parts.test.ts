@@ -1,6 +1,7 @@
 // The parts of TCP by themselves: hash, demux table, buffers, records, options, timeout, cookies, congestion control.
 import fc from 'fast-check';
 import t from 'tap';
+import { SkbPool } from '../../../src/tcpip-ts/skb.ts';
 import { BufferPool } from '../../../src/tcpip-ts/tcp/buffer-pool.ts';
 import { initialWindow } from '../../../src/tcpip-ts/tcp/congestion.ts';
 import { Cubic } from '../../../src/tcpip-ts/tcp/cubic.ts';
@@ -72,7 +73,7 @@ t.test('the demux table holds what a Map would', async (t) => {
 t.test('the send buffer is a queue of bytes', async () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(fc.nat(2), fc.nat(30_000)), { maxLength: 40 }), (ops) => {
-      const pool = new BufferPool();
+      const pool = new BufferPool(new SkbPool(1));
       const buffer = new SendBuffer(pool);
       let model: number[] = [];
       let next = 0;
@@ -110,7 +111,7 @@ t.test('the receive buffer gives each byte once and in order, however segments c
       }),
       fc.integer(),
       (segments, start) => {
-        const pool = new BufferPool();
+        const pool = new BufferPool(new SkbPool(1));
         const buffer = new ReceiveBuffer(pool);
         buffer.nxt = start | 0;
         const have = new Set<number>();
