@@ -132,6 +132,12 @@ export function qualifiedNameErrors(value: string): string[] {
   return errors;
 }
 
+/** What can stand in a path: the names of roles. k8s.io/apimachinery/pkg/api/validation/path. */
+export function pathSegmentErrors(value: string): string[] {
+  if (value === '.' || value === '..') return [`may not be '${value}'`];
+  return ['/', '%'].filter((bad) => value.includes(bad)).map((bad) => `may not contain '${bad}'`);
+}
+
 export function labelValueErrors(value: string): string[] {
   const errors: string[] = [];
   if (bytesIn(value) > 63) errors.push(tooLong(63));

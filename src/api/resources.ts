@@ -5,6 +5,7 @@ import type { ConfigMap, Endpoints, Event, Namespace, Node, Pod, Secret, Service
 import type { EndpointSlice, RuntimeClass } from './discovery-v1.ts';
 import type { KubeObject, ResourceType } from './meta.ts';
 import type { PodDisruptionBudget } from './policy-v1.ts';
+import type { ClusterRole, ClusterRoleBinding, Role, RoleBinding } from './rbac-v1.ts';
 
 function define<T extends KubeObject>(
   gv: string,
@@ -49,6 +50,12 @@ export const PODDISRUPTIONBUDGETS = define<PodDisruptionBudget>(
 export const ENDPOINTSLICES = define<EndpointSlice>('discovery.k8s.io/v1', 'endpointslices', 'EndpointSlice', true);
 export const RUNTIMECLASSES = define<RuntimeClass>('node.k8s.io/v1', 'runtimeclasses', 'RuntimeClass', false);
 
+const RBAC = 'rbac.authorization.k8s.io/v1';
+export const ROLES = define<Role>(RBAC, 'roles', 'Role', true);
+export const ROLEBINDINGS = define<RoleBinding>(RBAC, 'rolebindings', 'RoleBinding', true);
+export const CLUSTERROLES = define<ClusterRole>(RBAC, 'clusterroles', 'ClusterRole', false);
+export const CLUSTERROLEBINDINGS = define<ClusterRoleBinding>(RBAC, 'clusterrolebindings', 'ClusterRoleBinding', false);
+
 export const RESOURCES: readonly ResourceType[] = [
   NAMESPACES,
   NODES,
@@ -69,6 +76,10 @@ export const RESOURCES: readonly ResourceType[] = [
   PODDISRUPTIONBUDGETS,
   ENDPOINTSLICES,
   RUNTIMECLASSES,
+  CLUSTERROLEBINDINGS,
+  CLUSTERROLES,
+  ROLEBINDINGS,
+  ROLES,
 ];
 
 /** The resource of a manifest's apiVersion and kind, or undefined when the cluster does not serve it. */

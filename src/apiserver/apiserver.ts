@@ -1,15 +1,21 @@
 // The API server without a transport: registries over one store, admission, and clients for this process. The HTTPS face and
 // the message port (serve-port.ts) are faces on what is here.
+import type { TokenRequest } from '../api/authentication-v1.ts';
 import type { KubeObject, ResourceType } from '../api/meta.ts';
-import { EVENTS, SERVICES } from '../api/resources.ts';
+import { EVENTS, SERVICEACCOUNTS, SERVICES } from '../api/resources.ts';
 import { StatusError } from '../api/status-error.ts';
 import type { Clock, Timer } from '../lib/clock.ts';
 import type { Rng } from '../lib/rng.ts';
-import type { AdmissionPlugin, AdmissionRequest, Lookup, User } from './admission/admission.ts';
+import type { AdmissionPlugin, AdmissionRequest, Lookup } from './admission/admission.ts';
 import { namespaceLifecycle } from './admission/namespace-lifecycle.ts';
 import { podAdmission } from './admission/pod-admission.ts';
 import { IpAllocator } from './allocation/ip-allocator.ts';
 import { PortAllocator } from './allocation/port-allocator.ts';
+import { Authorizer } from './auth/rbac/authorizer.ts';
+import { escalationCheck } from './auth/rbac/escalation.ts';
+import { requestToken } from './auth/token-request.ts';
+import { type FindObject, ServiceAccountTokens } from './auth/tokens.ts';
+import { AUTHENTICATED, MASTERS, type User } from './auth/user.ts';
 import { LocalClient } from './local-client.ts';
 import { EventExpiry } from './registry/expiry.ts';
 import { Registry } from './registry/registry.ts';
@@ -27,30 +33,47 @@ export interface ApiServerOptions {
   nodePortRange?: readonly [number, number];
   /** Default: in memory. */
   store?: Store;
+  /** Signs and knows service accounts' tokens; with a key of its own when left out. */
+  tokens?: ServiceAccountTokens;
 }
 
-const ADMIN: User = { name: 'system:admin', groups: ['system:masters', 'system:authenticated'] };
+const ADMIN: User = { name: 'system:admin', groups: [MASTERS, AUTHENTICATED] };
 const BOOKMARK_INTERVAL_US = 60_000_000;
 
 export class ApiServer {
   readonly store: Store;
+  readonly authorizer: Authorizer;
   readonly #clock: Clock;
   readonly #registries = new Map<string, Registry<KubeObject>>();
-  readonly #admission: readonly AdmissionPlugin[] = [namespaceLifecycle, podAdmission];
+  readonly #admission: readonly AdmissionPlugin[];
   readonly #ready: Promise<void>;
+  readonly #tokens: ServiceAccountTokens;
   readonly #lookup: Lookup;
   readonly #expiry: EventExpiry;
   #bookmarks: Timer;
 
   /** Throws AllocationError when serviceCIDR or nodePortRange make no sense. */
-  constructor({ clock, rng, serviceCIDR = '10.96.0.0/12', nodePortRange = [30_000, 32_767], store }: ApiServerOptions) {
+  constructor({
+    clock,
+    rng,
+    serviceCIDR = '10.96.0.0/12',
+    nodePortRange = [30_000, 32_767],
+    store,
+    tokens,
+  }: ApiServerOptions) {
     this.store = store ?? new MemoryStore();
+    this.#tokens = tokens ?? new ServiceAccountTokens();
     this.#clock = clock;
     const allocation = new ServiceAllocation(new IpAllocator(serviceCIDR, rng), new PortAllocator(nodePortRange, rng));
     const context = { store: this.store, clock, rng, admit: (request: AdmissionRequest) => this.#admit(request) };
     for (const strategy of strategies(allocation)) {
       this.#registries.set(registryName(strategy.type), new Registry(strategy, context));
     }
+    this.authorizer = new Authorizer({
+      find: (type, namespace, name) => this.#served(type).find(namespace, name),
+      all: async (type, namespace) => (await this.#served(type).list(namespace ? { namespace } : {})).items,
+    });
+    this.#admission = [namespaceLifecycle, podAdmission, escalationCheck(this.authorizer)];
     // Straight to the registries: admission runs inside requests, which have waited already.
     this.#lookup = { find: (type, namespace, name) => this.#served(type).find(namespace, name) };
     this.#expiry = new EventExpiry(this.#served(EVENTS), clock, ADMIN);
@@ -73,12 +96,26 @@ export class ApiServer {
     return this.#served(type);
   }
 
+  /** serviceaccounts/NAME/token. Throws StatusError. */
+  async requestToken(namespace: string, name: string, body: unknown): Promise<TokenRequest> {
+    const account = await (await this.registry(SERVICEACCOUNTS)).get(namespace, name);
+    return await requestToken(account, body, this.#tokens, this.#find, this.#clock.unixMs());
+  }
+
+  /** The service account whose token it is; undefined: not a token of ours, or not any more. */
+  async tokenUser(token: string): Promise<User | undefined> {
+    await this.#ready;
+    return await this.#tokens.authenticate(token, this.#find, this.#clock.unixMs());
+  }
+
   /** Idempotent. Watches end silently. */
   async close(): Promise<void> {
     this.#expiry.close();
     this.#bookmarks.cancel();
     await this.store.close();
   }
+
+  readonly #find: FindObject = (type, namespace, name) => this.#served(type).find(namespace, name);
 
   #served<T extends KubeObject>(type: ResourceType<T>): Registry<T> {
     const registry = this.#registries.get(registryName(type));

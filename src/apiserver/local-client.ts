@@ -1,5 +1,6 @@
 // The API in the same thread: calls go straight to the registries, watch events come from microtasks. Objects given out are
 // the stored ones, frozen.
+import type { TokenRequest, TokenRequestSpec } from '../api/authentication-v1.ts';
 import type { KubeObject, List, ResourceType, Stored } from '../api/meta.ts';
 import type {
   ApiClient,
@@ -11,7 +12,7 @@ import type {
   WatchEvent,
   WatchOptions,
 } from '../client/client.ts';
-import type { User } from './admission/admission.ts';
+import type { User } from './auth/user.ts';
 import type { Registry, RequestOptions } from './registry/registry.ts';
 import type { RegistryWatch } from './registry/watch.ts';
 
@@ -20,6 +21,7 @@ const BATCH = 500;
 export interface Registries {
   /** Throws StatusError 404 for a resource that is not served. Waits until the server is ready. */
   registry<T extends KubeObject>(type: ResourceType<T>): Promise<Registry<T>>;
+  requestToken(namespace: string, name: string, body: { spec: TokenRequestSpec }): Promise<TokenRequest>;
 }
 
 export class LocalClient implements ApiClient {
@@ -70,6 +72,10 @@ export class LocalClient implements ApiClient {
     options: DeleteOptions = {},
   ): Promise<void> {
     await (await this.#registries.registry(type)).delete(namespace, name, options, this.#options);
+  }
+
+  createToken(namespace: string, name: string, spec: TokenRequestSpec): Promise<TokenRequest> {
+    return this.#registries.requestToken(namespace, name, { spec });
   }
 
   /** A watch to be read at the caller's pace, see RegistryWatch. */

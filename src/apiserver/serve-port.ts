@@ -66,8 +66,9 @@ class PortServer {
     try {
       const parsed = (JSON.parse(args) as unknown[]).map((a) => a ?? undefined);
       // The arguments come from PortClient, which has the same signatures.
-      const fn = this.#client[method] as (type: ResourceType, ...rest: unknown[]) => Promise<unknown>;
-      const value = await fn.call(this.#client, type, ...parsed);
+      const fn = this.#client[method] as (...parameters: unknown[]) => Promise<unknown>;
+      // What it is about is in the method's name already.
+      const value = await fn.call(this.#client, ...(method === 'createToken' ? parsed : [type, ...parsed]));
       this.#post({ kind: 'result', id, value: JSON.stringify(value ?? null) });
     } catch (error) {
       this.#post({ kind: 'error', id, error: toWire(error) });

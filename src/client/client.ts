@@ -1,5 +1,6 @@
 // How everything but the API server itself reaches the API: the same interface whether the server is in this thread, behind
 // a message port or, later, behind HTTPS. Methods reject with StatusError. Objects given out must not be mutated.
+import type { TokenRequest, TokenRequestSpec } from '../api/authentication-v1.ts';
 import type { KubeObject, List, ResourceType, Stored } from '../api/meta.ts';
 
 export interface ListOptions {
@@ -60,6 +61,8 @@ export interface ApiClient {
     name: string,
     options?: DeleteOptions,
   ): Promise<void>;
+  /** serviceaccounts/NAME/token. */
+  createToken(namespace: string, name: string, spec: TokenRequestSpec): Promise<TokenRequest>;
   /** Calls `onEvent` in revision order. `onEnd` is called at most once, when the server ended the watch (410 Gone: list again). */
   watch<T extends KubeObject>(
     type: ResourceType<T>,

@@ -2,7 +2,9 @@
 // Watch events come in batches, in order; each batch is acknowledged after its handlers have run, so that a slow reader
 // holds the server back instead of filling memory. When the port closes, calls fail with 503 and watches end.
 import type { MessagePort } from 'node:worker_threads';
+import type { TokenRequest, TokenRequestSpec } from '../api/authentication-v1.ts';
 import type { KubeObject, List, ResourceType, Stored } from '../api/meta.ts';
+import { SERVICEACCOUNTS } from '../api/resources.ts';
 import { StatusError } from '../api/status-error.ts';
 import { freeze } from '../lib/tree.ts';
 import type {
@@ -78,6 +80,10 @@ export class PortClient implements ApiClient {
     options: DeleteOptions = {},
   ): Promise<void> {
     await this.#call(type, 'delete', [namespace, name, options]);
+  }
+
+  createToken(namespace: string, name: string, spec: TokenRequestSpec): Promise<TokenRequest> {
+    return this.#call(SERVICEACCOUNTS, 'createToken', [namespace, name, spec]);
   }
 
   watch<T extends KubeObject>(

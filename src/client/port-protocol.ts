@@ -4,7 +4,7 @@ import type { ResourceType } from '../api/meta.ts';
 import { type StatusDetails, StatusError, type StatusReason } from '../api/status-error.ts';
 import type { WatchOptions } from './client.ts';
 
-export type Method = 'get' | 'list' | 'create' | 'update' | 'patch' | 'delete';
+export type Method = 'get' | 'list' | 'create' | 'update' | 'patch' | 'delete' | 'createToken';
 
 export type ToServer =
   | {

@@ -4,6 +4,7 @@ import { MessageChannel } from 'node:worker_threads';
 import type { ManifestObject } from '../api/manifest.ts';
 import { PODS } from '../api/resources.ts';
 import { ApiServer } from '../apiserver/apiserver.ts';
+import { bootstrapRoles } from '../apiserver/auth/rbac/bootstrap.ts';
 import { servePort } from '../apiserver/serve-port.ts';
 import type { Store } from '../apiserver/storage/store.ts';
 import type { ApiClient } from '../client/client.ts';
@@ -80,6 +81,7 @@ export class Cluster {
         onError: env.onError,
       });
       await Promise.all([
+        bootstrapRoles(client),
         bootstrap(client, { clusterDNS: settings.clusterDNS, clusterDomain: settings.clusterDomain }),
         ...nodes.map((node) => node.start()),
       ]);

@@ -1,6 +1,7 @@
 // The controller manager and the scheduler: everything that turns wishes in the API into other objects. After
 // cmd/kube-controller-manager and cmd/kube-scheduler, without leader election. All speak through one ApiClient and share
 // one informer a kind.
+import { ClusterRoleAggregationController } from './clusterrole-aggregation.ts';
 import { type Controller, type ControllerOptions, createContext } from './context.ts';
 import { CronJobController } from './cronjob/cronjob.ts';
 import { DaemonSetController } from './daemonset/daemonset.ts';
@@ -60,6 +61,7 @@ export function startControllers(options: StartOptions): Controllers {
     new NamespaceController(ctx),
     new GarbageCollector(ctx),
     new PodGarbageCollector(ctx),
+    new ClusterRoleAggregationController(ctx),
   ];
   let closed = false;
   ctx.informers.start();

@@ -21,7 +21,9 @@ t.test('a Pod talks to https://kubernetes', async (t) => {
   const curl = (...args: string[]) =>
     kubectl.args(['exec', 'box', '--', 'curl', '-sS', '--cacert', '/tmp/ca.crt', ...args]);
   t.equal((await curl('https://kubernetes/healthz')).stdout, 'ok');
-  t.match((await curl('https://kubernetes.default.svc/api')).stdout, '"reason":"Unauthorized"');
+  t.match((await curl('https://kubernetes.default.svc/api')).stdout, 'cannot get path');
+  const view = 'create rolebinding view --clusterrole=view --serviceaccount=default:default';
+  t.equal((await kubectl.run(view)).code, 0);
   const pod = await curl(
     '-H',
     `Authorization: Bearer ${token}`,

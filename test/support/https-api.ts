@@ -6,6 +6,8 @@ import { NAMESPACES } from '../../src/api/resources.ts';
 import { ApiServer } from '../../src/apiserver/apiserver.ts';
 import { CertificateAuthority } from '../../src/apiserver/auth/certificates.ts';
 import { kubeconfig } from '../../src/apiserver/auth/kubeconfig.ts';
+import { bootstrapRoles } from '../../src/apiserver/auth/rbac/bootstrap.ts';
+import type { User } from '../../src/apiserver/auth/user.ts';
 import { HttpsServer } from '../../src/apiserver/http/https-server.ts';
 import type { PodBackend } from '../../src/apiserver/streaming/pod-backend.ts';
 import { RealClock } from '../../src/lib/clock.ts';
@@ -48,15 +50,24 @@ export class HttpsApi {
     this.#tls = tls;
   }
 
-  static async start(t: Test, backend: PodBackend = NO_NODES): Promise<HttpsApi> {
+  /** `users`: by their bearer tokens. */
+  static async start(
+    t: Test,
+    { backend = NO_NODES, users = {} }: { backend?: PodBackend; users?: Readonly<Record<string, User>> } = {},
+  ): Promise<HttpsApi> {
     const clock = new RealClock();
     const rng = new SeededRng(1);
     const api = new ApiServer({ clock, rng });
     await api.client().create(NAMESPACES, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default' } });
+    await bootstrapRoles(api.client());
     const authority = await CertificateAuthority.create('kubernetes', clock.unixMs());
     const serving = await authority.server('kube-apiserver', ['127.0.0.1']);
     const admin = await authority.client('admin', ['system:masters']);
-    const server = new HttpsServer({ api, clock, rng, backend, serving, clientAuthority: authority.certificate });
+    const server = new HttpsServer({
+      ...{ api, clock, rng, backend, serving },
+      clientAuthority: authority.certificate,
+      staticTokens: new Map(Object.entries(users)),
+    });
     const port = await server.listen('127.0.0.1', 0);
     t.teardown(async () => {
       server.close();
@@ -74,15 +85,16 @@ export class HttpsApi {
     });
   }
 
-  /** As the administrator; `anonymous` leaves the certificate out. */
+  /** As the administrator; `anonymous` leaves the certificate out, `token` shows that instead. */
   fetch(
     method: string,
     path: string,
     {
       body,
       headers = {},
-      anonymous = false,
-    }: { body?: unknown; headers?: Record<string, string>; anonymous?: boolean } = {},
+      token,
+      anonymous = token !== undefined,
+    }: { body?: unknown; headers?: Record<string, string>; token?: string; anonymous?: boolean } = {},
   ): Promise<Answer> {
     const { ca, cert, key } = this.#tls;
     const raw =
@@ -90,7 +102,11 @@ export class HttpsApi {
     const options: RequestOptions = {
       ...{ host: '127.0.0.1', port: this.port, method, path, ca, agent: false },
       ...(anonymous ? {} : { cert, key }),
-      headers: { ...(raw === undefined ? {} : { 'Content-Type': 'application/json' }), ...headers },
+      headers: {
+        ...(raw === undefined ? {} : { 'Content-Type': 'application/json' }),
+        ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
+        ...headers,
+      },
     };
     return new Promise((resolve, reject) => {
       const sent = request(options, (response) => {

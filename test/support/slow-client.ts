@@ -13,6 +13,7 @@ export function slowWatches(client: ApiClient, clock: Clock, delayUs: (type: Res
     update: (...args) => client.update(...args),
     patch: (...args) => client.patch(...args),
     delete: (...args) => client.delete(...args),
+    createToken: (...args) => client.createToken(...args),
     watch<T extends KubeObject>(
       type: ResourceType<T>,
       options: WatchOptions,

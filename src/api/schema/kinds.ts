@@ -2,6 +2,8 @@
 import type { ResourceType } from '../meta.ts';
 import { CONDITIONS, LABEL_SELECTOR, LOCAL_OBJECT_REFERENCE, OBJECT_REFERENCE, object } from './meta.ts';
 import { POD, POD_TEMPLATE } from './pod.ts';
+import { RBAC_KINDS } from './rbac.ts';
+import { REVIEW_KINDS } from './reviews.ts';
 import {
   any,
   atomic,
@@ -226,6 +228,8 @@ const KINDS: readonly Struct[] = [
   ENDPOINTSLICE,
   RUNTIMECLASS,
   ...WORKLOADS,
+  ...RBAC_KINDS,
+  ...REVIEW_KINDS,
 ];
 
 const BY_NAME = new Map(KINDS.map((kind) => [kind.name, kind]));

@@ -3,12 +3,7 @@
 import type { KubeObject, ResourceType } from '../../api/meta.ts';
 import { StatusError } from '../../api/status-error.ts';
 import type { Subresource } from '../../client/client.ts';
-
-export interface User {
-  readonly name: string;
-  readonly groups: readonly string[];
-  readonly uid?: string;
-}
+import type { User } from '../auth/user.ts';
 
 export type Operation = 'CREATE' | 'UPDATE' | 'DELETE';
 

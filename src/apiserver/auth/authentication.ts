@@ -1,30 +1,49 @@
-// Who sends a request: a client certificate of the cluster's CA (CN is the user, each O a group), or nobody. After
-// k8s.io/apiserver/pkg/authentication/request/x509. Or a service account's bearer token (tokens.ts). Left out so far: RBAC after
-// it: whoever is authenticated may do everything.
+// Who sends a request: a client certificate of the cluster's CA (CN is the user, each O a group), a bearer token (a static one or
+// a service account's), or nobody: system:anonymous. After k8s.io/apiserver/pkg/authentication/request/{x509,bearertoken,
+// anonymous,union}. A credential that is shown and does not hold is refused, not taken for none.
+import type { IncomingMessage } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import { StatusError } from '../../api/status-error.ts';
-import type { User } from '../admission/admission.ts';
+import { ANONYMOUS, authenticated, CREDENTIAL_ID, type User } from './user.ts';
 
-/** undefined: anonymous. */
-export function userOf(socket: TLSSocket): User | undefined {
+/** Looks a bearer token up. undefined: not one of its own, or not any more. */
+export type TokenAuthenticator = (token: string) => Promise<User | undefined> | User | undefined;
+
+/** Throws StatusError 401. */
+export async function authenticate(request: IncomingMessage, tokens: readonly TokenAuthenticator[]): Promise<User> {
+  const user = certificateUser(request.socket as TLSSocket);
+  if (user) return authenticated(user);
+  const token = bearerToken(request.headers.authorization);
+  if (token === undefined) return ANONYMOUS;
+  const found = await tokenUser(token, tokens);
+  if (!found) throw unauthorized();
+  return found;
+}
+
+export async function tokenUser(token: string, tokens: readonly TokenAuthenticator[]): Promise<User | undefined> {
+  for (const lookup of tokens) {
+    const user = await lookup(token);
+    if (user) return authenticated(user);
+  }
+  return undefined;
+}
+
+function certificateUser(socket: TLSSocket): User | undefined {
   if (!socket.authorized) return undefined;
-  const { subject } = socket.getPeerCertificate();
-  const name = first(subject?.CN);
-  if (!name) return undefined;
-  return { name, groups: [...all(subject.O), 'system:authenticated'] };
+  const { subject, raw, fingerprint256 } = socket.getPeerCertificate();
+  const name = all(subject?.CN)[0];
+  if (!name || !raw) return undefined;
+  const fingerprint = fingerprint256.replaceAll(':', '').toLowerCase();
+  return { name, groups: all(subject.O), extra: { [CREDENTIAL_ID]: [`X509SHA256=${fingerprint}`] } };
 }
 
 /** The credential of an `Authorization: Bearer` header. */
-export function bearerToken(header: string | undefined): string | undefined {
+function bearerToken(header: string | undefined): string | undefined {
   return /^Bearer +([^\s]+) *$/i.exec(header ?? '')?.[1];
 }
 
-export function unauthorized(): StatusError {
+function unauthorized(): StatusError {
   return new StatusError('Unauthorized', 401, 'Unauthorized');
-}
-
-function first(value: string | readonly string[] | undefined): string | undefined {
-  return all(value)[0];
 }
 
 /** Node's types say string; an attribute that is there several times comes as a list. */

@@ -1,17 +1,34 @@
 // Service account tokens: JWTs (RFC 7519) that this server signs with ES256 and takes as bearer tokens. After
-// k8s.io/kubernetes/pkg/serviceaccount (claims.go, jwt.go). The key is made with the server: tokens do not outlive it.
-// Left out: tokens bound to Pods and Secrets, other audiences' tokens as credentials (they are issued, and refused here).
-import { generateKeyPairSync, type KeyObject, randomUUID, sign, verify } from 'node:crypto';
+// kubernetes/pkg/serviceaccount (claims.go, jwt.go). A token ends with its time, with its account, and with the Pod, Secret or
+// Node that it is bound to. Left out: other audiences' tokens as credentials (they are issued, and refused here).
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  randomUUID,
+  sign,
+  verify,
+} from 'node:crypto';
 import type { ServiceAccount } from '../../api/core-v1.ts';
-import type { Stored } from '../../api/meta.ts';
-import type { User } from '../admission/admission.ts';
+import type { KubeObject, ResourceType, Stored } from '../../api/meta.ts';
+import { NODES, PODS, SECRETS, SERVICEACCOUNTS } from '../../api/resources.ts';
+import { CREDENTIAL_ID, serviceAccountGroups, serviceAccountUser, type User } from './user.ts';
 
 export const ISSUER = 'https://kubernetes.default.svc.cluster.local';
 
-/** As the real server: a token lives an hour unless asked otherwise, and ten minutes at least. */
-export const DEFAULT_SECONDS = 3600;
-export const MIN_SECONDS = 600;
-export const MAX_SECONDS = 2 ** 32;
+/** What a token may be bound to, by the claim's name. */
+export const BINDABLE = { pod: PODS, node: NODES, secret: SECRETS } as const;
+/** A deleted Pod's token holds on a little: its containers are still ending. */
+const DELETED_LEEWAY_MS = 60_000;
+
+interface Reference {
+  readonly name: string;
+  readonly uid: string;
+}
+
+/** A Pod's token names its Node as well. */
+export type Bound = Partial<Readonly<Record<keyof typeof BINDABLE, Reference>>>;
 
 interface Claims {
   readonly aud: readonly string[];
@@ -19,16 +36,27 @@ interface Claims {
   readonly iat: number;
   readonly iss: string;
   readonly jti: string;
-  readonly 'kubernetes.io': {
+  readonly 'kubernetes.io': Bound & {
     readonly namespace: string;
-    readonly serviceaccount: { readonly name: string; readonly uid: string };
+    readonly serviceaccount: Reference;
+    readonly warnafter?: number;
   };
   readonly nbf: number;
   readonly sub: string;
 }
 
-/** The account with this name now; undefined when there is none. */
-export type FindAccount = (namespace: string, name: string) => Promise<Stored<ServiceAccount> | undefined>;
+export interface TokenTimes {
+  readonly seconds: number;
+  /** Old after this, although it still holds: a Pod's token, for programs that read it only once. */
+  readonly warnAfterSeconds?: number;
+}
+
+/** The object with this name now; undefined when there is none. */
+export type FindObject = (
+  type: ResourceType,
+  namespace: string | undefined,
+  name: string,
+) => Promise<KubeObject | undefined>;
 
 const HEADER = encode({ alg: 'ES256', typ: 'JWT' });
 
@@ -36,13 +64,19 @@ export class ServiceAccountTokens {
   readonly #privateKey: KeyObject;
   readonly #publicKey: KeyObject;
 
-  constructor() {
-    const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    this.#privateKey = privateKey;
-    this.#publicKey = publicKey;
+  /** `privateKey`: PEM, PKCS #8, of a P-256 key; a new one when left out: then no token outlives the server. */
+  constructor(privateKey: string = newSigningKey()) {
+    this.#privateKey = createPrivateKey(privateKey);
+    this.#publicKey = createPublicKey(this.#privateKey);
   }
 
-  issue(account: Stored<ServiceAccount>, audiences: readonly string[], seconds: number, nowMs: number): string {
+  issue(
+    account: Stored<ServiceAccount>,
+    audiences: readonly string[],
+    { seconds, warnAfterSeconds }: TokenTimes,
+    bound: Bound,
+    nowMs: number,
+  ): string {
     const now = Math.floor(nowMs / 1000);
     const { name, uid, namespace = '' } = account.metadata;
     const claims: Claims = {
@@ -51,26 +85,40 @@ export class ServiceAccountTokens {
       iat: now,
       iss: ISSUER,
       jti: randomUUID(),
-      'kubernetes.io': { namespace, serviceaccount: { name, uid } },
+      'kubernetes.io': {
+        namespace,
+        ...bound,
+        serviceaccount: { name, uid },
+        ...(warnAfterSeconds === undefined ? {} : { warnafter: now + warnAfterSeconds }),
+      },
       nbf: now,
-      sub: `system:serviceaccount:${namespace}:${name}`,
+      sub: serviceAccountUser(namespace, name),
     };
     const signed = `${HEADER}.${encode(claims)}`;
     const key = { key: this.#privateKey, dsaEncoding: 'ieee-p1363' as const };
     return `${signed}.${sign('sha256', Buffer.from(signed), key).toString('base64url')}`;
   }
 
-  /** undefined: not a token of ours, too old, or its account is gone. */
-  async authenticate(token: string, find: FindAccount, nowMs: number): Promise<User | undefined> {
+  /** undefined: not a token of ours, too old, or its account or the object that it is bound to is gone. */
+  async authenticate(token: string, find: FindObject, nowMs: number): Promise<User | undefined> {
     const claims = this.#verified(token);
     if (!claims?.aud.includes(ISSUER) || claims.iss !== ISSUER) return undefined;
     const now = nowMs / 1000;
     if (now >= claims.exp || now < claims.nbf) return undefined;
-    const { namespace, serviceaccount } = claims['kubernetes.io'];
-    const account = await find(namespace, serviceaccount.name);
-    if (account?.metadata.uid !== serviceaccount.uid) return undefined;
-    const groups = ['system:serviceaccounts', `system:serviceaccounts:${namespace}`, 'system:authenticated'];
-    return { name: claims.sub, uid: serviceaccount.uid, groups };
+    const { namespace, serviceaccount, ...bound } = claims['kubernetes.io'];
+    if (!(await isThere(find, SERVICEACCOUNTS, namespace, serviceaccount, nowMs))) return undefined;
+    for (const [kind, type] of Object.entries(BINDABLE)) {
+      const reference = bound[kind as keyof Bound];
+      // A Pod's Node may go before it.
+      if (!reference || (kind === 'node' && bound.pod)) continue;
+      if (!(await isThere(find, type, namespace, reference, nowMs))) return undefined;
+    }
+    return {
+      name: claims.sub,
+      uid: serviceaccount.uid,
+      groups: serviceAccountGroups(namespace),
+      extra: extraOf(claims.jti, bound),
+    };
   }
 
   /** What we signed can be trusted to have the shape we gave it. */
@@ -82,6 +130,34 @@ export class ServiceAccountTokens {
     if (!verify('sha256', bytes, key, Buffer.from(signature, 'base64url'))) return undefined;
     return JSON.parse(Buffer.from(payload, 'base64url').toString()) as Claims;
   }
+}
+
+/** PEM of a new private key. */
+export function newSigningKey(): string {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  return privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
+}
+
+async function isThere(
+  find: FindObject,
+  type: ResourceType,
+  namespace: string,
+  { name, uid }: Reference,
+  nowMs: number,
+): Promise<boolean> {
+  const object = await find(type, type.namespaced ? namespace : undefined, name);
+  if (object?.metadata.uid !== uid) return false;
+  const { deletionTimestamp } = object.metadata;
+  return deletionTimestamp === undefined || Date.parse(deletionTimestamp) + DELETED_LEEWAY_MS > nowMs;
+}
+
+function extraOf(jti: string, { pod, node }: Bound): Record<string, string[]> {
+  const prefix = 'authentication.kubernetes.io/';
+  return {
+    [CREDENTIAL_ID]: [`JTI=${jti}`],
+    ...(node ? { [`${prefix}node-name`]: [node.name], [`${prefix}node-uid`]: [node.uid] } : {}),
+    ...(pod ? { [`${prefix}pod-name`]: [pod.name], [`${prefix}pod-uid`]: [pod.uid] } : {}),
+  };
 }
 
 function encode(value: object): string {

@@ -1,34 +1,32 @@
 // The HTTPS face of the API server: TLS with client certificates, HTTP/2 and HTTP/1.1 on one port. After
-// k8s.io/apiserver/pkg/server: authentication, request info, then a handler. Whoever is not authenticated gets 401 everywhere
-// but at the health checks.
+// k8s.io/apiserver/pkg/server: authentication, impersonation, request info, authorization, then a handler.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createSecureServer, type Http2SecureServer } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { TLSSocket } from 'node:tls';
-import type { Pod, ServiceAccount } from '../../api/core-v1.ts';
-import type { KubeObject, ResourceType, Stored } from '../../api/meta.ts';
+import type { Pod } from '../../api/core-v1.ts';
+import type { KubeObject, ResourceType } from '../../api/meta.ts';
 import { PODS, RESOURCES, SERVICEACCOUNTS } from '../../api/resources.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Rng } from '../../lib/rng.ts';
-import type { User } from '../admission/admission.ts';
 import type { ApiServer } from '../apiserver.ts';
-import { bearerToken, unauthorized, userOf } from '../auth/authentication.ts';
+import { authenticate, type TokenAuthenticator, tokenUser } from '../auth/authentication.ts';
 import type { KeyPair } from '../auth/certificates.ts';
-import { ServiceAccountTokens } from '../auth/tokens.ts';
+import { impersonate } from '../auth/impersonation.ts';
+import type { User } from '../auth/user.ts';
 import { openApiDocument, openApiIndex } from '../openapi/openapi.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { PodBackend } from '../streaming/pod-backend.ts';
-import { ACCESS_REVIEWS, reviewAccess } from './access-review.ts';
+import { ACCESS_REVIEWS, answerReview, reviewType } from './access-review.ts';
 import { contentType, decodeBody, readBody } from './body.ts';
 import { discover, type SubresourceInfo } from './discovery.ts';
 import { PodStreams } from './pod-streams.ts';
-import { methodNotAllowed, requestInfo } from './request-info.ts';
+import { requestAttributes } from './request-attributes.ts';
+import { methodNotAllowed, type RequestInfo, requestInfo } from './request-info.ts';
 import { handleResource, noSuchResource } from './resource-handler.ts';
 import { asStatus, sendError, sendJson, sendText } from './respond.ts';
 import { subresourcesOf } from './subresources.ts';
-import { requestToken } from './token-request.ts';
 import { VERSION } from './version.ts';
 
 export interface HttpsServerOptions {
@@ -39,9 +37,11 @@ export interface HttpsServerOptions {
   readonly serving: KeyPair;
   /** PEM of the CA that signs clients' certificates. */
   readonly clientAuthority: string;
+  /** Bearer tokens that are known beforehand. */
+  readonly staticTokens?: ReadonlyMap<string, User>;
 }
 
-const HEALTH = new Set(['/healthz', '/livez', '/readyz']);
+const HEALTH = /^\/(livez|readyz|healthz)(\/|$)/;
 /** As the real server; client-go opens another connection when it wants more. */
 const MAX_STREAMS = 250;
 
@@ -50,15 +50,17 @@ export class HttpsServer {
   readonly #server: Http2SecureServer;
   readonly #sockets = new Set<Socket>();
   readonly #streams: PodStreams;
-  readonly #tokens = new ServiceAccountTokens();
+  readonly #tokens: readonly TokenAuthenticator[];
 
   constructor(options: HttpsServerOptions) {
     this.#options = options;
     this.#streams = new PodStreams(options.backend, options.clock);
+    const { api, staticTokens } = options;
+    this.#tokens = [(token) => staticTokens?.get(token), (token) => api.tokenUser(token)];
     this.#server = createSecureServer({
       ...{ key: options.serving.key, cert: options.serving.certificate, ca: options.clientAuthority },
       requestCert: true,
-      rejectUnauthorized: false, // who has no certificate is answered 401
+      rejectUnauthorized: false, // there are other ways to say who one is
       minVersion: 'TLSv1.2',
       allowHTTP1: true,
       settings: { maxConcurrentStreams: MAX_STREAMS },
@@ -99,14 +101,14 @@ export class HttpsServer {
     try {
       const url = parseUrl(request);
       const path = url.pathname.replace(/(.)\/+$/, '$1');
-      if (HEALTH.has(path) || /^\/(livez|readyz|healthz)\//.test(path)) return sendText(response, 200, 'ok');
-      const user = await this.#authenticate(request);
+      const { user, info } = await this.#admit(request, path, url.searchParams);
+      if (HEALTH.test(path)) return sendText(response, 200, 'ok');
       if (await this.#serveMeta(path, request, response)) return;
-      const info = requestInfo(request.method ?? 'GET', path, url.searchParams);
-      const review = info?.verb === 'create' && reviewAccess(info.group, info.resource, user);
+      const review = info?.verb === 'create' && reviewType(info.group, info.version, info.resource);
       if (review) {
-        await readBody(request);
-        return sendJson(response, 201, review);
+        const body = decodeBody(await readBody(request), contentType(request));
+        const env = { authorizer: this.#options.api.authorizer, tokenUser: (t: string) => tokenUser(t, this.#tokens) };
+        return sendJson(response, 201, await answerReview(review, info.namespace, body, user, env));
       }
       const type = info && typeOf(info.group, info.version, info.resource);
       if (!info || !type) throw noSuchResource();
@@ -116,9 +118,8 @@ export class HttpsServer {
         return await this.#streams.log(pod as unknown as Pod, url.searchParams, response);
       }
       if (type === SERVICEACCOUNTS && info.subresource === 'token' && info.verb === 'create') {
-        const account = (await registry.get(info.namespace, info.name!)) as Stored<ServiceAccount>;
         const body = decodeBody(await readBody(request), contentType(request));
-        return sendJson(response, 201, requestToken(account, body, this.#tokens, this.#options.clock.unixMs()));
+        return sendJson(response, 201, await this.#options.api.requestToken(info.namespace!, info.name!, body));
       }
       await handleResource(
         { request, response, query: url.searchParams, info, user, registry: registry as Registry<KubeObject> },
@@ -129,17 +130,19 @@ export class HttpsServer {
     }
   }
 
-  /** Throws StatusError 401. */
-  async #authenticate(request: IncomingMessage): Promise<User> {
-    const { api, clock } = this.#options;
-    let user = userOf(request.socket as TLSSocket);
-    const token = user ? undefined : bearerToken(request.headers.authorization);
-    if (token) {
-      const accounts = await api.registry(SERVICEACCOUNTS);
-      user = await this.#tokens.authenticate(token, (ns, name) => accounts.find(ns, name), clock.unixMs());
-    }
-    if (!user) throw unauthorized();
-    return user;
+  /** Who may do what they ask for. Throws StatusError 401 or 403. */
+  async #admit(
+    request: IncomingMessage,
+    path: string,
+    query: URLSearchParams,
+  ): Promise<{ user: User; info: RequestInfo | undefined }> {
+    const { authorizer } = this.#options.api;
+    const sender = await authenticate(request, this.#tokens);
+    const user = await impersonate(sender, request.headers, request.rawHeaders, authorizer);
+    const method = request.method ?? 'GET';
+    const info = requestInfo(method, path, query);
+    await authorizer.require(requestAttributes(user, method, path, query, info));
+    return { user, info };
   }
 
   /** What is about the server and not about objects; true when that is what was asked. */
@@ -172,12 +175,13 @@ export class HttpsServer {
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on('error', () => {}); // 'close' follows
     try {
-      await this.#authenticate(request);
       const url = parseUrl(request);
-      const info = requestInfo(request.method ?? 'GET', url.pathname, url.searchParams);
+      const { user, info } = await this.#admit(request, url.pathname, url.searchParams);
       if (!info || typeOf(info.group, info.version, info.resource) !== PODS || !isStream(info.subresource)) {
         throw noSuchResource();
       }
+      // A command is more than a look, whatever the method: kubernetes 1.35, AuthorizePodWebsocketUpgradeCreatePermission.
+      await this.#options.api.authorizer.require({ ...info, user, verb: 'create' });
       const registry = await this.#options.api.registry(PODS);
       const pod = await registry.get(info.namespace, info.name ?? '');
       this.#streams[info.subresource](pod, url.searchParams, request, socket, head);

@@ -43,8 +43,8 @@ function verbOf(method: string, name: string | undefined, query: URLSearchParams
   switch (method) {
     case 'GET':
     case 'HEAD':
-      if (isTrue(query.get('watch'))) return 'watch';
-      return name === undefined ? 'list' : 'get';
+      if (name !== undefined) return 'get';
+      return isTrue(query.get('watch')) ? 'watch' : 'list';
     case 'POST':
       return 'create';
     case 'PUT':

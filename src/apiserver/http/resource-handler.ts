@@ -8,7 +8,7 @@ import { type StatusCause, StatusError } from '../../api/status-error.ts';
 import type { DeleteOptions, PatchType, Subresource } from '../../client/client.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Rng } from '../../lib/rng.ts';
-import type { User } from '../admission/admission.ts';
+import type { User } from '../auth/user.ts';
 import type { Registries } from '../local-client.ts';
 import { evict } from '../registry/eviction.ts';
 import type { ChunkedListOptions, Registry, RegistryWatchOptions, RequestOptions } from '../registry/registry.ts';

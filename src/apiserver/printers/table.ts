@@ -3,6 +3,7 @@
 import type { RuntimeClass } from '../../api/discovery-v1.ts';
 import type { KubeObject, ResourceType } from '../../api/meta.ts';
 import {
+  CLUSTERROLEBINDINGS,
   CONFIGMAPS,
   CONTROLLERREVISIONS,
   CRONJOBS,
@@ -17,6 +18,7 @@ import {
   PODDISRUPTIONBUDGETS,
   PODS,
   REPLICASETS,
+  ROLEBINDINGS,
   RUNTIMECLASSES,
   SECRETS,
   SERVICEACCOUNTS,
@@ -35,6 +37,7 @@ import {
 import { age } from './duration.ts';
 import { podPrinter } from './pods.ts';
 import { column, NAME, type Printer } from './printer.ts';
+import { bindingPrinter } from './rbac.ts';
 import { endpointSlicePrinter, endpointsPrinter, servicePrinter } from './services.ts';
 import {
   controllerRevisionPrinter,
@@ -83,6 +86,8 @@ register(CONFIGMAPS, configMapPrinter);
 register(SECRETS, secretPrinter);
 register(SERVICEACCOUNTS, serviceAccountPrinter);
 register(RUNTIMECLASSES, runtimeClassPrinter);
+register(ROLEBINDINGS, bindingPrinter);
+register(CLUSTERROLEBINDINGS, bindingPrinter);
 
 export function columnDefinitions(type: ResourceType): unknown[] {
   return printerOf(type).columns.map(({ name, type: columnType, format = '', priority }) => ({

@@ -5,7 +5,7 @@
 // What has no field numbers in field-numbers.ts is refused when it is there, not dropped.
 import { schemaOfKind } from '../../api/schema/kinds.ts';
 import { OBJECT_META } from '../../api/schema/meta.ts';
-import { any, bool, int64, list, type Schema, type Struct, string, struct, time } from '../../api/schema/schema.ts';
+import { bool, int64, list, type Schema, type Struct, string, struct, time } from '../../api/schema/schema.ts';
 import { FIELD_NUMBERS, OPTIONAL_SCALARS } from './field-numbers.ts';
 
 export class ProtobufError extends Error {
@@ -25,7 +25,11 @@ const DELETE_OPTIONS = struct('DeleteOptions', {
 
 const TOKEN_REQUEST = struct('TokenRequest', {
   metadata: OBJECT_META,
-  spec: struct('TokenRequestSpec', { audiences: list(string), boundObjectRef: any, expirationSeconds: int64 }),
+  spec: struct('TokenRequestSpec', {
+    audiences: list(string),
+    boundObjectRef: struct('BoundObjectReference', { kind: string, apiVersion: string, name: string, uid: string }),
+    expirationSeconds: int64,
+  }),
   status: struct('TokenRequestStatus', { token: string, expirationTimestamp: time }),
 });
 

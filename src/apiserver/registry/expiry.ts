@@ -3,7 +3,7 @@
 import type { Event } from '../../api/core-v1.ts';
 import type { Stored } from '../../api/meta.ts';
 import type { Clock, Timer } from '../../lib/clock.ts';
-import type { User } from '../admission/admission.ts';
+import type { User } from '../auth/user.ts';
 import type { Registry } from './registry.ts';
 
 const TTL_MS = 3_600_000;

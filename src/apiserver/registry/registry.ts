@@ -14,8 +14,9 @@ import type { DeleteOptions, ListOptions, PatchType, Subresource, WatchOptions }
 import type { Clock } from '../../lib/clock.ts';
 import type { Rng } from '../../lib/rng.ts';
 import { clone, freeze } from '../../lib/tree.ts';
-import type { AdmissionRequest, Operation, User } from '../admission/admission.ts';
+import type { AdmissionRequest, Operation } from '../admission/admission.ts';
 import { applyConfiguration, trackUpdate, type Writer } from '../apply/field-manager.ts';
+import type { User } from '../auth/user.ts';
 import { applyPatch } from '../patch/patch.ts';
 import { revisionOf, type Store, type StoreWatch } from '../storage/store.ts';
 import { decodeContinue, encodeContinue } from './continue-token.ts';

@@ -13,6 +13,7 @@ import { namespaceStrategy } from './namespaces.ts';
 import { nodeStrategy } from './nodes.ts';
 import { podDisruptionBudgetStrategy } from './poddisruptionbudgets.ts';
 import { podStrategy } from './pods.ts';
+import { clusterRoleBindingStrategy, clusterRoleStrategy, roleBindingStrategy, roleStrategy } from './rbac.ts';
 import { replicaSetStrategy } from './replicasets.ts';
 import { runtimeClassStrategy } from './runtimeclasses.ts';
 import { secretStrategy } from './secrets.ts';
@@ -43,6 +44,10 @@ export function strategies(services: ServiceAllocation): Strategy<KubeObject>[] 
     podDisruptionBudgetStrategy,
     endpointSliceStrategy,
     runtimeClassStrategy,
+    roleStrategy,
+    clusterRoleStrategy,
+    roleBindingStrategy,
+    clusterRoleBindingStrategy,
   ];
   // Each strategy only ever sees objects of its own type.
   return all as unknown as Strategy<KubeObject>[];

@@ -1,14 +1,16 @@
 import t from 'tap';
-import { SERVICEACCOUNTS } from '../../../src/api/resources.ts';
+import { PODS, SERVICEACCOUNTS } from '../../../src/api/resources.ts';
+import { pod } from '../../support/api.ts';
 import { HttpsApi } from '../../support/https-api.ts';
 
 const ACCOUNT = '/api/v1/namespaces/default/serviceaccounts/robot';
+const WHOAMI = '/apis/authentication.k8s.io/v1/selfsubjectreviews';
+const ROBOT = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'robot', namespace: 'default' } };
 
 t.test('a service account acts with its token, as long as it exists', async (t) => {
   const https = await HttpsApi.start(t);
   const client = https.api.client();
-  const object = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'robot', namespace: 'default' } };
-  await client.create(SERVICEACCOUNTS, object);
+  await client.create(SERVICEACCOUNTS, ROBOT);
   const request = { body: { spec: { expirationSeconds: 600 } } };
   const { code, json } = await https.fetch('POST', `${ACCOUNT}/token`, request);
   t.equal(code, 201);
@@ -18,9 +20,12 @@ t.test('a service account acts with its token, as long as it exists', async (t) 
   t.match(claims, { sub: 'system:serviceaccount:default:robot', iss: /^https:\/\/kubernetes\.default/ });
   t.equal(claims.exp - claims.iat, 600);
 
-  const as = (bearer: string) =>
-    https.fetch('GET', ACCOUNT, { anonymous: true, headers: { Authorization: `Bearer ${bearer}` } });
-  t.equal((await as(token)).code, 200);
+  const as = (bearer: string) => https.fetch('POST', WHOAMI, { token: bearer, body: {} });
+  t.match((await as(token)).json.status.userInfo, {
+    username: 'system:serviceaccount:default:robot',
+    groups: ['system:serviceaccounts', 'system:serviceaccounts:default', 'system:authenticated'],
+    extra: { 'authentication.kubernetes.io/credential-id': [`JTI=${claims.jti}`] },
+  });
   const [header, payload, signature] = token.split('.') as [string, string, string];
   const forged = Buffer.from(JSON.stringify({ ...claims, exp: claims.exp + 1 })).toString('base64url');
   const none = Buffer.from('{"alg":"none","typ":"JWT"}').toString('base64url');
@@ -39,6 +44,40 @@ t.test('a service account acts with its token, as long as it exists', async (t) 
   t.match(await https.fetch('POST', `${ACCOUNT}/token`, { body: { spec: { expirationSeconds: 5 } } }), { code: 422 });
 
   await client.delete(SERVICEACCOUNTS, 'default', 'robot');
-  await client.create(SERVICEACCOUNTS, object);
+  await client.create(SERVICEACCOUNTS, ROBOT);
   t.equal((await as(token)).code, 401, 'another account of the same name');
+});
+
+t.test('a token that is bound to a Pod says so, and ends with it', async (t) => {
+  const https = await HttpsApi.start(t);
+  const client = https.api.client();
+  await client.create(SERVICEACCOUNTS, ROBOT);
+  const { metadata } = await client.create(PODS, pod('web', { serviceAccountName: 'robot' }));
+  const bind = (name: string, more: object = {}) =>
+    https.fetch('POST', `${ACCOUNT}/token`, {
+      body: { spec: { expirationSeconds: 3607, boundObjectRef: { apiVersion: 'v1', kind: 'Pod', name, ...more } } },
+    });
+  const { json } = await bind('web', { uid: metadata.uid });
+  const { token } = json.status;
+  const claims = JSON.parse(Buffer.from(token.split('.')[1]!, 'base64url').toString());
+  t.equal(claims.exp - claims.iat, 365 * 24 * 3600, 'a Pod that reads its token once is given time');
+  t.equal(claims['kubernetes.io'].warnafter - claims.iat, 3607);
+  const whoami = () => https.fetch('POST', WHOAMI, { token, body: {} });
+  t.match((await whoami()).json.status.userInfo.extra, {
+    'authentication.kubernetes.io/pod-name': ['web'],
+    'authentication.kubernetes.io/pod-uid': [metadata.uid],
+  });
+  t.match(await bind('nobody'), { code: 404, json: { message: 'pods "nobody" not found' } });
+  t.match(await bind('web', { uid: 'x' }), { code: 409, json: { message: /does not match the UID in record/ } });
+  t.match(await bind('web', { kind: 'Service' }), {
+    code: 400,
+    json: { message: 'cannot bind token to object of type /v1, Kind=Service' },
+  });
+  await client.create(PODS, pod('other', { serviceAccountName: 'else' }));
+  t.match(await bind('other'), {
+    code: 400,
+    json: { message: /^cannot bind token for serviceaccount "robot" to pod/ },
+  });
+  await client.delete(PODS, 'default', 'web', { gracePeriodSeconds: 0 });
+  t.equal((await whoami()).code, 401);
 });

@@ -1,0 +1,106 @@
+// The real kubectl and who may do what: create role..., auth can-i, whoami, reconcile, --as, tokens.
+import t, { type Test } from 'tap';
+import { Kubectl, needsKubectl } from '../support/kubectl.ts';
+import { eventually, Podwire } from '../support/podwire.ts';
+
+if (needsKubectl(t)) {
+  t.test('kubectl and access', async (t) => {
+    const podwire = new Podwire(t);
+    await podwire.up(t, '--runtime', 'userspace', '--listen', '127.0.0.1:0');
+    const kubectl = new Kubectl(podwire);
+    const says = async (t: Test, line: string, expected: string | RegExp, code = 0): Promise<string> => {
+      const result = await kubectl.run(line);
+      t.equal(result.code, code, `kubectl ${line}: exit code${result.code === code ? '' : `: ${result.stderr}`}`);
+      const text = result.stdout || result.stderr;
+      if (typeof expected === 'string') t.equal(text, expected, `kubectl ${line}`);
+      else t.match(text, expected, `kubectl ${line}`);
+      return result.stdout;
+    };
+
+    await t.test('roles and bindings are made and shown', async (t) => {
+      const made = {
+        'create role reader --verb=get,list --resource=pods,deployments.apps': 'role.rbac.authorization.k8s.io/reader',
+        'create clusterrole metrics --verb=get --non-resource-url=/metrics':
+          'clusterrole.rbac.authorization.k8s.io/metrics',
+        'create clusterrole agg --aggregation-rule=a=b': 'clusterrole.rbac.authorization.k8s.io/agg',
+        'create rolebinding readers --role=reader --user=ann --group=g --serviceaccount=default:sa':
+          'rolebinding.rbac.authorization.k8s.io/readers',
+        'create clusterrolebinding scrape --clusterrole=metrics --user=ann':
+          'clusterrolebinding.rbac.authorization.k8s.io/scrape',
+        'create rolebinding editors --clusterrole=edit --user=ed': 'rolebinding.rbac.authorization.k8s.io/editors',
+      };
+      for (const [line, name] of Object.entries(made)) await says(t, line, `${name} created\n`);
+      await says(t, 'get role', /^NAME +CREATED AT\nreader +\d{4}-\d\d-\d\dT[\d:]+Z\n$/);
+      await says(
+        t,
+        'get rolebindings readers -o wide',
+        /^NAME +ROLE +AGE +USERS +GROUPS +SERVICEACCOUNTS\nreaders +Role\/reader +\d+s +ann +g +default\/sa\n$/,
+      );
+      await says(t, 'describe role reader', /\n +pods +\[\] +\[\] +\[get list\]\n +deployments\.apps +\[\]/);
+      await says(t, 'get clusterroles cluster-admin admin edit view -o name', /\nclusterrole\.[^\n]+\/admin\n/);
+      await says(t, 'delete clusterrole agg', /^clusterrole\.rbac\.authorization\.k8s\.io "agg" deleted/);
+    });
+
+    await t.test('can-i tells what would be allowed, and the requests agree', async (t) => {
+      await says(t, 'auth can-i list pods --as ann', 'yes\n');
+      await says(t, 'auth can-i delete pods --as ann', 'no\n', 1);
+      await says(t, 'auth can-i list pods -A --as ann', 'no\n', 1);
+      await says(t, 'auth can-i get /metrics --as ann', 'yes\n');
+      await says(t, 'auth can-i create pods/exec --as ed', 'yes\n');
+      await says(t, 'auth can-i create roles --as ed', 'no\n', 1);
+      await says(t, 'auth can-i list pods --as nobody --as-group g', 'yes\n');
+      await says(t, 'auth can-i * *', 'yes\n');
+      const list = await says(
+        t,
+        'auth can-i --list --as ann',
+        /^Resources +Non-Resource URLs +Resource Names +Verbs\n/,
+      );
+      t.match(list, /\npods +\[\] +\[\] +\[get list\]\n/);
+      t.match(list, /\n +\[\/metrics\] +\[\] +\[get\]\n/);
+      await says(t, 'get pods --as ann', 'No resources found in default namespace.\n');
+      await says(
+        t,
+        'get svc --as ann',
+        'Error from server (Forbidden): services is forbidden: User "ann" cannot list resource "services" in API group "" in the namespace "default"\n',
+        1,
+      );
+      await says(
+        t,
+        'create rolebinding mine --clusterrole=view --user=ed --as ed',
+        /rolebindings\.rbac\.authorization\.k8s\.io is forbidden: User "ed" cannot create/,
+        1,
+      );
+      await eventually('edit is filled in', async () => (await kubectl.run('create configmap c1 --as ed')).code === 0);
+    });
+
+    await t.test('reconcile adds what is missing', async (t) => {
+      const role = (verbs: string) =>
+        `apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: reader, namespace: default}\nrules:\n- {apiGroups: [""], resources: [pods], verbs: [${verbs}]}\n`;
+      const result = await kubectl.args(['auth', 'reconcile', '-f', '-'], role('get, watch'));
+      t.equal(result.stdout, 'role.rbac.authorization.k8s.io/reader reconciled\n');
+      t.match(result.stderr, /reconciliation required update/);
+      await says(t, 'auth can-i watch pods --as ann', 'yes\n');
+      await says(t, 'auth can-i list pods --as ann', 'yes\n');
+    });
+
+    await t.test('who one is', async (t) => {
+      const admin = await says(
+        t,
+        'auth whoami',
+        /Username +kubernetes-admin\nGroups +\[system:masters system:authenticated\]\n/,
+      );
+      t.match(admin, /Extra: authentication\.kubernetes\.io\/credential-id +\[X509SHA256=[0-9a-f]{64}\]\n/);
+      await says(t, 'create serviceaccount sa', 'serviceaccount/sa created\n');
+      const token = (await says(t, 'create token sa', /^[\w-]+\.[\w-]+\.[\w-]+$/)).trim();
+      const robot = kubectl.withToken(token);
+      t.match((await robot.run('auth whoami')).stdout, /Username +system:serviceaccount:default:sa\n/);
+      t.equal((await robot.run('get pods')).stderr, 'No resources found in default namespace.\n');
+      t.match(
+        (await robot.run('get nodes')).stderr,
+        /User "system:serviceaccount:default:sa" cannot list resource "nodes"/,
+      );
+      const wrong = await kubectl.withToken('nonsense').run('get pods');
+      t.match(wrong.stderr, /You must be logged in to the server/);
+    });
+  });
+}
