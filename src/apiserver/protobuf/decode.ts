@@ -105,9 +105,21 @@ function value(schema: Schema, field: Field, depth: number): unknown {
     case 'resource.Quantity':
       return quantity(field.bytes());
     case 'any':
-      if (field.wire === 2 && field.bytes().length === 0) return {};
-      throw new ProtobufError(`field ${field.number} cannot be read from protobuf; send JSON`);
+      return rawJson(field);
   }
+}
+
+/** JSON inside: metav1.FieldsV1 and runtime.RawExtension hold it as their field 1. */
+function rawJson(field: Field): unknown {
+  let value: unknown = {};
+  for (const member of new Reader(field.bytes()).fields()) {
+    try {
+      if (member.number === 1) value = JSON.parse(text(member.bytes()));
+    } catch {
+      throw new ProtobufError(`field ${field.number} cannot be read from protobuf; send JSON`);
+    }
+  }
+  return value;
 }
 
 function mapEntry(schema: Schema, bytes: Uint8Array, depth: number): [string, unknown] {

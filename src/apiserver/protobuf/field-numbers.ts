@@ -19,6 +19,7 @@ export const FIELD_NUMBERS: Readonly<Record<string, Readonly<Record<string, numb
     finalizers: 14,
     managedFields: 17,
   },
+  ManagedFieldsEntry: { manager: 1, operation: 2, apiVersion: 3, time: 4, fieldsType: 6, fieldsV1: 7, subresource: 8 },
   OwnerReference: { kind: 1, name: 3, uid: 4, apiVersion: 5, controller: 6, blockOwnerDeletion: 7 },
   LabelSelector: { matchLabels: 1, matchExpressions: 2 },
   LabelSelectorRequirement: { key: 1, operator: 2, values: 3 },
