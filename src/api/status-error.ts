@@ -42,13 +42,22 @@ export class StatusError extends Error {
   readonly reason: StatusReason;
   readonly code: number;
   readonly details: StatusDetails | undefined;
+  /** metav1.ListMeta: a list that cannot go on as it was may name where it can. */
+  readonly metadata: { readonly continue?: string };
 
-  constructor(reason: StatusReason, code: number, message: string, details?: StatusDetails) {
+  constructor(
+    reason: StatusReason,
+    code: number,
+    message: string,
+    details?: StatusDetails,
+    metadata: { readonly continue?: string } = {},
+  ) {
     super(message);
     this.name = 'StatusError';
     this.reason = reason;
     this.code = code;
     this.details = details;
+    this.metadata = metadata;
   }
 
   /** The metav1.Status object. */
@@ -56,7 +65,7 @@ export class StatusError extends Error {
     return {
       kind: 'Status',
       apiVersion: 'v1',
-      metadata: {},
+      metadata: this.metadata,
       status: 'Failure',
       message: this.message,
       ...(this.reason === '' ? {} : { reason: this.reason }),

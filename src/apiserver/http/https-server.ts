@@ -106,7 +106,7 @@ export class HttpsServer {
       if (await this.#serveMeta(path, request, response)) return;
       const review = info?.verb === 'create' && reviewType(info.group, info.version, info.resource);
       if (review) {
-        const body = decodeBody(await readBody(request), contentType(request));
+        const body = decodeBody(await readBody(request), contentType(request), review.kind).value;
         const env = { authorizer: this.#options.api.authorizer, tokenUser: (t: string) => tokenUser(t, this.#tokens) };
         return sendJson(response, 201, await answerReview(review, info.namespace, body, user, env));
       }
@@ -118,7 +118,7 @@ export class HttpsServer {
         return await this.#streams.log(pod as unknown as Pod, url.searchParams, response);
       }
       if (type === SERVICEACCOUNTS && info.subresource === 'token' && info.verb === 'create') {
-        const body = decodeBody(await readBody(request), contentType(request));
+        const body = decodeBody(await readBody(request), contentType(request), 'TokenRequest').value;
         return sendJson(response, 201, await this.#options.api.requestToken(info.namespace!, info.name!, body));
       }
       await handleResource(

@@ -62,8 +62,9 @@ export function methodNotAllowed(): StatusError {
   return new StatusError('MethodNotAllowed', 405, 'the server does not allow this method on the requested resource');
 }
 
+/** As the real server reads a boolean parameter: whatever is there and is not false. */
 export function isTrue(value: string | null): boolean {
-  return value === 'true' || value === '1';
+  return value !== null && value !== '0' && value.toLowerCase() !== 'false';
 }
 
 function decode(part: string): string {

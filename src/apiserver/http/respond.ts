@@ -23,6 +23,15 @@ export function sendText(response: ServerResponse, code: number, text: string): 
   sendBytes(response, code, Buffer.from(text), 'text/plain; charset=utf-8');
 }
 
+/** A Warning header, which kubectl prints; what has been said already is not said again. */
+export function addWarning(response: ServerResponse, text: string): void {
+  const printable = text.replace(/[\x00-\x1f\x7f]+/g, ' ');
+  const value = `299 - ${JSON.stringify(Buffer.from(printable).toString('latin1'))}`;
+  const before = response.getHeader('Warning');
+  const values = Array.isArray(before) ? before : [];
+  if (!values.includes(value)) response.setHeader('Warning', [...values, value]);
+}
+
 /** Whatever went wrong, as metav1.Status. Once an answer has begun, it can only be cut off. */
 export function sendError(response: ServerResponse, error: unknown): void {
   if (response.headersSent) {

@@ -12,6 +12,7 @@ import { alreadyExists, conflict, invalid, notFound, StatusError } from '../../a
 import { validateMeta, validateMetaUpdate } from '../../api/validation/meta.ts';
 import type { DeleteOptions, ListOptions, PatchType, Subresource, WatchOptions } from '../../client/client.ts';
 import type { Clock } from '../../lib/clock.ts';
+import { goValue } from '../../lib/go-format.ts';
 import type { Rng } from '../../lib/rng.ts';
 import { clone, freeze } from '../../lib/tree.ts';
 import type { AdmissionRequest, Operation } from '../admission/admission.ts';
@@ -20,7 +21,7 @@ import type { User } from '../auth/user.ts';
 import { applyPatch } from '../patch/patch.ts';
 import { revisionOf, type Store, type StoreWatch } from '../storage/store.ts';
 import { decodeContinue, encodeContinue } from './continue-token.ts';
-import { decodeObject, type FieldValidation } from './decode.ts';
+import { type DecodeOptions, decodeObject, decodePatched } from './decode.ts';
 import { isReleased, planDeletion, timestamp } from './deletion.ts';
 import { listError, tooLarge, watchError } from './revision-errors.ts';
 import type { Allocation, Strategy } from './strategy.ts';
@@ -34,11 +35,10 @@ export interface RegistryContext {
   admit(request: AdmissionRequest): Promise<void>;
 }
 
-export interface RequestOptions {
+export interface RequestOptions extends DecodeOptions {
   readonly user: User;
   /** Everything is done but the write. */
   readonly dryRun?: boolean;
-  readonly fieldValidation?: FieldValidation;
   /** Who owns what this write sets, see metadata.managedFields. */
   readonly fieldManager?: string;
 }
@@ -126,7 +126,7 @@ export class Registry<T extends KubeObject> {
         after = page.keys.at(-1);
       } while (remaining > 0 && items.length < limit);
     } catch (error) {
-      throw listError(error, token !== undefined);
+      throw listError(error, token?.after);
     }
     return {
       apiVersion: apiVersionOf(this.type),
@@ -264,7 +264,9 @@ export class Registry<T extends KubeObject> {
     return await this.#guaranteedUpdate(namespace, name, subresource, options, (old) => {
       const target = subresource === 'scale' ? this.scaleOf(old) : old;
       const patched = applyPatch(this.type, patchType, target, patch) as T;
-      return subresource === 'scale' ? this.#scaled(patched, old) : this.#decode(patched, options);
+      if (subresource === 'scale') return this.#scaled(patched, old);
+      const shown = (): string => (patchType === 'strategic' ? goValue(patch) : JSON.stringify(patched));
+      return this.#defaulted(decodePatched(this.type, patched, shown, options));
     });
   }
 
@@ -505,7 +507,10 @@ export class Registry<T extends KubeObject> {
 
   /** A private copy with everything that may be left out filled in. */
   #decode(object: unknown, options: RequestOptions): T {
-    const draft = decodeObject(this.type, object, options.fieldValidation);
+    return this.#defaulted(decodeObject(this.type, object, options));
+  }
+
+  #defaulted(draft: T): T {
     this.strategy.defaults?.(draft);
     return draft;
   }
@@ -522,7 +527,7 @@ export class Registry<T extends KubeObject> {
       };
       for (const { path } of selector.requirements) {
         const known = path === 'metadata.name' || path === 'metadata.namespace' || Object.hasOwn(fields, path);
-        if (!known) throw new SelectorError(`field label not supported: ${path}`);
+        if (!known) throw new SelectorError(unknownLabel(this.type, path));
       }
       if (selector.requirements.length === 0) return (object) => labels.matches(object.metadata.labels);
       return (object) => labels.matches(object.metadata.labels) && selector.matches(field(object));
@@ -546,7 +551,9 @@ export class Registry<T extends KubeObject> {
 
   #revision(text: string): number {
     if (/^\d{1,15}$/.test(text)) return Number(text);
-    throw new StatusError('BadRequest', 400, `resourceVersion: Invalid value: ${JSON.stringify(text)}: not a revision`);
+    const quoted = JSON.stringify(text);
+    const why = `Invalid value: ${quoted}: strconv.ParseUint: parsing ${quoted}: invalid syntax`;
+    throw new StatusError('BadRequest', 400, `invalid resource version: resourceVersion: ${why}`);
   }
 
   async #notOlderThan(text: string): Promise<void> {
@@ -562,6 +569,15 @@ export class Registry<T extends KubeObject> {
       kind: this.type.resource,
     });
   }
+}
+
+/** Kinds of the core group that convert field labels by themselves: kubernetes/pkg/apis/core/v1/conversion.go. */
+const OWN_LABELS = new Set(['Pod', 'Node', 'Event', 'Namespace', 'Secret', 'Service']);
+
+function unknownLabel({ group, kind }: ResourceType, path: string): string {
+  if (group === '' && OWN_LABELS.has(kind)) return `field label not supported: ${path}`;
+  if (group === 'batch' && kind === 'Job') return `field label ${JSON.stringify(path)} not supported for Job`;
+  return `${JSON.stringify(path)} is not a known field selector: only "metadata.name", "metadata.namespace"`;
 }
 
 function setManagedFields({ metadata }: KubeObject, managedFields: KubeObject['metadata']['managedFields']): void {

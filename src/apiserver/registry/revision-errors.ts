@@ -2,18 +2,20 @@
 // and apimachinery's NewResourceExpired.
 import { StatusError } from '../../api/status-error.ts';
 import { CompactedError, FutureRevisionError } from '../storage/store.ts';
+import { encodeContinue } from './continue-token.ts';
 
 export function watchError(error: unknown): Error {
   if (error instanceof CompactedError) return expired(`too old resource version: ${error.asked} (${error.oldest})`);
   return otherError(error);
 }
 
-export function listError(error: unknown, continued: boolean): Error {
+/** `after`: where a chunked list wanted to go on; the answer's token goes on there, in the newest state. */
+export function listError(error: unknown, after: string | undefined): Error {
   if (!(error instanceof CompactedError)) return otherError(error);
-  if (!continued) return expired('The resourceVersion for the provided list is too old.');
-  return expired(
-    'The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.',
-  );
+  if (after === undefined) return expired('The resourceVersion for the provided list is too old.');
+  const message =
+    'The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.';
+  return new StatusError('Expired', 410, message, undefined, { continue: encodeContinue({ revision: -1, after }) });
 }
 
 export function tooLarge(asked: number, current: number): StatusError {

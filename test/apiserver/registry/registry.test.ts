@@ -119,7 +119,7 @@ t.test('the errors of everyday life have the real server’s words', async (t) =
     t,
     client.create(PODS, { ...pod('c'), kind: 'Service' }),
     400,
-    'Service in version "v1" cannot be handled as a Pod',
+    'Service in version "v1" cannot be handled as a Pod: converting (v1.Service) to (core.Pod): unknown conversion',
   );
 });
 
