@@ -55,6 +55,8 @@ export interface KernelEnv {
   readonly conntrackMax?: number;
   /** Of the Node's own stack's link. */
   readonly localMtu?: number;
+  /** False: ICMP errors are sent without limit (sysctls icmp_ratemask 0, icmp_msgs_per_sec large). */
+  readonly limitsIcmp?: boolean;
 }
 
 export class Kernel implements Net, DeviceInput, Pollable {
@@ -87,7 +89,7 @@ export class Kernel implements Net, DeviceInput, Pollable {
   readonly #icmp: IcmpErrors;
   readonly #localLink: LocalLink;
 
-  constructor({ clock, rng, pool, breath, hostname, conntrackMax, localMtu = 1500 }: KernelEnv) {
+  constructor({ clock, rng, pool, breath, hostname, conntrackMax, localMtu = 1500, limitsIcmp = true }: KernelEnv) {
     this.clock = clock;
     this.rng = rng;
     this.pool = pool;
@@ -104,7 +106,7 @@ export class Kernel implements Net, DeviceInput, Pollable {
     this.#reassembly = new Reassembly(clock, pool, counters, (skb) => this.#incomplete(skb));
     this.#output = new IpOutput(this, this.neighbours, this.#reassembly);
     this.#input = new IpInput(this, this.#output, this.#reassembly);
-    this.#icmp = new IcmpErrors(this, addresses, clock);
+    this.#icmp = new IcmpErrors(this, addresses, limitsIcmp ? clock : null);
     this.#localLink = new LocalLink(this.#input, localMtu, (skb) => this.#sendLocal(skb));
 
     this.#tracker = new ConntrackTracker(this.conntrack, clock, this);

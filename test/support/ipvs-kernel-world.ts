@@ -10,8 +10,10 @@ import { SeededRng } from '../../src/lib/rng.ts';
 import type { Link, LinkReceiver } from '../../src/tcpip-ts/link.ts';
 import { type Skb, SkbPool } from '../../src/tcpip-ts/skb.ts';
 import { ipv4 } from '../../src/tcpip-ts/wire/address.ts';
-import type { Outcome, ReplayWorld, WorldOptions } from './ipvs-replay.ts';
-import { faults, type Parsed, parse } from './packet.ts';
+import { ICMP_DEST_UNREACH, ICMP_PORT_UNREACH } from '../../src/tcpip-ts/wire/icmpv4.ts';
+import { IPV4_HLEN } from '../../src/tcpip-ts/wire/ipv4.ts';
+import type { ReplayWorld, WorldOptions } from './ipvs-replay.ts';
+import { faults, ip, type Parsed, parse, tcp } from './packet.ts';
 
 /** Slots of 64 KiB are costly to make: one pool serves all worlds, one after another. */
 const pool = new SkbPool(64);
@@ -22,7 +24,7 @@ export class KernelWorld implements ReplayWorld {
   readonly ipvs: Ipvs;
   readonly #breath = new Breath(() => {});
   readonly #outside = new CollectingLink();
-  readonly #local = new Collector();
+  readonly #local: Director;
 
   constructor({ vips, nodeIP, nat, masquerade }: WorldOptions) {
     const { clock } = this;
@@ -33,13 +35,14 @@ export class KernelWorld implements ReplayWorld {
       breath: this.#breath,
       hostname: 'director',
       conntrackMax: 1024,
+      limitsIcmp: false, // as the oracle's guest
     });
     this.ipvs = new Ipvs(this.kernel);
     const netlink = createNetlink(this.kernel, this.ipvs);
     const t0 = this.kernel.addDevice('t0', this.#outside, {});
     this.kernel.addresses.add(t0, ipv4(nodeIP), 32);
     this.kernel.fib.add({ network: 0, prefixLen: 0, oif: t0.ifindex, prefsrc: ipv4(nodeIP) });
-    this.kernel.localLink().attach(this.#local);
+    this.#local = new Director(this.kernel);
     netlink.commit([
       { op: 'link-add', name: 'kube-ipvs0', kind: 'dummy' },
       ...vips.map((vip) => ({ op: 'addr-add' as const, dev: 'kube-ipvs0', addr: ipv4(vip), prefixLen: 32 })),
@@ -47,21 +50,21 @@ export class KernelWorld implements ReplayWorld {
     ]);
   }
 
-  inject(packet: Uint8Array): Outcome {
+  inject(packet: Uint8Array): readonly Parsed[] {
     this.#outside.sent.length = 0;
-    this.#local.got.length = 0;
     const skb = pool.alloc()!;
     skb.bytes.set(packet, skb.nh);
     skb.tail = skb.nh + packet.length;
     this.kernel.nowUs = this.clock.nowUs();
     this.#outside.receiver!.receive(skb);
     this.#breath.run();
-    const sent = this.#outside.sent.map((bytes) => {
+    this.#local.answer();
+    this.#breath.run();
+    return this.#outside.sent.map((bytes) => {
       const wrong = faults(bytes, 'ip');
       if (wrong.length > 0) throw new Error(`sent a packet with wrong ${wrong.join(', ')}`);
       return parse(bytes, 'ip');
     });
-    return { sent, local: [...this.#local.got] };
   }
 
   advance(us: number): void {
@@ -94,13 +97,43 @@ class CollectingLink implements Link {
   close(): void {}
 }
 
-class Collector implements LinkReceiver {
-  readonly got: Parsed[] = [];
+/** The director's own stack, without any socket: it resets what is TCP and refuses what is UDP. */
+class Director implements LinkReceiver {
+  readonly #kernel: Kernel;
+  readonly #link: Link;
+  readonly #resets: Uint8Array[] = [];
+
+  constructor(kernel: Kernel) {
+    this.#kernel = kernel;
+    this.#link = kernel.localLink();
+    this.#link.attach(this);
+  }
 
   receive(skb: Skb): void {
-    this.got.push(parse(skb.bytes.slice(skb.nh, skb.tail), 'ip'));
+    const packet = parse(skb.bytes.slice(skb.nh, skb.tail), 'ip');
+    if (packet.udp) this.#kernel.icmpSend(skb, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH, 0);
+    else if (packet.tcp && !packet.tcp.flags.includes('R')) this.#resets.push(resetOf(packet));
     skb.free();
   }
+
+  answer(): void {
+    for (const bytes of this.#resets.splice(0)) {
+      const skb = pool.alloc()!;
+      skb.bytes.set(bytes, skb.nh);
+      skb.th = skb.nh + IPV4_HLEN;
+      skb.tail = skb.nh + bytes.length;
+      this.#link.transmit(skb);
+    }
+  }
+}
+
+/** RFC 9293 3.10.7.1. */
+function resetOf({ ip: header, tcp: segment, payload }: Parsed): Uint8Array {
+  const { saddr, daddr } = header!;
+  const { sport, dport, seq, ack, flags } = segment!;
+  const length = payload.length + (/[SF]/.test(flags) ? 1 : 0);
+  const reset = flags.includes('A') ? { flags: 'R', seq: ack } : { flags: 'RA', seq: 0, ack: seq + length };
+  return ip({ saddr: daddr, daddr: saddr }, tcp({ sport: dport, dport: sport, window: 0, ...reset }));
 }
 
 function natRules(masquerade: WorldOptions['masquerade']): IptablesRestoreOp {

@@ -34,13 +34,14 @@ const TOS_INTERNETWORK_CONTROL = 0xc0;
 export class IcmpErrors {
   readonly #net: Net;
   readonly #addresses: Addresses;
-  readonly #limit: IcmpRateLimit;
+  readonly #limit: IcmpRateLimit | null;
   #id = 0;
 
-  constructor(net: Net, addresses: Addresses, clock: Clock) {
+  /** Without a clock there is no limit. */
+  constructor(net: Net, addresses: Addresses, clock: Clock | null) {
     this.#net = net;
     this.#addresses = addresses;
-    this.#limit = new IcmpRateLimit(clock);
+    this.#limit = clock && new IcmpRateLimit(clock);
   }
 
   /** An error of `type` and `code` to the packet's source; `info` is the second header word. Borrows `skb`. */
@@ -59,7 +60,7 @@ export class IcmpErrors {
     const routeType = fib.typeOf(route);
     if (routeType !== RTN_UNICAST && routeType !== RTN_LOCAL) return;
     const isFragNeeded = type === ICMP_DEST_UNREACH && code === ICMP_FRAG_NEEDED;
-    if (!isFragNeeded && routeType !== RTN_LOCAL && this.#limit.take(to) !== 'ok') return;
+    if (this.#limit && !isFragNeeded && routeType !== RTN_LOCAL && this.#limit.take(to) !== 'ok') return;
     const out = pool.alloc();
     if (out === null) return;
     // A packet to one of our addresses is answered from it, one that only came through from the device towards its source.

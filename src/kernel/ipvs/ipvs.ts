@@ -58,7 +58,7 @@ export class Ipvs implements IpvsControl {
   readonly table = new ServiceTable();
   readonly destTable: DestTable;
   readonly conns: ConnTable;
-  /** False until the first service: the hooks let everything pass. */
+  /** False without services: the hooks, which Linux only has while there are any (5.10 on), let everything pass. */
   enabled = false;
   readonly #unregister: (() => void)[] = [];
   #nodestTimer: Timer | null = null;
@@ -103,6 +103,8 @@ export class Ipvs implements IpvsControl {
     const had = svc.numDests > 0;
     svc.clear(this.destTable);
     if (had) this.#expireNodestSoon();
+    // With the last service the kernel takes its hooks out: what connections are left pass untranslated.
+    this.enabled = this.table.size > 0;
   }
 
   addDest(key: VirtualServerKey, dest: RealServer | DestOptions): void {

@@ -222,6 +222,11 @@ export function tcpPacket(t: Conntrack, ct: number, skb: Skb, ctinfo: number): n
       break;
     case TCP_CONNTRACK_CLOSE:
       if (index !== RST_SET) break;
+      // When it is closing already, the numbers may be those of a connection before: they are not asked.
+      if (isClosing(oldState)) {
+        checkWindow = false;
+        break;
+      }
       newState = resetState(t, ct, skb, dir, oldState);
       if (newState === IV) return CT_INVALID;
       checkWindow = !isResetOfIgnored(t, ct, skb, oldState);
@@ -241,6 +246,11 @@ export function tcpPacket(t: Conntrack, ct: number, skb: Skb, ctinfo: number): n
   t.tcpState[ct] = newState;
   if (oldState !== newState && newState === TCP_CONNTRACK_FIN_WAIT) w[sender + FLAGS]! |= F_CLOSE_INIT;
   return refresh(t, ct, index, oldState, newState, flags);
+}
+
+/** tcp_can_early_drop(): from FIN_WAIT to CLOSE. */
+function isClosing(state: number): boolean {
+  return state >= TCP_CONNTRACK_FIN_WAIT && state <= TCP_CONNTRACK_CLOSE;
 }
 
 function refresh(t: Conntrack, ct: number, index: number, oldState: number, newState: number, flags: number): number {
