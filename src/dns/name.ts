@@ -134,6 +134,11 @@ export function matchZone(zones: readonly string[], name: string): string | unde
   return best;
 }
 
+/** The name that `labels`, without a dot at the end, has below `zone`. */
+export function below(labels: string, zone: string): string {
+  return zone === '.' ? `${labels}.` : `${labels}.${zone}`;
+}
+
 /** The part of `name` left of `zone`, without the dot between; '' at the apex. `name` must lie in the zone. */
 export function trimZone(name: string, zone: string): string {
   if (zone === '.') return name === '.' ? '' : name.slice(0, -1);

@@ -142,11 +142,12 @@ for (const c of cases) {
   groups.set(key, [...(groups.get(key) ?? []), c]);
 }
 
+t.jobs = 3;
 for (const group of groups.values()) {
   const [first] = group as [Case];
   const { synced = true } = first.server;
   const skip = synced ? false : 'files are read before the start: there is no time before the first sync';
-  t.test(`${first.objects}: ${group.map((c) => c.id).join(', ')}`, { skip }, async (t) => {
+  t.test(`${first.objects}: ${group.map((c) => c.id).join(', ')}`, { skip, buffered: true }, async (t) => {
     const upstream = await upstreamFor(first);
     const objects = objectsOf(first, '127.0.0.1');
     const manifest = write(list(objects));

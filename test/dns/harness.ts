@@ -6,6 +6,7 @@ import { type DecodedReply, decodeMessage, decodeQuery, rdataText } from '../../
 import { type Edns, encodeMessage, FLAG_QR, FLAG_RA, FLAG_RD } from '../../src/dns/message-writer.ts';
 import type { ObjectHandlers, ObjectSource } from '../../src/dns/plugin/kubernetes/source.ts';
 import type { ResourceRecord } from '../../src/dns/record.ts';
+import { parseRecord } from '../../src/dns/record-text.ts';
 import { type CoreDnsOptions, runCoreDns } from '../../src/dns/run.ts';
 import type { Address, DnsSockets, UdpPort } from '../../src/dns/sockets.ts';
 import { VirtualClock } from '../../src/lib/clock.ts';
@@ -209,16 +210,10 @@ export function fakeUpstream(answers: Record<string, { rcode: string; answer: st
       return name!.toLowerCase() === question.name.toLowerCase() && typeNumber(type!) === question.type;
     })?.[1];
     const rcode = found === undefined ? RCODE.NXDOMAIN : RCODE[found.rcode as keyof typeof RCODE];
-    const answer = (found?.answer ?? []).map(parseRecord);
+    const answer = (found?.answer ?? []).filter((line) => line !== '').map(parseRecord);
     const flags = FLAG_QR | FLAG_RD | FLAG_RA;
     return encodeMessage({ id, flags, rcode, question, answer, authority: [], additional: [], edns: undefined }, 65535);
   };
-}
-
-function parseRecord(line: string): ResourceRecord {
-  const [name, ttl, , type, data] = line.split(/\s+/);
-  if (type !== 'A') throw new Error(`the fake upstream knows A records only: ${line}`);
-  return { name: name!, type: 1, class: 1, ttl: Number(ttl), rdata: Uint8Array.from(data!.split('.'), Number) };
 }
 
 /** `name ttl type data`, sorted. */

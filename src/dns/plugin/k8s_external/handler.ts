@@ -2,7 +2,7 @@
 // external.go, apex.go, msg_to_dns.go). What there is comes from the kubernetes plugin of the same server block.
 // Leaves out: zone transfer. TTLs in seconds.
 import { RCODE, TYPE } from '../../constants.ts';
-import { fqdn, isSubdomain, matchZone, trimZone } from '../../name.ts';
+import { below, fqdn, isSubdomain, matchZone, trimZone } from '../../name.ts';
 import { addressRecord, nameRecord, type ResourceRecord, soaRecord, srvRecord } from '../../record.ts';
 import {
   type Handler,
@@ -56,7 +56,7 @@ export class External {
     if (reversed !== undefined) {
       const names = view.reverse(reversed);
       if (names.length === 0) return this.#nothing(request, writer, view, zone, RCODE.NXDOMAIN, fallthrough);
-      const answer = [...new Set(names)].map((name) => this.#pointer(request, `${name}.${zones[0]!}`));
+      const answer = [...new Set(names)].map((name) => this.#pointer(request, below(name, zones[0]!)));
       return write(writer, RCODE.NOERROR, { answer });
     }
     const { items, rcode } = view.items(base, headless);
@@ -97,7 +97,7 @@ export class External {
     if (type !== TYPE.NS) return write(writer, RCODE.NOERROR, { authority: [this.#soa(view, zone)] });
     const additional = view.ownAddresses(headless).map((a) => addressRecord(`ns1.${apex}.${name}`, ttl, a));
     return write(writer, RCODE.NOERROR, {
-      answer: [nameRecord(zone, TYPE.NS, ttl, `ns1.${apex}.${zone}`)],
+      answer: [nameRecord(zone, TYPE.NS, ttl, below(`ns1.${apex}`, zone))],
       additional,
     });
   }
@@ -122,7 +122,7 @@ export class External {
   #soa(view: ExternalView, zone: string): ResourceRecord {
     const { apex, ttl } = this.#options;
     const timers = { serial: view.modifiedS, refreshS: 7200, retryS: 1800, expireS: 86400, minimumS: ttl };
-    return soaRecord(zone, ttl, `ns1.${apex}.${zone}`, `hostmaster.${apex}.${zone}`, timers);
+    return soaRecord(zone, ttl, below(`ns1.${apex}`, zone), below(`hostmaster.${apex}`, zone), timers);
   }
 }
 
@@ -173,7 +173,7 @@ class Collected {
     let waiting: Promise<void> | undefined;
     for (const { host, port, owner } of items) {
       if (port === -1) continue;
-      const target = typeof host === 'string' ? fqdn(host) : `${owner}.${this.#zone}`;
+      const target = typeof host === 'string' ? fqdn(host) : below(owner, this.#zone);
       if (this.#isNew(`${target} ${port}`)) this.answer.push(srvRecord(name, this.#serviceTtl, weight, port, target));
       const isNew = this.#isNew(typeof host === 'string' ? target : `${target} ${host.join('.')}`);
       if (!isNew) continue;

@@ -1,6 +1,7 @@
 // From a name to what it stands for (CoreDNS plugin/kubernetes/kubernetes.go Records, findServices, findPods; reverse.go; ns.go).
 // The result is either "no such name" (undefined) or a list of items, which may be empty: the name exists without such records.
-// Multi-cluster Services, zonal names and the `labels` filters are left out.
+// Multi-cluster Services are left out.
+import { below } from '../../name.ts';
 import { addressBytes } from '../../reverse.ts';
 import { type NameParts, parseName } from './name-parts.ts';
 import type { ObjectIndex, PortFacts, ServiceEntry, SliceFacts } from './objects.ts';
@@ -12,6 +13,10 @@ export interface FinderOptions {
   /** Only these are served; empty: all. */
   readonly namespaces: ReadonlySet<string>;
   readonly ignoreEmptyService: boolean;
+  /** Names that narrow a headless Service to a topology zone are served. */
+  readonly zonal: boolean;
+  /** Reverse names of endpoints are served only where they have a hostname of their own. */
+  readonly ptrHostnameOnly: boolean;
   /** The first forward zone: where reverse lookups point. */
   readonly primaryZone: string;
   /** Canonical text. */
@@ -60,11 +65,17 @@ export class Finder {
 
   /** `base`: the name in lower case without its zone. */
   items(base: string): readonly Item[] | undefined {
-    const parts = parseName(base);
+    const parts = parseName(base, this.#options.zonal);
     if (parts === 'none') return NOTHING;
     if (parts === undefined || !this.isExposed(parts.namespace)) return undefined;
     if (parts.kind === 'pod') return this.#pods(parts);
     return parts.service === '' ? NOTHING : this.#services(parts);
+  }
+
+  /** Whether the name asks for a topology zone. */
+  isZonal(base: string): boolean {
+    const parts = this.#options.zonal ? parseName(base, true) : undefined;
+    return parts !== undefined && parts !== 'none' && parts.zone !== '';
   }
 
   #pods(parts: NameParts): readonly Item[] | undefined {
@@ -87,10 +98,10 @@ export class Finder {
     if (entry === undefined || service === undefined) return undefined;
     if (service.kind === 'clusterIP' && entry.endpoints === 0 && this.#options.ignoreEmptyService) return undefined;
     if (service.kind === 'externalName') {
-      return parts.endpoint !== '' || service.externalName === undefined
-        ? undefined
-        : [{ target: service.externalName }];
+      const isOwnName = parts.endpoint === '' && parts.port === '' && parts.protocol === '' && parts.zone === '';
+      return isOwnName && service.externalName !== undefined ? [{ target: service.externalName }] : undefined;
     }
+    if (parts.zone !== '') return service.kind === 'headless' ? zonalItems(entry, parts) : undefined;
     if (service.kind === 'headless' || parts.endpoint !== '') return endpointItems(entry, parts);
     const ports = service.ports.filter((port) => matchesPort(parts, port));
     if (ports.length === 0) return undefined;
@@ -102,14 +113,16 @@ export class Finder {
   reverse(address: string): string[] {
     for (const entry of this.#index.servicesByAddress.get(address) ?? []) {
       if (!this.isListed(entry.namespace)) continue;
-      return [`${entry.name}.${entry.namespace}.svc.${this.#options.primaryZone}`];
+      return [below(`${entry.name}.${entry.namespace}.svc`, this.#options.primaryZone)];
     }
     const names = new Set<string>();
     for (const slice of this.#index.slicesByAddress.get(address) ?? []) {
       if (!this.isListed(slice.entry.namespace)) continue;
       for (const endpoint of slice.endpoints) {
-        if (endpoint.text !== address) continue;
-        names.add(`${endpoint.hostname}.${slice.entry.name}.${slice.entry.namespace}.svc.${this.#options.primaryZone}`);
+        if (endpoint.text !== address || (this.#options.ptrHostnameOnly && !endpoint.hasHostname)) continue;
+        names.add(
+          below(`${endpoint.hostname}.${slice.entry.name}.${slice.entry.namespace}.svc`, this.#options.primaryZone),
+        );
       }
     }
     return [...names];
@@ -166,11 +179,19 @@ function endpointItems(entry: ServiceEntry, parts: NameParts): readonly Item[] |
     if (ports.length === 0) continue;
     for (const endpoint of slice.endpoints) {
       if (parts.endpoint !== '' && endpoint.hostname.toLowerCase() !== parts.endpoint) continue;
+      if (parts.zone !== '' && endpoint.zone !== parts.zone) continue;
       const owner = `${endpoint.hostname}.${entry.name}.${entry.namespace}.svc`;
       for (const { port } of ports) items.push({ address: endpoint.address, port, owner });
     }
   }
   return items.length === 0 ? undefined : items;
+}
+
+/** The name exists whatever the zone: without endpoints there it has no records. */
+function zonalItems(entry: ServiceEntry, parts: NameParts): readonly Item[] {
+  return (
+    endpointItems(entry, parts) ?? (parts.prefer ? endpointItems(entry, { ...parts, zone: '' }) : undefined) ?? NOTHING
+  );
 }
 
 function nameServerItems({ entry, endpoints }: SliceFacts): AddressItem[] {

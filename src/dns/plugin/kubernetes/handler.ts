@@ -5,7 +5,7 @@
 // it. As in CoreDNS, the apex NS and the ns.dns names answer only when the zone is asked for in lower case.
 import type { Epoch, HitCounter, Lasting } from '../../answer-memo.ts';
 import { RCODE, TYPE } from '../../constants.ts';
-import { fqdn, isSubdomain, matchZone, trimZone } from '../../name.ts';
+import { below, fqdn, isSubdomain, matchZone, trimZone } from '../../name.ts';
 import { addressRecord, nameRecord, type ResourceRecord, soaRecord, srvRecord, txtRecord } from '../../record.ts';
 import {
   type Handler,
@@ -17,8 +17,9 @@ import {
   type ResponseWriter,
   type Served,
 } from '../../request.ts';
-import { addressOfReverse } from '../../reverse.ts';
-import type { AddressItem, AliasItem, Finder } from './finder.ts';
+import { addressOfReverse, isReverse } from '../../reverse.ts';
+import type { AddressItem, AliasItem, Finder, Item } from './finder.ts';
+import { parseName } from './name-parts.ts';
 
 /** The schema version that `dns-version` shows, and its fixed TTL. */
 const SCHEMA_VERSION = '1.1.0';
@@ -154,25 +155,31 @@ class ZoneLookup {
     return trimZone(name, this.#zone);
   }
 
+  /** Objects have no names in the reverse trees. */
+  #items(name: string): readonly Item[] | undefined {
+    const items = this.#options.finder.items(this.#base(name));
+    return isReverse(name) && parseName(this.#base(name)) !== 'none' ? undefined : items;
+  }
+
   #isNameServer(name: string): boolean {
-    return name === `ns.dns.${this.#zoneAsAsked}`;
+    return this.#zone !== '.' && name === below('ns.dns', this.#zoneAsAsked);
   }
 
   /** For types that never have records: is the name there at all? */
   #exists(name: string): Found | undefined {
     if (this.#isNameServer(name)) return NO_RECORDS;
-    return this.#options.finder.items(this.#base(name)) === undefined ? undefined : NO_RECORDS;
+    return this.#items(name) === undefined ? undefined : NO_RECORDS;
   }
 
   /** `previous`: the CNAMEs that led to this name. */
   #addresses(owner: string, name: string, family: 4 | 6, previous: readonly ResourceRecord[]): Result {
     const { finder, ttl } = this.#options;
-    const entry = finder.ownEntry(this.#base(name));
+    const entry = isReverse(name) ? undefined : finder.ownEntry(this.#base(name));
     if (entry !== undefined) {
       const addresses = family === 4 ? entry.ipv4 : entry.ipv6;
       return { answer: addresses.map((address) => addressRecord(owner, ttl, address)), epoch: entry.epoch };
     }
-    const items = this.#isNameServer(name) ? finder.nameServers() : finder.items(this.#base(name));
+    const items = this.#isNameServer(name) ? finder.nameServers() : this.#items(name);
     if (items === undefined) return undefined;
     const alias = items[0];
     if (alias !== undefined && 'target' in alias) return this.#alias(owner, name, family, alias, previous);
@@ -209,7 +216,7 @@ class ZoneLookup {
 
   #srv(owner: string, name: string): Found | undefined {
     if (this.#isNameServer(name)) return NO_RECORDS;
-    const items = this.#options.finder.items(this.#base(name));
+    const items = this.#items(name);
     if (items === undefined) return undefined;
     const { ttl } = this.#options;
     const addresses = items.filter((item): item is AddressItem => 'address' in item);
@@ -219,7 +226,7 @@ class ZoneLookup {
     const seen = new Set<string>();
     for (const item of addresses) {
       if (item.port === -1) continue;
-      const target = `${item.owner}.${this.#zoneAsAsked}`;
+      const target = below(item.owner, this.#zoneAsAsked);
       if (isNew(seen, `${target} ${item.port}`)) answer.push(srvRecord(owner, ttl, weight, item.port, target));
       if (isNew(seen, `${target} ${item.address.join('.')}`)) additional.push(addressRecord(target, ttl, item.address));
     }
@@ -228,24 +235,25 @@ class ZoneLookup {
 
   #ptr(owner: string, name: string): Found | undefined {
     const address = addressOfReverse(name);
-    if (address === undefined)
-      return this.#options.finder.items(this.#base(name)) === undefined ? undefined : NO_RECORDS;
+    if (address === undefined) return this.#items(name) === undefined ? undefined : NO_RECORDS;
     const targets = this.#options.finder.reverse(address);
     if (targets.length === 0) return undefined;
     return { answer: targets.map((target) => nameRecord(owner, TYPE.PTR, this.#options.ttl, target)) };
   }
 
-  /** Only dns-version has a TXT; other names exist for TXT only where they have some other record. */
+  /** Only dns-version has a TXT; other names exist for TXT only where they have some other record, or name a zone. */
   #txt(owner: string, name: string): Found | undefined {
     const base = this.#base(name);
+    const { finder } = this.#options;
     if (base === 'dns-version') return { answer: [txtRecord(owner, SCHEMA_TTL, SCHEMA_VERSION)] };
-    const items = this.#options.finder.items(base);
-    return items === undefined || items.length === 0 ? undefined : NO_RECORDS;
+    const items = this.#items(name);
+    if (items === undefined) return undefined;
+    return items.length > 0 || finder.isZonal(base) ? NO_RECORDS : undefined;
   }
 
   #cname(owner: string, name: string): Found | undefined {
     if (this.#isNameServer(name)) return NO_RECORDS;
-    const items = this.#options.finder.items(this.#base(name));
+    const items = this.#items(name);
     if (items === undefined) return undefined;
     const alias = items[0];
     if (alias === undefined || !('target' in alias)) return NO_RECORDS;
@@ -258,7 +266,7 @@ class ZoneLookup {
     const additional: ResourceRecord[] = [];
     const seen = new Set<string>();
     for (const item of finder.nameServers()) {
-      const target = `${item.owner}.${this.#zoneAsAsked}`;
+      const target = below(item.owner, this.#zoneAsAsked);
       additional.push(addressRecord(target, ttl, item.address));
       if (isNew(seen, target)) answer.push(nameRecord(this.#zoneAsAsked, TYPE.NS, ttl, target));
     }
@@ -274,7 +282,7 @@ function zoneAsAsked(request: Request, zone: string): string {
 
 function soa(options: KubernetesOptions, zone: string): ResourceRecord {
   const timers = { serial: options.modifiedS(), refreshS: 7200, retryS: 1800, expireS: 86400, minimumS: options.ttl };
-  return soaRecord(zone, Math.min(options.ttl, 300), `ns.dns.${zone}`, `hostmaster.${zone}`, timers);
+  return soaRecord(zone, Math.min(options.ttl, 300), below('ns.dns', zone), below('hostmaster', zone), timers);
 }
 
 /** A CNAME is shown only when its target has records. */

@@ -24,6 +24,10 @@ interface EndpointFacts {
   readonly text: string;
   /** Its label under the Service's name. */
   readonly hostname: string;
+  /** Whether the endpoint says itself what it is called. */
+  readonly hasHostname: boolean;
+  /** Topology zone; '' is none. */
+  readonly zone: string;
 }
 
 export interface SliceFacts {
@@ -218,6 +222,8 @@ export class ObjectIndex {
           address,
           text: canonicalAddress(written)!,
           hostname: endpoint.hostname || hostnameOf(podName, written),
+          hasHostname: Boolean(endpoint.hostname),
+          zone: endpoint.zone ?? '',
         });
       }
     }
@@ -231,10 +237,11 @@ export class ObjectIndex {
   }
 }
 
-/** The Pod's name where wanted and short enough to be a label, else the address with dashes. */
+/** The Pod's name where wanted and short enough to be a label, else the address with dashes; a label cannot end in one. */
 function hostnameOf(podName: string | undefined, address: string): string {
   if (podName !== undefined && podName !== '' && podName.length < 64) return podName;
-  return address.replace(/[.:]/g, '-');
+  const label = address.replace(/[.:]/g, '-');
+  return label.endsWith('-') ? `${label}0` : label;
 }
 
 function serviceFacts(service: Service): ServiceFacts {
@@ -306,7 +313,10 @@ function sameSlice(a: SliceFacts, b: SliceFacts): boolean {
     a.ports.every(
       (p, i) => p.name === b.ports[i]!.name && p.protocol === b.ports[i]!.protocol && p.port === b.ports[i]!.port,
     ) &&
-    a.endpoints.every((e, i) => e.text === b.endpoints[i]!.text && e.hostname === b.endpoints[i]!.hostname)
+    a.endpoints.every((e, i) => {
+      const other = b.endpoints[i]!;
+      return e.text === other.text && e.hostname === other.hostname && e.zone === other.zone;
+    })
   );
 }
 

@@ -1,13 +1,13 @@
 // Reads `kubernetes [ZONES...] { ... }` and starts the watches (CoreDNS plugin/kubernetes/setup.go, kubernetes.go
-// InitKubeCache). Leaves out, as errors that say so: multicluster, zonal. The options that say where
-// the API server is (endpoint, tls, kubeconfig, apiserver_*) are taken and have no effect: there is one API to ask.
+// InitKubeCache). Leaves out, as errors that say so: multicluster, and the options that name another API server (endpoint, tls,
+// kubeconfig). Those that slow the client down (apiserver_*) are checked and have no effect: ours sends three requests and waits.
 import type { KubeObject } from '../../../api/meta.ts';
 import { ENDPOINTSLICES, NAMESPACES, PODS, SERVICES } from '../../../api/resources.ts';
 import { type LabelMatcher, parseLabelSelector } from '../../../api/selectors.ts';
 import { matchZone } from '../../name.ts';
 import { searchOf } from '../../resolv-conf.ts';
 import { canonicalAddress, isReverse } from '../../reverse.ts';
-import { type Controller, type Plugin, parseInteger } from '../plugin.ts';
+import { type Controller, type Plugin, parseDuration, parseInteger } from '../plugin.ts';
 import { ExternalView } from './external.ts';
 import { Finder, type PodMode } from './finder.ts';
 import { Kubernetes } from './handler.ts';
@@ -17,7 +17,7 @@ import type { ObjectHandlers, Watching } from './source.ts';
 const NAME = 'kubernetes';
 const DEFAULT_TTL = 5;
 /** Start waits this long for the first lists, looking every so often, and says so now and then. */
-const SYNC_LIMIT_US = 5_000_000;
+const SYNC_LIMIT_US = 5e6;
 const SYNC_POLL_US = 10_000;
 const SYNC_LOG_US = 500_000;
 
@@ -30,6 +30,9 @@ interface Settings {
   endpointPodNames: boolean;
   ignoreEmptyService: boolean;
   watchEndpoints: boolean;
+  zonal: boolean;
+  ptrHostnameOnly: boolean;
+  startupTimeoutUs: number;
   /** Which Services, EndpointSlices and Pods are served; undefined: all. */
   labels: LabelMatcher | undefined;
   namespaceLabels: LabelMatcher | undefined;
@@ -56,6 +59,9 @@ function parse(c: Controller): Settings {
     endpointPodNames: false,
     ignoreEmptyService: false,
     watchEndpoints: true,
+    zonal: false,
+    ptrHostnameOnly: false,
+    startupTimeoutUs: SYNC_LIMIT_US,
     labels: undefined,
     namespaceLabels: undefined,
   };
@@ -104,15 +110,34 @@ function parseOption(c: Controller, settings: Settings): void {
       if (args.length > 0 && args[0] !== 'empty_service') throw new Error(`unable to parse ignore value: '${args[0]}'`);
       settings.ignoreEmptyService ||= args.length > 0;
       return;
-    case 'endpoint':
-    case 'tls':
-    case 'kubeconfig':
+    case 'zonal':
+      if (args.length > 0) throw c.argErr();
+      settings.zonal = true;
+      return;
+    case 'ptr_hostname_only':
+      if (args.length > 0) throw c.argErr();
+      settings.ptrHostnameOnly = true;
+      return;
+    case 'startup_timeout': {
+      if (args.length === 0) throw c.argErr();
+      const us = parseDuration(args[0]!);
+      if (us === undefined)
+        throw new Error(
+          `failed to parse startup_timeout: ${args[0]}, time: invalid duration ${JSON.stringify(args[0])}`,
+        );
+      settings.startupTimeoutUs = us;
+      return;
+    }
     case 'apiserver_qps':
     case 'apiserver_burst':
     case 'apiserver_max_inflight':
-    case 'startup_timeout':
-      if (args.length === 0) throw c.argErr();
+      if (args.length !== 1) throw c.argErr();
+      checkLimit(c, option, args[0]!);
       return;
+    case 'endpoint':
+    case 'tls':
+    case 'kubeconfig':
+      throw c.err(`property '${option}' is not supported by this server: it reads the objects it was given`);
     case 'labels':
       settings.labels = selector(c, 'label', args);
       return;
@@ -120,11 +145,19 @@ function parseOption(c: Controller, settings: Settings): void {
       settings.namespaceLabels = selector(c, 'namespace_label', args);
       return;
     case 'multicluster':
-    case 'zonal':
       throw c.err(`property '${option}' is not supported by this server yet`);
     default:
       throw c.err(`unknown property '${option}'`);
   }
+}
+
+function checkLimit(c: Controller, option: string, text: string): void {
+  const isNumber = option === 'apiserver_qps' ? /^[+-]?(\d+\.?\d*|\.\d+)$/ : /^[+-]?\d+$/;
+  const parser = option === 'apiserver_qps' ? 'ParseFloat' : 'Atoi';
+  const quoted = JSON.stringify(text);
+  if (!isNumber.test(text))
+    throw c.err(`invalid ${option} ${quoted}: strconv.${parser}: parsing ${quoted}: invalid syntax`);
+  if (Number(text) < 0) throw c.err(`${option} must be >= 0`);
 }
 
 function selector(c: Controller, what: string, args: readonly string[]): LabelMatcher {
@@ -160,6 +193,8 @@ function install(c: Controller, settings: Settings): void {
     podMode: settings.podMode,
     namespaces: settings.namespaces,
     ignoreEmptyService: settings.ignoreEmptyService,
+    zonal: settings.zonal,
+    ptrHostnameOnly: settings.ptrHostnameOnly,
     primaryZone: settings.zones.find((zone) => !isReverse(zone))!,
     localAddresses: ownAddresses(c),
   });
@@ -208,7 +243,7 @@ function install(c: Controller, settings: Settings): void {
         objects.watch(PODS, matching(labels, { set: (o) => index.setPod(o), delete: (o) => index.deletePod(o) })),
       );
     }
-    return waitForSync(c, hasSynced);
+    return waitForSync(c, hasSynced, settings.startupTimeoutUs);
   });
   config.shutdowns.push(() => {
     for (const watching of watches) watching.close();
@@ -227,8 +262,8 @@ function ownAddresses({ config, host }: Controller): string[] {
   return outside.length > 0 ? outside : known;
 }
 
-/** The server starts answering when everything has been read once, or after five seconds in any case (then with SERVFAIL). */
-function waitForSync(c: Controller, hasSynced: () => boolean): Promise<void> {
+/** The server starts answering when everything has been read once, or after the limit in any case (then with SERVFAIL). */
+function waitForSync(c: Controller, hasSynced: () => boolean, limitUs: number): Promise<void> {
   const { clock } = c.host;
   const startUs = clock.nowUs();
   let logUs = startUs + SYNC_LOG_US;
@@ -239,7 +274,7 @@ function waitForSync(c: Controller, hasSynced: () => boolean): Promise<void> {
         return;
       }
       const nowUs = clock.nowUs();
-      if (nowUs - startUs >= SYNC_LIMIT_US) {
+      if (nowUs - startUs >= limitUs) {
         c.log(NAME, 'WARNING', 'starting server with unsynced Kubernetes API');
         resolve();
         return;
