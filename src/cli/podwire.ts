@@ -162,7 +162,12 @@ program
   .description(
     'the cluster DNS alone, for the Services, EndpointSlices, Pods and Namespaces of manifests; watches them',
   )
-  .option('-f, --filename <file>', 'a manifest (YAML or JSON); may be given again', collect, [])
+  .option(
+    '-f, --filename <file>',
+    'a manifest (YAML or JSON), a directory of them, or -; may be given again',
+    collect,
+    [],
+  )
   .option('--corefile <file>', "the configuration; without it kubeadm's, less cache and probes")
   .option('--listen <address:port>', 'where to answer, UDP and TCP; port 0: any free one', '127.0.0.1:1053')
   .option('--ttl <seconds>', "TTL of the cluster's records, in place of what the Corefile says (5)", seconds)

@@ -1,28 +1,33 @@
 // Objects for the kubernetes plugin from manifests instead of the API: a set that is replaced as a whole whenever the files
 // change, with what differs handed on object by object. Knows no files; `podwire dns` reads them.
 //
-// Kinds that DNS does not need are passed over, known or not. Objects without a namespace are in `default`. A namespace exists
-// as soon as an object lies in it: manifests seldom hold the Namespace of what they hold.
+// Kinds that DNS does not need are passed over; kinds nobody knows are told of. Objects without a namespace are in `default`. A
+// namespace exists as soon as an object lies in it: manifests seldom hold the Namespace of what they hold. Endpoints count where
+// no EndpointSlice is given for their Service.
 import { isDeepStrictEqual } from 'node:util';
+import type { Endpoints } from '../api/core-v1.ts';
+import { LABEL_SERVICE_NAME } from '../api/discovery-v1.ts';
 import { ManifestError, parseManifests } from '../api/manifest.ts';
 import type { KubeObject, ResourceType } from '../api/meta.ts';
-import { ENDPOINTSLICES, NAMESPACES, PODS, SERVICES } from '../api/resources.ts';
+import { ENDPOINTS, ENDPOINTSLICES, NAMESPACES, PODS, resourceOfKind, SERVICES } from '../api/resources.ts';
+import { mirrored } from './mirrored-endpoints.ts';
 import type { ObjectHandlers, ObjectSource, Watching } from './plugin/kubernetes/source.ts';
 
-const KINDS = new Map<string, ResourceType>(
-  [NAMESPACES, SERVICES, ENDPOINTSLICES, PODS].map((type) => [`${groupVersion(type)} ${type.kind}`, type]),
-);
+const KINDS = new Set<ResourceType>([NAMESPACES, SERVICES, ENDPOINTSLICES, ENDPOINTS, PODS]);
 
-function groupVersion(type: ResourceType): string {
-  return type.kind === 'EndpointSlice' ? 'discovery.k8s.io/v1' : 'v1';
-}
+/** Hears of an object whose kind is unknown: `kind "Foo" in version "example.org/v1"`. */
+type OnUnknown = (what: string) => void;
 
 /** The objects of a file that DNS is made of. Throws ManifestError, which tells file, line and column. */
-export function readDnsObjects(text: string, file: string): KubeObject[] {
-  const quick = fromJson(text);
+export function readDnsObjects(text: string, file: string, onUnknown: OnUnknown): KubeObject[] {
+  const quick = fromJson(text, onUnknown);
   if (quick !== undefined) return quick;
   const objects: KubeObject[] = [];
-  for (const { object, line } of parseManifests(text, file, { other: () => true })) {
+  const other = (object: Record<string, unknown>): boolean => {
+    onUnknown(kindOf(object));
+    return true;
+  };
+  for (const { object, line } of parseManifests(text, file, { other })) {
     if (!isWanted(object)) continue;
     const wrong = whatIsWrong(object);
     if (wrong !== undefined) throw new ManifestError(file, line, 1, wrong);
@@ -32,7 +37,7 @@ export function readDnsObjects(text: string, file: string): KubeObject[] {
 }
 
 /** JSON without errors, which needs no places; a list of objects is taken too. Undefined: leave it to the careful reader. */
-function fromJson(text: string): KubeObject[] | undefined {
+function fromJson(text: string, onUnknown: OnUnknown): KubeObject[] | undefined {
   if (!/^\s*[[{]/.test(text)) return undefined;
   let value: unknown;
   try {
@@ -41,20 +46,26 @@ function fromJson(text: string): KubeObject[] | undefined {
     return undefined;
   }
   const objects: KubeObject[] = [];
-  return take(value, objects) ? objects : undefined;
+  const unknown: string[] = [];
+  if (!take(value, objects, unknown)) return undefined;
+  unknown.forEach(onUnknown);
+  return objects;
 }
 
-function take(value: unknown, into: KubeObject[]): boolean {
-  if (Array.isArray(value)) return value.every((item) => take(item, into));
+function take(value: unknown, into: KubeObject[], unknown: string[]): boolean {
+  if (Array.isArray(value)) return value.every((item) => take(item, into, unknown));
   if (value === null || typeof value !== 'object') return false;
   const { apiVersion, kind, items, metadata } = value as Record<string, unknown>;
   if (typeof apiVersion !== 'string' || typeof kind !== 'string') return false;
   if (kind.endsWith('List') && Array.isArray(items)) {
     const implied = kind === 'List' ? {} : { apiVersion, kind: kind.slice(0, -'List'.length) };
-    return items.every((item) => item !== null && typeof item === 'object' && take({ ...implied, ...item }, into));
+    return items.every(
+      (item) => item !== null && typeof item === 'object' && take({ ...implied, ...item }, into, unknown),
+    );
   }
   if (typeof (metadata as KubeObject['metadata'] | undefined)?.name !== 'string') return false;
   const object = value as KubeObject;
+  if (resourceOfKind(apiVersion, kind) === undefined) unknown.push(kindOf(object));
   if (!isWanted(object)) return true;
   if (whatIsWrong(object) !== undefined) return false;
   into.push(placed(object));
@@ -62,15 +73,21 @@ function take(value: unknown, into: KubeObject[]): boolean {
 }
 
 function isWanted({ apiVersion, kind }: KubeObject): boolean {
-  return KINDS.has(`${apiVersion} ${kind}`);
+  const type = resourceOfKind(apiVersion, kind);
+  return type !== undefined && KINDS.has(type);
+}
+
+function kindOf({ apiVersion, kind }: Record<string, unknown> | KubeObject): string {
+  return `kind "${String(kind)}" in version "${String(apiVersion)}"`;
 }
 
 /** The little that the plugin relies on; the rest is the API server's to check. */
 function whatIsWrong(object: KubeObject): string | undefined {
-  const { kind, metadata, spec, ports, endpoints } = object as KubeObject & Record<string, unknown>;
+  const { kind, metadata, spec, ports, endpoints, subsets } = object as KubeObject & Record<string, unknown>;
   const at = `${kind} ${String(metadata.name)}`;
   if (typeof metadata.name !== 'string' || metadata.name === '') return `${kind}: metadata.name is missing`;
   if (kind === 'Service' && (spec === null || typeof spec !== 'object')) return `${at}: spec is missing`;
+  if (kind === 'Endpoints' && !isListOfObjects(subsets ?? [])) return `${at}: subsets must be a list`;
   if (kind !== 'EndpointSlice') return undefined;
   if (!isListOfObjects(ports ?? []) || !isListOfObjects(endpoints ?? []))
     return `${at}: ports and endpoints must be lists`;
@@ -111,7 +128,12 @@ export class ManifestObjects implements ObjectSource {
       const implied: KubeObject = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } };
       next.set(keyOf(implied), implied);
     }
-    for (const object of objects) next.set(keyOf(object), object);
+    const sliced = new Set(objects.flatMap((o) => (o.kind === 'EndpointSlice' ? serviceKey(o) : [])));
+    for (const object of objects) {
+      if (object.kind !== 'Endpoints') next.set(keyOf(object), object);
+      else if (!sliced.has(`${object.metadata.namespace} ${object.metadata.name}`))
+        for (const slice of mirrored(object as Endpoints)) next.set(keyOf(slice), slice);
+    }
     const before = this.#objects;
     this.#objects = next;
     for (const [key, object] of before) if (!next.has(key)) this.#tell(object, 'delete');
@@ -129,6 +151,11 @@ export class ManifestObjects implements ObjectSource {
   #tell(object: KubeObject, what: 'set' | 'delete'): void {
     for (const handlers of this.#handlers.get(object.kind) ?? []) handlers[what](object);
   }
+}
+
+/** The Service an EndpointSlice belongs to. */
+function serviceKey({ metadata }: KubeObject): string {
+  return `${metadata.namespace} ${metadata.labels?.[LABEL_SERVICE_NAME]}`;
 }
 
 function keyOf({ kind, metadata }: KubeObject): string {

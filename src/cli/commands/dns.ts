@@ -3,13 +3,14 @@
 // once, and no ports for health, readiness and metrics. With --corefile the Corefile says it all.
 import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
+import type { KubeObject } from '../../api/meta.ts';
 import { ManifestObjects, readDnsObjects } from '../../dns/manifest-objects.ts';
 import { nodeSockets } from '../../dns/node-sockets.ts';
 import { runCoreDns } from '../../dns/run.ts';
 import { RealClock } from '../../lib/clock.ts';
 import { unseededRng } from '../../lib/rng.ts';
 import { CliError } from '../cli-error.ts';
-import { readText, watchFiles } from '../watched-files.ts';
+import { manifestFiles, readText, watchFiles } from '../watched-files.ts';
 
 export interface DnsOptions {
   readonly filename: readonly string[];
@@ -42,7 +43,8 @@ export async function dns(options: DnsOptions): Promise<void> {
     throw new CliError(`dns: --ttl ${ttl}: expected 0 to ${MAX_TTL_S} seconds`, { exitCode: 2 });
   const print = (line: string): void => void process.stdout.write(`${line}\n`);
   const objects = new ManifestObjects();
-  const load = (): void => objects.replace(filename.flatMap((file) => readDnsObjects(readText(file), file)));
+  const read = reader(print);
+  const load = (): void => objects.replace(manifestFiles(filename).flatMap(read));
   try {
     load();
     if (corefile !== undefined) readText(corefile);
@@ -80,6 +82,23 @@ export async function dns(options: DnsOptions): Promise<void> {
   });
   stopWatching();
   process.exitCode = code;
+}
+
+/** Reads a file's objects; tells once of each kind that is passed over because nobody knows it. */
+function reader(print: (line: string) => void): (file: string) => KubeObject[] {
+  const told = new Set<string>();
+  let stdin: string | undefined;
+  return (file) => {
+    const onUnknown = (what: string): void => {
+      const line = `[WARNING] ${file}: no matches for ${what}, passed over`;
+      if (told.has(line)) return;
+      told.add(line);
+      print(line);
+    };
+    // Standard input can be read once; it stays as it was when files change.
+    const text = file === '-' ? (stdin ??= readText(file)) : readText(file);
+    return readDnsObjects(text, file, onUnknown);
+  };
 }
 
 /** `127.0.0.1:1053`, `[::1]:0`, `:5353` or `5353`. */

@@ -158,7 +158,7 @@ export class ObjectIndex {
   setPod(pod: Pod): void {
     const phase = pod.status?.phase;
     const ended = phase === 'Succeeded' || phase === 'Failed' || phase === 'Unknown';
-    const address = canonicalAddress(pod.status?.podIP ?? '');
+    const address = canonicalAddress(pod.status?.podIP ?? pod.status?.podIPs?.[0]?.ip ?? '');
     const key = objectKey(pod);
     if (ended || pod.metadata.deletionTimestamp !== undefined || address === undefined) {
       this.deletePod(pod);
