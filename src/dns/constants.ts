@@ -12,21 +12,26 @@ export const TYPE = {
   TXT: 16,
   AAAA: 28,
   SRV: 33,
-  DS: 43,
+  DNAME: 39,
   OPT: 41,
+  DS: 43,
+  SSHFP: 44,
   RRSIG: 46,
   NSEC: 47,
   DNSKEY: 48,
   NSEC3: 50,
+  TLSA: 52,
   SVCB: 64,
   HTTPS: 65,
+  SPF: 99,
   IXFR: 251,
   AXFR: 252,
   ANY: 255,
+  CAA: 257,
 } as const;
 
 export const CLASS_IN = 1;
-const CLASS_CH = 3;
+export const CLASS_CH = 3;
 
 export const OPCODE_QUERY = 0;
 export const OPCODE_NOTIFY = 4;

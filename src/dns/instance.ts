@@ -167,6 +167,7 @@ function makeConfig(
     readiness: [],
     bound: [],
     links: {},
+    transferers: [],
     hasUpstream: false,
     serve: (request, writer) => chain()?.(request, writer) ?? RCODE.REFUSED,
     selfRequest(name, type) {

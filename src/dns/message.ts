@@ -18,6 +18,8 @@ export interface Query {
   readonly flags: number;
   readonly question: Question;
   readonly edns: Edns | undefined;
+  /** Of the SOA an IXFR brings along. */
+  readonly serial?: number | undefined;
 }
 
 export type DecodedQuery =
@@ -53,6 +55,7 @@ export function decodeQuery(bytes: Uint8Array): DecodedQuery {
   const question: Question = { name: at.name, type: u16(bytes, at.end), class: u16(bytes, at.end + 2) };
   let offset = at.end + 4;
   let edns: Edns | undefined;
+  let serial: number | undefined;
   for (let i = answers + authorities + additionals; i > 0; i--) {
     const record = readRecord(bytes, offset);
     if (record === undefined) return { kind: 'reject', rcode: RCODE.FORMERR, id, flags, question };
@@ -60,9 +63,11 @@ export function decodeQuery(bytes: Uint8Array): DecodedQuery {
       edns = readEdns(bytes, record);
       if (edns === undefined) return { kind: 'reject', rcode: RCODE.FORMERR, id, flags, question };
     }
+    if (record.type === TYPE.SOA && question.type === TYPE.IXFR && i === authorities + additionals)
+      serial = serialOf(bytes, record);
     offset = record.end;
   }
-  return { kind: 'query', query: { id, opcode, flags, question, edns } };
+  return { kind: 'query', query: { id, opcode, flags, question, edns, serial } };
 }
 
 export interface DecodedReply {
@@ -152,6 +157,12 @@ function readRdata(bytes: Uint8Array, raw: RawRecord): Rdata | undefined {
   }
   if (offset + shape.after !== raw.end) return undefined;
   return { before: copy(bytes, raw.data, raw.data + shape.before), names, after: copy(bytes, offset, raw.end) };
+}
+
+function serialOf(bytes: Uint8Array, raw: RawRecord): number | undefined {
+  const rdata = readRdata(bytes, raw);
+  if (rdata === undefined || rdata instanceof Uint8Array) return undefined;
+  return ((u16(rdata.after, 0) << 16) | u16(rdata.after, 2)) >>> 0;
 }
 
 function readEdns(bytes: Uint8Array, raw: RawRecord): Edns | undefined {

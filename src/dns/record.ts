@@ -36,6 +36,7 @@ export interface RdataShape {
 const SHAPES = new Map<number, RdataShape>([
   [TYPE.NS, { before: 0, names: 1, after: 0, compress: true }],
   [TYPE.CNAME, { before: 0, names: 1, after: 0, compress: true }],
+  [TYPE.DNAME, { before: 0, names: 1, after: 0, compress: false }],
   [TYPE.PTR, { before: 0, names: 1, after: 0, compress: true }],
   [TYPE.SOA, { before: 0, names: 2, after: 20, compress: true }],
   [TYPE.MX, { before: 2, names: 1, after: 0, compress: true }],

@@ -37,12 +37,14 @@ export interface Reply {
   readonly options: readonly EdnsOption[] | undefined;
   /** Set when the same query may get the same reply again (answer-memo.ts). Who changes the reply on its way decides anew. */
   readonly lasting: Lasting | undefined;
+  /** Whether further messages answer the same request (zone transfers). */
+  readonly continues: boolean;
   /** The plugin that made it; '' for the server itself. */
   readonly plugin: string;
 }
 
 export interface ResponseWriter {
-  /** Returns the bytes that went out; 0 when the reply was kept. At most one reply is written for a request. */
+  /** Returns the bytes that went out; 0 when the reply was kept. One reply is written for a request, or several that continue. */
   write(reply: Reply): number;
 }
 
@@ -85,6 +87,8 @@ export class Request {
   readonly name: string;
   readonly origin: Origin;
   readonly server: RequestServer;
+  /** The serial the client has, of an IXFR. */
+  readonly serial: number | undefined;
   /** Bytes of the query. */
   readonly size: number;
   /** How many questions of our own led to this one. */
@@ -96,6 +100,7 @@ export class Request {
     this.flags = query.flags;
     this.question = query.question;
     this.edns = query.edns;
+    this.serial = query.serial;
     this.name = query.question.name.toLowerCase();
     this.origin = origin;
     this.server = server;
@@ -147,6 +152,7 @@ export function makeReply(plugin: string, rcode: number, parts: Partial<Reply> =
     ttl: parts.ttl,
     options: parts.options,
     lasting: parts.lasting,
+    continues: parts.continues ?? false,
     plugin,
   };
 }

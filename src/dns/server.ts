@@ -258,7 +258,7 @@ class Conversation implements ResponseWriter {
   write(reply: Reply): number {
     const request = this.#request;
     if (request === undefined) return 0;
-    this.#request = undefined;
+    if (!reply.continues) this.#request = undefined;
     const bytes = encodeReply(request, reply);
     this.#send(bytes);
     return bytes.length;

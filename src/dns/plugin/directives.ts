@@ -4,6 +4,7 @@ import { autopathPlugin } from './autopath/setup.ts';
 import { bindPlugin } from './bind/setup.ts';
 import { cachePlugin } from './cache/setup.ts';
 import { errorsPlugin } from './errors/setup.ts';
+import { filePlugin } from './file/setup.ts';
 import { forwardPlugin } from './forward/setup.ts';
 import { healthPlugin } from './health/setup.ts';
 import { hostsPlugin } from './hosts/setup.ts';
@@ -18,6 +19,7 @@ import { readyPlugin } from './ready/setup.ts';
 import { reloadPlugin } from './reload/setup.ts';
 import { rewritePlugin } from './rewrite/setup.ts';
 import { templatePlugin } from './template/setup.ts';
+import { transferPlugin } from './transfer/setup.ts';
 
 export const DIRECTIVES: readonly Plugin[] = [
   reloadPlugin,
@@ -32,9 +34,11 @@ export const DIRECTIVES: readonly Plugin[] = [
   rewritePlugin,
   autopathPlugin,
   templatePlugin,
+  transferPlugin,
   hostsPlugin,
   k8sExternalPlugin,
   kubernetesPlugin,
+  filePlugin,
   loopPlugin,
   forwardPlugin,
 ];

@@ -6,6 +6,7 @@ import type { Rng } from '../../lib/rng.ts';
 import { CorefileError, Dispenser } from '../corefile/dispenser.ts';
 import type { Token } from '../corefile/lexer.ts';
 import type { HttpEndpoints } from '../http-endpoints.ts';
+import type { ResourceRecord } from '../record.ts';
 import type { Middleware, Request, ResponseWriter, Served } from '../request.ts';
 import { normalizeZone } from '../reverse.ts';
 import type { DnsSockets } from '../sockets.ts';
@@ -44,12 +45,20 @@ export interface Plugin {
   setup(c: Controller): void;
 }
 
+/**
+ * The records of a whole zone in pieces, the SOA first and last; the SOA alone when the client has this serial already. Undefined:
+ * not a zone of this plugin.
+ */
+export type Transferer = (zone: string, serial: number | undefined) => Iterable<readonly ResourceRecord[]> | undefined;
+
 /** What one plugin of a block does for others. */
 export interface Links {
   /** Set by `kubernetes`, for `k8s_external`. */
   external?: ExternalView;
   /** Set by `kubernetes`, for `autopath`: the client's search domains. */
   autoPath?: (request: Request) => readonly string[] | undefined;
+  /** Set by `root`, for `file`: where files without an absolute path lie. */
+  root?: string;
 }
 
 /** One server block as it is being put together, and what its plugins have in common. */
@@ -70,6 +79,8 @@ export interface BlockConfig {
   /** The addresses of `bind`; empty: all. */
   readonly bound: string[];
   readonly links: Links;
+  /** Those that give whole zones, in the order of the chain. */
+  readonly transferers: Transferer[];
   /** Set by `forward`: whether questions leave this server. */
   hasUpstream: boolean;
   /** Asks the block's own chain; usable once the server runs. */

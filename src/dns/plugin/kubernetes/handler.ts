@@ -280,7 +280,8 @@ function zoneAsAsked(request: Request, zone: string): string {
   return name.slice(name.length - zone.length);
 }
 
-function soa(options: KubernetesOptions, zone: string): ResourceRecord {
+/** The zone's SOA, its serial the time of the last change. */
+export function soa(options: KubernetesOptions, zone: string): ResourceRecord {
   const timers = { serial: options.modifiedS(), refreshS: 7200, retryS: 1800, expireS: 86400, minimumS: options.ttl };
   return soaRecord(zone, Math.min(options.ttl, 300), below('ns.dns', zone), below('hostmaster', zone), timers);
 }

@@ -5,14 +5,16 @@ import type { KubeObject } from '../../../api/meta.ts';
 import { ENDPOINTSLICES, NAMESPACES, PODS, SERVICES } from '../../../api/resources.ts';
 import { type LabelMatcher, parseLabelSelector } from '../../../api/selectors.ts';
 import { matchZone } from '../../name.ts';
+import type { ResourceRecord } from '../../record.ts';
 import { searchOf } from '../../resolv-conf.ts';
 import { canonicalAddress, isReverse } from '../../reverse.ts';
 import { type Controller, type Plugin, parseDuration, parseInteger } from '../plugin.ts';
 import { ExternalView } from './external.ts';
 import { Finder, type PodMode } from './finder.ts';
-import { Kubernetes } from './handler.ts';
+import { Kubernetes, soa } from './handler.ts';
 import { ObjectIndex } from './objects.ts';
 import type { ObjectHandlers, Watching } from './source.ts';
+import { zoneRecords } from './zone-records.ts';
 
 const NAME = 'kubernetes';
 const DEFAULT_TTL = 5;
@@ -205,6 +207,13 @@ function install(c: Controller, settings: Settings): void {
   c.addHandler(NAME, (next) => {
     const kubernetes = new Kubernetes(options, next);
     return (request, writer) => kubernetes.serve(request, writer);
+  });
+  const soaOf = (zone: string): ResourceRecord => soa(options, zone);
+  config.transferers.push((zone, serial) => {
+    if (!zones.includes(zone) || isReverse(zone) || !hasSynced()) return undefined;
+    return serial !== undefined && serial === index.modifiedS
+      ? [[soaOf(zone)]]
+      : zoneRecords(index, finder, zone, ttl, soaOf(zone));
   });
   config.links.external = new ExternalView(index, finder, ttl);
   config.links.autoPath = (request) => {
