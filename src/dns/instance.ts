@@ -137,7 +137,7 @@ export class Instance {
     const zones = new Map<string, ZoneConfig>();
     for (const block of this.#blocks) {
       if (!placesOf(block, this.#host).some((place) => place.key === key)) continue;
-      const anyClass = block.config.handlers.some(({ name }) => name === 'forward');
+      const anyClass = block.config.handlers.some(({ name }) => name === 'chaos' || name === 'forward');
       for (const zone of block.config.zones) zones.set(zone, { chain: block.chain, anyClass });
     }
     return zones;

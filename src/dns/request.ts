@@ -80,9 +80,11 @@ export interface RequestServer {
 export class Request {
   readonly id: number;
   readonly opcode: number;
-  readonly flags: number;
+  /** The plugin header may change it. */
+  flags: number;
   readonly question: Question;
-  readonly edns: Edns | undefined;
+  /** The plugin bufsize may change it. */
+  edns: Edns | undefined;
   /** The question's name in lower case. */
   readonly name: string;
   readonly origin: Origin;
@@ -162,8 +164,9 @@ export function errorReply(rcode: number): Reply {
   return makeReply('', rcode, { authoritative: false });
 }
 
+export const EDNS_NSID = 3;
 /** EDNS options that go back to the client as they came (CoreDNS request/edns0.go): NSID, EXPIRE, COOKIE, keepalive, padding. */
-const ECHOED_OPTIONS = new Set([3, 9, 10, 11, 12]);
+const ECHOED_OPTIONS = new Set([EDNS_NSID, 9, 10, 11, 12]);
 
 /** The reply on the wire, cut to what the client takes, with its OPT record answered; SERVFAIL when it cannot be written. */
 export function encodeReply(request: Request, reply: Reply): Uint8Array {
@@ -187,11 +190,12 @@ export function encodeReply(request: Request, reply: Reply): Uint8Array {
 function replyEdns(request: Request, reply: Reply): Edns | undefined {
   const { edns } = request;
   if (edns === undefined) return undefined;
-  const options = reply.options ?? echoed(edns.options);
+  const options = reply.options ?? echoedOptions(edns);
   return { udpSize: edns.udpSize, version: 0, dnssecOk: edns.dnssecOk, options };
 }
 
-function echoed(options: readonly EdnsOption[]): readonly EdnsOption[] {
+/** The options of a question that its reply repeats. */
+export function echoedOptions({ options }: Edns): readonly EdnsOption[] {
   return options.length === 0 ? options : options.filter((option) => ECHOED_OPTIONS.has(option.code));
 }
 
@@ -232,6 +236,19 @@ export function rcodeOf(error: unknown): number {
 /** Whether the plugins have left the writing to the server (CoreDNS plugin.ClientWrite, the other way round). */
 export function mustWrite(rcode: number): boolean {
   return rcode === RCODE.SERVFAIL || rcode === RCODE.REFUSED || rcode === RCODE.FORMERR || rcode === RCODE.NOTIMP;
+}
+
+/** Passes replies on that must not be given again without asking: they depend on more than the query's bytes. */
+export class OnlyOnce implements ResponseWriter {
+  readonly #inner: ResponseWriter;
+
+  constructor(inner: ResponseWriter) {
+    this.#inner = inner;
+  }
+
+  write(reply: Reply): number {
+    return this.#inner.write({ ...reply, lasting: undefined });
+  }
 }
 
 /** Keeps the reply instead of sending it. */

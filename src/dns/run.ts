@@ -86,6 +86,8 @@ class Process {
       metrics,
       objects: options.objects ?? (options.client === undefined ? undefined : apiSource(options.client, clock)),
       resolvConf: options.resolvConf,
+      version: VERSION,
+      hostname: options.env?.['HOSTNAME'] ?? 'localhost',
       localAddresses: options.localAddresses,
       boundElsewhere: options.boundElsewhere ?? false,
       ttlS: options.ttlS,

@@ -2,7 +2,7 @@
 // Emulates CoreDNS with kubeadm's Corefile, less what makes no sense outside a cluster: no cache, so that an edited file shows at
 // once, and no ports for health, readiness and metrics. With --corefile the Corefile says it all.
 import { isIP } from 'node:net';
-import { networkInterfaces } from 'node:os';
+import { hostname, networkInterfaces } from 'node:os';
 import type { KubeObject } from '../../api/meta.ts';
 import { ManifestObjects, readDnsObjects } from '../../dns/manifest-objects.ts';
 import { nodeSockets } from '../../dns/node-sockets.ts';
@@ -70,7 +70,7 @@ export async function dns(options: DnsOptions): Promise<void> {
     signal: abort.signal,
     localAddresses: localAddresses(address),
     resolvConf: textOf(RESOLV_CONF) ?? '',
-    env: process.env,
+    env: { HOSTNAME: hostname(), ...process.env },
     readFile: (path) => textOf(path),
     dnsPort: port,
     boundElsewhere: true,

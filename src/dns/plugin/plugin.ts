@@ -24,6 +24,9 @@ export interface Host {
   readonly objects: ObjectSource | undefined;
   /** Text of the resolv.conf that `forward . /etc/resolv.conf` means; '' when there is none. */
   readonly resolvConf: string;
+  /** The release this server behaves as, and its host's name. */
+  readonly version: string;
+  readonly hostname: string;
   /** The server's own addresses, loopback excluded. */
   readonly localAddresses: readonly string[];
   /** Where to listen is settled elsewhere: the plugin bind only names addresses. */

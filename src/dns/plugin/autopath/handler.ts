@@ -8,6 +8,7 @@ import {
   type Handler,
   mustWrite,
   nextOrFailure,
+  OnlyOnce,
   type Reply,
   ReplyKeeper,
   type Request,
@@ -44,19 +45,6 @@ export class AutoPath {
     const { name } = request.question;
     const base = name.slice(0, name.length - first.length);
     return new Walk(request, writer, base, search!, this.#next, this.#succeeded).from(0);
-  }
-}
-
-/** Keeps replies from being given again without asking. */
-class OnlyOnce implements ResponseWriter {
-  readonly #inner: ResponseWriter;
-
-  constructor(inner: ResponseWriter) {
-    this.#inner = inner;
-  }
-
-  write(reply: Reply): number {
-    return this.#inner.write({ ...reply, lasting: undefined });
   }
 }
 
