@@ -18,9 +18,11 @@ export function validateJob({ spec }: Job, errors: FieldErrors): void {
   const { selector, template } = spec;
   if (selector === undefined) errors.required('spec.selector');
   else {
+    const before = errors.causes.length;
     validateLabelSelector(selector, 'spec.selector', errors);
     const labels = template.metadata?.labels;
-    if (!matchesLabelSelector(selector, labels)) {
+    const sound = errors.causes.length === before;
+    if (sound && !matchesLabelSelector(selector, labels)) {
       errors.invalid('spec.template.metadata.labels', labels ?? null, '`selector` does not match template `labels`');
     }
   }
