@@ -1,6 +1,6 @@
 // The schema of rbac.authorization.k8s.io/v1.
 import { LABEL_SELECTOR, object } from './meta.ts';
-import { list, string, struct } from './schema.ts';
+import { atomic, list, string, struct } from './schema.ts';
 
 const RULES = list(
   struct('PolicyRule', {
@@ -13,7 +13,7 @@ const RULES = list(
 );
 const BINDING = {
   subjects: list(struct('Subject', { kind: string, apiGroup: string, name: string, namespace: string })),
-  roleRef: struct('RoleRef', { apiGroup: string, kind: string, name: string }),
+  roleRef: atomic(struct('RoleRef', { apiGroup: string, kind: string, name: string })),
 };
 
 export const RBAC_KINDS = [

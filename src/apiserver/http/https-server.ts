@@ -15,12 +15,13 @@ import { authenticate, type TokenAuthenticator, tokenUser } from '../auth/authen
 import type { KeyPair } from '../auth/certificates.ts';
 import { impersonate } from '../auth/impersonation.ts';
 import type { User } from '../auth/user.ts';
-import { openApiDocument, openApiIndex } from '../openapi/openapi.ts';
+import { OpenApi } from '../openapi/openapi.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { PodBackend } from '../streaming/pod-backend.ts';
 import { ACCESS_REVIEWS, answerReview, reviewType } from './access-review.ts';
 import { contentType, decodeBody, readBody } from './body.ts';
 import { discover, type SubresourceInfo } from './discovery.ts';
+import { serveOpenApi } from './openapi-handler.ts';
 import { PodStreams } from './pod-streams.ts';
 import { requestAttributes } from './request-attributes.ts';
 import { methodNotAllowed, type RequestInfo, requestInfo } from './request-info.ts';
@@ -49,6 +50,7 @@ export class HttpsServer {
   readonly #options: HttpsServerOptions;
   readonly #server: Http2SecureServer;
   readonly #sockets = new Set<Socket>();
+  readonly #openApi = new OpenApi(RESOURCES);
   readonly #streams: PodStreams;
   readonly #tokens: readonly TokenAuthenticator[];
 
@@ -103,7 +105,7 @@ export class HttpsServer {
       const path = url.pathname.replace(/(.)\/+$/, '$1');
       const { user, info } = await this.#admit(request, path, url.searchParams);
       if (HEALTH.test(path)) return sendText(response, 200, 'ok');
-      if (await this.#serveMeta(path, request, response)) return;
+      if (await this.#serveMeta(url, path, request, response)) return;
       const review = info?.verb === 'create' && reviewType(info.group, info.version, info.resource);
       if (review) {
         const body = decodeBody(await readBody(request), contentType(request), review.kind).value;
@@ -146,10 +148,12 @@ export class HttpsServer {
   }
 
   /** What is about the server and not about objects; true when that is what was asked. */
-  async #serveMeta(path: string, request: IncomingMessage, response: ServerResponse): Promise<boolean> {
+  async #serveMeta(url: URL, path: string, request: IncomingMessage, response: ServerResponse): Promise<boolean> {
+    const reads = request.method === 'GET' || request.method === 'HEAD';
+    if (reads && serveOpenApi(this.#openApi, url, path, request, response, this.#options.clock.unixMs())) return true;
     const answer = await this.#meta(path, request.headers.accept ?? '');
     if (!answer) return false;
-    if (request.method !== 'GET' && request.method !== 'HEAD') throw methodNotAllowed();
+    if (!reads) throw methodNotAllowed();
     response.setHeader('Vary', 'Accept');
     sendJson(response, 200, answer.body, answer.contentType);
     return true;
@@ -157,11 +161,6 @@ export class HttpsServer {
 
   async #meta(path: string, accept: string): Promise<{ body: unknown; contentType?: string } | undefined> {
     if (path === '/version') return { body: VERSION };
-    if (path === '/openapi/v3') return { body: openApiIndex(RESOURCES) };
-    if (path.startsWith('/openapi/v3/')) {
-      const body = openApiDocument(path.slice('/openapi/v3/'.length), RESOURCES);
-      return body ? { body } : undefined;
-    }
     if (path === '/') return { body: { paths: PATHS } };
     if (!path.startsWith('/api')) return undefined;
     const subresources = new Map<ResourceType, SubresourceInfo[]>();

@@ -50,9 +50,15 @@ export function asStatus(error: unknown): StatusError {
   return new StatusError('InternalError', 500, `Internal error occurred: ${message}`);
 }
 
-function sendBytes(response: ServerResponse, code: number, bytes: Buffer, contentType: string): void {
+export function sendBytes(
+  response: ServerResponse,
+  code: number,
+  bytes: Buffer,
+  contentType: string,
+  caching = 'no-cache, private',
+): void {
   response.statusCode = code;
-  response.setHeader('Cache-Control', 'no-cache, private');
+  response.setHeader('Cache-Control', caching);
   response.setHeader('Content-Type', contentType);
   response.setHeader('Content-Length', bytes.length);
   response.end(bytes);

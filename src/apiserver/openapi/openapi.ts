@@ -1,125 +1,113 @@
-// OpenAPI v3 of a group and version, made from api/schema: what `kubectl apply` and `kubectl create -f` look up before they send
-// (may the server check the fields?) and what `kubectl explain` prints. After k8s.io/kube-openapi; without descriptions.
-
+// OpenAPI v3, a document for each group and version: what `kubectl apply` and `kubectl create -f` look up before they send (may the
+// server check the fields?), what `kubectl explain` prints, and by what clients merge. After k8s.io/kube-openapi pkg/handler3: the
+// index names each document with a hash of its content; one that is asked for by its hash never changes.
+//
+// Left out: OpenAPI v2, documents in protobuf, and what responses other than 200 look like.
 import { createHash } from 'node:crypto';
 import type { ResourceType } from '../../api/meta.ts';
 import { schemaOf } from '../../api/schema/kinds.ts';
-import type { ListSchema, Schema, Struct } from '../../api/schema/schema.ts';
-import { stableJson } from '../../lib/tree.ts';
+import { Components, gvk, type Json, Packages, reference, rootOf } from './components.ts';
 
-type Json = Record<string, unknown>;
+const PARAMETERS: Readonly<Record<string, readonly string[]>> = {
+  list: ['allowWatchBookmarks', 'continue', 'fieldSelector', 'labelSelector', 'limit', 'resourceVersion', 'watch'],
+  get: [],
+  post: ['dryRun', 'fieldManager', 'fieldValidation'],
+  put: ['dryRun', 'fieldManager', 'fieldValidation'],
+  patch: ['dryRun', 'fieldManager', 'fieldValidation', 'force'],
+  delete: ['dryRun', 'gracePeriodSeconds', 'orphanDependents', 'propagationPolicy'],
+};
 
-const META_STRUCTS = new Set([
-  'ObjectMeta',
-  'OwnerReference',
-  'LabelSelector',
-  'LabelSelectorRequirement',
-  'Condition',
-]);
-const PARAMETERS = ['dryRun', 'fieldManager', 'fieldValidation', 'pretty'];
-
-/** `/openapi/v3`: where the document of each group and version is. */
-export function openApiIndex(resources: readonly ResourceType[]): unknown {
-  const paths: Json = {};
-  for (const path of new Set(resources.map(rootOf))) {
-    const document = openApiDocument(path, resources);
-    const hash = createHash('sha256').update(stableJson(document)).digest('hex').slice(0, 32).toUpperCase();
-    paths[path] = { serverRelativeURL: `/openapi/v3/${path}?hash=${hash}` };
-  }
-  return { paths };
+export interface OpenApiDocument {
+  readonly text: string;
+  /** Of the text. */
+  readonly hash: string;
 }
 
-/** `path`: `api/v1` or `apis/apps/v1`. undefined when nothing is served there. */
-export function openApiDocument(path: string, resources: readonly ResourceType[]): unknown {
-  const types = resources.filter((type) => rootOf(type) === path);
-  if (types.length === 0) return undefined;
-  const schemas: Json = {};
+export class OpenApi {
+  readonly #types: readonly ResourceType[];
+  /** By root; made when first asked for. */
+  #documents: ReadonlyMap<string, OpenApiDocument> | undefined;
+
+  constructor(types: readonly ResourceType[]) {
+    this.#types = types;
+  }
+
+  /** `/openapi/v3`. */
+  index(): unknown {
+    const paths = [...this.#all()].map(([root, { hash }]) => [
+      root,
+      { serverRelativeURL: `/openapi/v3/${root}?hash=${hash}` },
+    ]);
+    return { paths: Object.fromEntries(paths) };
+  }
+
+  /** `root`: `api/v1` or `apis/apps/v1`. undefined when nothing is served there. */
+  document(root: string): OpenApiDocument | undefined {
+    return this.#all().get(root);
+  }
+
+  #all(): ReadonlyMap<string, OpenApiDocument> {
+    if (!this.#documents) {
+      const packages = new Packages(this.#types);
+      const documents = new Map<string, OpenApiDocument>();
+      for (const root of new Set(this.#types.map(rootOf))) {
+        const types = this.#types.filter((type) => rootOf(type) === root);
+        const text = JSON.stringify(documentOf(root, types, packages));
+        const hash = createHash('sha512').update(text).digest('hex').toUpperCase();
+        documents.set(root, { text, hash });
+      }
+      this.#documents = documents;
+    }
+    return this.#documents;
+  }
+}
+
+function documentOf(root: string, types: readonly ResourceType[], packages: Packages): Json {
+  const components = new Components(packages);
   const paths: Json = {};
   for (const type of types) {
     const schema = schemaOf(type);
     if (!schema) continue;
-    const name = addStruct(schema, type, schemas);
-    (schemas[name] as Json)['x-kubernetes-group-version-kind'] = [gvkOf(type)];
-    const base = `/${path}${type.namespaced ? '/namespaces/{namespace}' : ''}/${type.resource}`;
-    paths[base] = { get: operation(type, name, 'list'), post: operation(type, name, 'post') };
+    const { object, list } = components.addKind(type, schema);
+    const base = `/${root}${type.namespaced ? '/namespaces/{namespace}' : ''}/${type.resource}`;
+    const operations = (...actions: string[]): Json =>
+      Object.fromEntries(
+        actions.map((action) => [
+          action === 'list' ? 'get' : action,
+          operation(type, action === 'list' ? list : object, action),
+        ]),
+      );
+    const place = type.namespaced ? [pathParameter('namespace')] : [];
+    paths[base] = { ...operations('list', 'post'), parameters: place };
     paths[`${base}/{name}`] = {
-      get: operation(type, name, 'get'),
-      put: operation(type, name, 'put'),
-      patch: operation(type, name, 'patch'),
-      delete: operation(type, name, 'delete'),
+      ...operations('get', 'put', 'patch', 'delete'),
+      parameters: [pathParameter('name'), ...place],
     };
+    if (type.namespaced) paths[`/${root}/${type.resource}`] = operations('list');
   }
   return {
     openapi: '3.0.0',
     info: { title: 'Kubernetes', version: 'unversioned' },
     paths,
-    components: { schemas },
+    components: { schemas: components.schemas },
   };
-}
-
-function rootOf({ group, version }: ResourceType): string {
-  return group === '' ? `api/${version}` : `apis/${group}/${version}`;
-}
-
-function gvkOf({ group, version, kind }: ResourceType): Json {
-  return { group, version, kind };
 }
 
 function operation(type: ResourceType, schema: string, action: string): Json {
+  const body = { content: { 'application/json': { schema: reference(schema) } } };
   return {
     'x-kubernetes-action': action,
-    'x-kubernetes-group-version-kind': gvkOf(type),
-    parameters: PARAMETERS.map((name) => ({ name, in: 'query', schema: { type: 'string', uniqueItems: true } })),
-    responses: {
-      200: { description: 'OK', content: { 'application/json': { schema: reference(schema) } } },
-    },
+    'x-kubernetes-group-version-kind': gvk(type),
+    parameters: ['pretty', ...PARAMETERS[action]!].map((name) => ({
+      name,
+      in: 'query',
+      schema: { type: 'string', uniqueItems: true },
+    })),
+    ...(action === 'post' || action === 'put' ? { requestBody: { ...body, required: true } } : {}),
+    responses: { 200: { description: 'OK', ...body } },
   };
 }
 
-/** Adds the struct and what it refers to; returns its name in the document. */
-function addStruct(struct: Struct, type: ResourceType, into: Json): string {
-  const name = META_STRUCTS.has(struct.name)
-    ? `io.k8s.apimachinery.pkg.apis.meta.v1.${struct.name}`
-    : `io.k8s.api.${type.group === '' ? 'core' : type.group.split('.')[0]}.${type.version}.${struct.name}`;
-  if (into[name]) return name;
-  const properties: Json = {};
-  into[name] = { type: 'object', properties };
-  for (const [field, schema] of Object.entries(struct.fields)) properties[field] = convert(schema, type, into);
-  return name;
+function pathParameter(name: string): Json {
+  return { name, in: 'path', required: true, schema: { type: 'string', uniqueItems: true } };
 }
-
-function convert(schema: Schema, type: ResourceType, into: Json): Json {
-  switch (schema.kind) {
-    case 'struct':
-      return reference(addStruct(schema, type, into));
-    case 'list':
-      return { type: 'array', items: convert(schema.items, type, into), ...mergeHints(schema) };
-    case 'map':
-      return { type: 'object', additionalProperties: convert(schema.values, type, into) };
-    case 'scalar':
-      return SCALARS[schema.type];
-  }
-}
-
-function mergeHints({ mergeKey, set }: ListSchema): Json {
-  if (mergeKey !== undefined) {
-    return { 'x-kubernetes-patch-strategy': 'merge', 'x-kubernetes-patch-merge-key': mergeKey };
-  }
-  return set ? { 'x-kubernetes-patch-strategy': 'merge' } : {};
-}
-
-function reference(name: string): Json {
-  return { $ref: `#/components/schemas/${name}` };
-}
-
-const SCALARS = {
-  string: { type: 'string' },
-  int32: { type: 'integer', format: 'int32' },
-  int64: { type: 'integer', format: 'int64' },
-  bool: { type: 'boolean' },
-  'intstr.IntOrString': { format: 'int-or-string', oneOf: [{ type: 'integer' }, { type: 'string' }] },
-  'resource.Quantity': { oneOf: [{ type: 'string' }, { type: 'number' }] },
-  'v1.Time': { type: 'string', format: 'date-time' },
-  '[]uint8': { type: 'string', format: 'byte' },
-  any: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true },
-} as const satisfies Record<string, Json>;
