@@ -1,4 +1,4 @@
-// pod-init: what a container runtime's low level is to the kubelet, for Pods of the `netns` runtime. Three subcommands:
+// pod-init: what a container runtime's low level is to the kubelet, for Pods of the `netns` runtime. Four subcommands:
 //
 //   pod-init sandbox --netns PATH --hostname NAME --root DIR [--bind SRC DST]...
 //       Process 1 of a Pod (the "pause" container): joins the network namespace, makes UTS, IPC, PID and mount namespaces, mounts
@@ -9,12 +9,17 @@
 //       Runs a program in the Pod and passes on its exit code (128 + signal when killed). SIGTERM, SIGINT, SIGHUP, SIGQUIT go
 //       to the program, SIGUSR2 kills its whole process group. With --tty the program gets a terminal; file
 //       descriptor 3 then takes "COLUMNS ROWS\n" lines.
+//   pod-init forward --netns PATH --port N
+//       Connects to N on the loopback address of a network namespace, writes one zero byte, then passes stdin to the connection and
+//       the connection to stdout, each way until its end. Without a connection: two lines on stderr, why not over IPv4 and IPv6.
 //   pod-init web ...     see pod-web.c
 //
 // It knows namespaces, mounts and processes; addresses and routes are set by the kubelet's CNI before containers start.
 #define _GNU_SOURCE
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -26,6 +31,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -351,10 +357,62 @@ static int exec_main(int argc, char **argv) {
   return wait_for_child();
 }
 
+// ---- forward -------------------------------------------------------------------------------------------------------
+
+// Worded as Go words errno.
+static int connect_loopback(int family, int port) {
+  struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+  int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd >= 0 && (family == AF_INET ? connect(fd, (struct sockaddr *)&in, sizeof in) : connect(fd, (struct sockaddr *)&in6, sizeof in6)) == 0)
+    return fd;
+  const char *why = strerror(errno);
+  fprintf(stderr, "%c%s\n", tolower(why[0]), why + 1);
+  if (fd >= 0) close(fd);
+  return -1;
+}
+
+static int forward_main(int argc, char **argv) {
+  const char *netns = NULL;
+  int port = 0;
+  for (int i = 0; i + 1 < argc; i += 2) {
+    if (!strcmp(argv[i], "--netns")) netns = argv[i + 1];
+    else if (!strcmp(argv[i], "--port")) port = atoi(argv[i + 1]);
+  }
+  if (!netns || port < 1 || port > 65535) {
+    fprintf(stderr, "pod-init: forward needs --netns PATH and --port N\n");
+    return 125;
+  }
+  int ns = open(netns, O_RDONLY | O_CLOEXEC);
+  if (ns < 0) die("open %s", netns);
+  if (setns(ns, CLONE_NEWNET) < 0) die("setns %s", netns);
+  int fd = connect_loopback(AF_INET, port);
+  if (fd < 0) fd = connect_loopback(AF_INET6, port);
+  if (fd < 0) return 1;
+  signal(SIGPIPE, SIG_IGN);
+  if (write(1, "", 1) != 1) return 1;
+  // A process each way: either may wait for its reader.
+  pid_t upward = fork();
+  if (upward < 0) die("fork");
+  if (upward == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    close(1);
+    while (pump(0, fd)) continue;
+    shutdown(fd, SHUT_WR);
+    _exit(0);
+  }
+  close(0);
+  while (pump(fd, 1)) continue;
+  close(1);
+  while (waitpid(upward, NULL, 0) < 0 && errno == EINTR) continue;
+  return 0;
+}
+
 int main(int argc, char **argv) {
   if (argc > 1 && !strcmp(argv[1], "sandbox")) return sandbox_main(argc - 2, argv + 2);
   if (argc > 1 && !strcmp(argv[1], "exec")) return exec_main(argc - 2, argv + 2);
+  if (argc > 1 && !strcmp(argv[1], "forward")) return forward_main(argc - 2, argv + 2);
   if (argc > 1 && !strcmp(argv[1], "web")) return web_main(argc - 2, argv + 2);
-  fprintf(stderr, "usage: pod-init sandbox|exec|web ...\n");
+  fprintf(stderr, "usage: pod-init sandbox|exec|forward|web ...\n");
   return 125;
 }

@@ -32,6 +32,7 @@ export interface ClusterEnv {
 
 export class Cluster {
   readonly client: ApiClient;
+  readonly clock: Clock;
   readonly settings: ClusterSettings;
   readonly nodes: readonly NodeHandle[];
   readonly #env: ClusterEnv;
@@ -47,6 +48,7 @@ export class Cluster {
     controllers: { close(): void },
   ) {
     this.#env = env;
+    this.clock = env.clock;
     this.settings = env.settings;
     this.client = server.client();
     this.nodes = nodes;

@@ -144,7 +144,8 @@ export class ControlServer {
         tty: query.has('tty'),
       };
       this.#sockets.handleUpgrade(request, socket, head, (ws) => {
-        serveRemoteCommand(ws, { stdin: query.has('stdin') }, (streams) => node.exec(command, streams));
+        const options = { stdin: query.has('stdin'), tty: command.tty, clock: this.#cluster.clock };
+        serveRemoteCommand(ws, options, (streams) => node.exec(command, streams));
       });
     } catch (error) {
       const body = JSON.stringify({ message: error instanceof Error ? error.message : String(error) });

@@ -1,5 +1,6 @@
 // One Node, put together: its kernel and devices, its own sockets, kube-proxy, kubelet with both runtimes. Runs in any thread
 // that has a clock and an API client; a worker thread in a real cluster, the test's own thread on a virtual clock.
+import { pipeline } from 'node:stream/promises';
 import type { Node } from '../api/core-v1.ts';
 import { Capture, type CaptureNames, TapList } from '../capture/capture.ts';
 import { compileFilter } from '../capture/filter.ts';
@@ -44,6 +45,8 @@ import type {
   LogRequest,
   NodeHandle,
   NodeStatus,
+  PortForwardRequest,
+  PortForwardStreams,
   RulesFormat,
 } from './node-handle.ts';
 import { NodeNames } from './node-names.ts';
@@ -54,6 +57,8 @@ import type { ClusterSettings, NodeSettings } from './settings.ts';
 
 /** 64 KiB each, but memory is touched only as they are used, and those freed last are used first. */
 const POOL_SLOTS = 4096;
+
+const LAST_WORDS_US = 1_000_000;
 
 export interface EmulatedNodeEnv {
   readonly client: ApiClient;
@@ -169,6 +174,23 @@ export class EmulatedNode implements NodeHandle {
       exit: joined.exit.then(({ code }) => code),
       resize: (columns, rows) => joined.resize(columns, rows),
       kill: () => joined.signal('SIGKILL'),
+    };
+  }
+
+  portForward({ namespace, pod, port }: PortForwardRequest, { stdin, stdout }: PortForwardStreams): ExecSession {
+    const connected = this.#kubelet.connect(namespace, pod, port);
+    return {
+      exit: connected.then(async (socket) => {
+        // As containerd: once the Pod has ended, the client has a second to. Deviation: when the client ends first, the Pod has all the
+        // time it wants to answer. What one side breaks off ends the other way, too, and is no failure of the forwarding.
+        const toPod = pipeline(stdin, socket).catch(() => {});
+        await pipeline(socket, stdout).catch(() => {});
+        await Promise.race([toPod, new Promise<void>((resolve) => this.#env.clock.after(LAST_WORDS_US, resolve))]);
+        socket.destroy();
+        return 0;
+      }),
+      resize: () => {},
+      kill: () => void connected.then((socket) => socket.destroy()).catch(() => {}),
     };
   }
 

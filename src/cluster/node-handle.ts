@@ -30,6 +30,14 @@ export interface ExecSession {
   kill(): void;
 }
 
+export interface PortForwardRequest {
+  readonly namespace: string;
+  readonly pod: string;
+  readonly port: number;
+}
+
+export type PortForwardStreams = Pick<ExecStreams, 'stdout'> & { readonly stdin: Readable };
+
 export interface LogRequest {
   readonly namespace: string;
   readonly pod: string;
@@ -73,6 +81,8 @@ export interface NodeHandle {
   exec(request: ExecRequest, streams: ExecStreams): ExecSession;
   /** Ends with the container's run, or by `kill`, which leaves the container alone. */
   attach(request: AttachRequest, streams: ExecStreams): ExecSession;
+  /** Connects to a port of the Pod; `stdout` ends when the Pod ends. `exit` rejects when nothing listens. */
+  portForward(request: PortForwardRequest, streams: PortForwardStreams): ExecSession;
   logs(request: LogRequest): Promise<readonly LogLine[]>;
   /** `onLines` first gets every line there is (perhaps none), then the new ones. */
   followLogs(request: LogRequest, onLines: (lines: readonly LogLine[]) => void): LogFollow;

@@ -1,6 +1,5 @@
 // The thread of one Node: receives its settings and two ports (the API, and calls of the cluster), makes the Node and serves
 // the calls until told to close.
-import { PassThrough, Writable } from 'node:stream';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { connectPort } from '../client/port-client.ts';
 import type { TraceQuestion } from '../kernel/what-if/types.ts';
@@ -12,11 +11,12 @@ import type {
   AttachRequest,
   CaptureRequest,
   ExecRequest,
-  ExecSession,
-  ExecStreams,
   LogRequest,
+  PortForwardRequest,
+  PortForwardStreams,
   RulesFormat,
 } from './node-handle.ts';
+import { type SessionRequest, serveSession } from './node-session.ts';
 import { type Call, type Handler, Rpc } from './rpc.ts';
 import type { ClusterSettings, NodeSettings } from './settings.ts';
 
@@ -26,17 +26,6 @@ export interface NodeWorkerData {
   readonly apiPort: MessagePort;
   readonly callPort: MessagePort;
 }
-
-/** Messages of an exec call. To the Node: */
-export type ExecInput =
-  | { readonly stdin: Uint8Array }
-  | { readonly end: true }
-  | { readonly columns: number; readonly rows: number }
-  | { readonly kill: true }
-  /** So many bytes of output have reached the client. */
-  | { readonly taken: number };
-/** From the Node: */
-export type ExecOutput = { readonly stdout: Uint8Array } | { readonly stderr: Uint8Array };
 
 async function main(): Promise<void> {
   const { settings, node: nodeSettings, apiPort, callPort } = workerData as NodeWorkerData;
@@ -57,12 +46,16 @@ async function main(): Promise<void> {
   const handlers: Record<string, Handler> = {
     start: () => node.start(),
     exec: (params, call) => {
-      const request = params as ExecRequest & WithStdin;
+      const request = params as SessionRequest<ExecRequest>;
       return serveSession(request, (streams) => node.exec(request, streams), call);
     },
     attach: (params, call) => {
-      const request = params as AttachRequest & WithStdin;
+      const request = params as SessionRequest<AttachRequest>;
       return serveSession(request, (streams) => node.attach(request, streams), call);
+    },
+    portForward: (params, call) => {
+      const request = params as SessionRequest<PortForwardRequest>;
+      return serveSession(request, (streams) => node.portForward(request, streams as PortForwardStreams), call);
     },
     logs: (params) => node.logs(params as LogRequest),
     followLogs: (params, call) => serveFollow(node, params as LogRequest, call),
@@ -77,47 +70,6 @@ async function main(): Promise<void> {
     },
   };
   new Rpc(callPort, handlers);
-}
-
-/** Bytes of a command's output on their way to its client. */
-const OUTPUT_WINDOW = 1 << 20;
-
-interface WithStdin {
-  readonly stdin: boolean;
-}
-
-async function serveSession(
-  request: WithStdin,
-  start: (streams: ExecStreams) => ExecSession,
-  call: Call,
-): Promise<number> {
-  const stdin = request.stdin ? new PassThrough() : null;
-  let underWay = 0;
-  let waiting: (() => void)[] = [];
-  const output = (name: 'stdout' | 'stderr'): Writable =>
-    new Writable({
-      write: (chunk: Buffer, _encoding, done) => {
-        call.send({ [name]: new Uint8Array(chunk) });
-        underWay += chunk.length;
-        // The command goes on once the client has read.
-        if (underWay < OUTPUT_WINDOW) done();
-        else waiting.push(done);
-      },
-    });
-  const session = start({ stdin, stdout: output('stdout'), stderr: output('stderr') });
-  call.onMessage((message) => {
-    const input = message as ExecInput;
-    if ('stdin' in input) stdin?.write(input.stdin);
-    else if ('end' in input) stdin?.end();
-    else if ('kill' in input) session.kill();
-    else if ('taken' in input) {
-      underWay -= input.taken;
-      const ready = underWay < OUTPUT_WINDOW ? waiting : [];
-      if (ready.length > 0) waiting = [];
-      for (const done of ready) done();
-    } else session.resize(input.columns, input.rows);
-  });
-  return session.exit;
 }
 
 /** Ends with the container, or when the caller has sent any message: stop. */

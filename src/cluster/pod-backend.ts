@@ -1,5 +1,6 @@
-// The API server's way to the Nodes: exec and logs of a Pod go to the Node it runs on.
-import type { ContainerName, LogFollow, LogLine, PodBackend } from '../apiserver/streaming/pod-backend.ts';
+// The API server's way to the Nodes: exec, logs and the like of a Pod go to the Node it runs on.
+import type { ContainerName, LogFollow, LogLine, PodBackend, PodName } from '../apiserver/streaming/pod-backend.ts';
+import type { ForwardStreams } from '../apiserver/streaming/port-forward.ts';
 import type { CommandSession, CommandStreams } from '../apiserver/streaming/remote-command.ts';
 import type { LogRequest, NodeHandle } from './node-handle.ts';
 
@@ -18,6 +19,10 @@ export class NodesBackend implements PodBackend {
     return this.#node(name).attach({ ...request(name), tty }, streams);
   }
 
+  portForward(name: PodName, port: number, streams: ForwardStreams): CommandSession {
+    return this.#node(name).portForward({ namespace: name.namespace, pod: name.pod, port }, streams);
+  }
+
   logs(name: ContainerName, previous: boolean): Promise<readonly LogLine[]> {
     return this.#node(name).logs({ ...request(name), previous });
   }
@@ -26,7 +31,7 @@ export class NodesBackend implements PodBackend {
     return this.#node(name).followLogs(request(name), onLines);
   }
 
-  #node({ nodeName }: ContainerName): NodeHandle {
+  #node({ nodeName }: PodName): NodeHandle {
     const node = this.#nodes.find((candidate) => candidate.name === nodeName);
     if (!node) throw new Error(`error dialing backend: no node "${nodeName}"`);
     return node;

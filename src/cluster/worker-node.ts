@@ -14,9 +14,12 @@ import type {
   LogRequest,
   NodeHandle,
   NodeStatus,
+  PortForwardRequest,
+  PortForwardStreams,
   RulesFormat,
 } from './node-handle.ts';
-import type { ExecInput, ExecOutput, NodeWorkerData } from './node-worker.ts';
+import { callSession } from './node-session.ts';
+import type { NodeWorkerData } from './node-worker.ts';
 import { Rpc } from './rpc.ts';
 import type { ClusterSettings, NodeSettings } from './settings.ts';
 
@@ -58,28 +61,15 @@ export class WorkerNode implements NodeHandle {
   }
 
   exec(request: ExecRequest, streams: ExecStreams): ExecSession {
-    return this.#session('exec', request, streams);
+    return callSession(this.#rpc, 'exec', request, streams);
   }
 
   attach(request: AttachRequest, streams: ExecStreams): ExecSession {
-    return this.#session('attach', request, streams);
+    return callSession(this.#rpc, 'attach', request, streams);
   }
 
-  #session(method: 'exec' | 'attach', request: ExecRequest | AttachRequest, streams: ExecStreams): ExecSession {
-    const call = this.#rpc.call(method, { ...request, stdin: streams.stdin !== null });
-    const send = (input: ExecInput): void => call.send(input);
-    call.onMessage((message) => {
-      const output = message as ExecOutput;
-      const [stream, bytes] = 'stdout' in output ? [streams.stdout, output.stdout] : [streams.stderr, output.stderr];
-      stream.write(bytes, () => send({ taken: bytes.length }));
-    });
-    streams.stdin?.on('data', (chunk: Buffer) => send({ stdin: new Uint8Array(chunk) }));
-    streams.stdin?.on('end', () => send({ end: true }));
-    return {
-      exit: call.result as Promise<number>,
-      resize: (columns, rows) => send({ columns, rows }),
-      kill: () => send({ kill: true }),
-    };
+  portForward(request: PortForwardRequest, streams: PortForwardStreams): ExecSession {
+    return callSession(this.#rpc, 'portForward', request, streams);
   }
 
   async logs(request: LogRequest): Promise<readonly LogLine[]> {

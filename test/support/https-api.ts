@@ -28,6 +28,9 @@ const NO_NODES: PodBackend = {
   attach: () => {
     throw new Error('no Nodes here');
   },
+  portForward: () => {
+    throw new Error('no Nodes here');
+  },
   logs: () => Promise.reject(new Error('no Nodes here')),
   followLogs: () => ({ ended: Promise.resolve(), stop: () => {} }),
 };

@@ -196,8 +196,8 @@ function parseUrl(request: IncomingMessage): URL {
   return new URL(request.url ?? '/', 'https://apiserver');
 }
 
-function isStream(subresource: string | undefined): subresource is 'exec' | 'attach' {
-  return subresource === 'exec' || subresource === 'attach';
+function isStream(subresource: string | undefined): subresource is 'exec' | 'attach' | 'portforward' {
+  return subresource === 'exec' || subresource === 'attach' || subresource === 'portforward';
 }
 
 function typeOf(group: string, version: string, resource: string): ResourceType | undefined {

@@ -1,6 +1,6 @@
-// The subresources of Pods that go on to the Node: log (plain text, also followed), exec and attach (WebSockets). After
-// k8s.io/kubernetes/pkg/registry/core/pod/rest and strategy.go (LogLocation, ExecLocation); wording as there.
-// Left out so far: portforward; SPDY, which kubectl before 1.31 speaks, stays out.
+// The subresources of Pods that go on to the Node: log (plain text, also followed), exec, attach and portforward (WebSockets). After
+// k8s.io/kubernetes/pkg/registry/core/pod/rest and strategy.go (LogLocation, ExecLocation, PortForwardLocation); wording as there.
+// Left out: SPDY without a WebSocket around it, which kubectl before 1.31 speaks.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
@@ -9,11 +9,19 @@ import { StatusError } from '../../api/status-error.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { ContainerName, LogLine, PodBackend } from '../streaming/pod-backend.ts';
 import {
-  CHANNEL_PROTOCOL,
+  type Forward,
+  forwardOverChannels,
+  forwardOverSpdy,
+  PORT_FORWARD_CHANNELS,
+  PORT_FORWARD_SPDY,
+} from '../streaming/port-forward.ts';
+import {
+  COMMAND_PROTOCOLS,
   type CommandSession,
   type CommandStreams,
   serveRemoteCommand,
 } from '../streaming/remote-command.ts';
+import { keepAlive } from '../streaming/web-socket.ts';
 import { isTrue } from './request-info.ts';
 
 export class PodStreams {
@@ -22,7 +30,11 @@ export class PodStreams {
   readonly #sockets = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
-    handleProtocols: (offered) => (offered.has(CHANNEL_PROTOCOL) ? CHANNEL_PROTOCOL : false),
+    handleProtocols: (offered) => [...offered].find((protocol) => PROTOCOLS.has(protocol)) ?? false,
+  });
+  /** Apart, because that protocol's name has a slash, which is no token (RFC 6455, 4.1), and ws refuses it: it is not shown the header. */
+  readonly #tunnels = new WebSocketServer({ noServer: true, perMessageDeflate: false }).on('headers', (headers) => {
+    headers.push(`Sec-WebSocket-Protocol: ${PORT_FORWARD_SPDY}`);
   });
 
   constructor(backend: PodBackend, clock: Clock) {
@@ -31,7 +43,7 @@ export class PodStreams {
   }
 
   close(): void {
-    for (const socket of this.#sockets.clients) socket.terminate();
+    for (const socket of [...this.#sockets.clients, ...this.#tunnels.clients]) socket.terminate();
   }
 
   /** Throws StatusError before anything has been answered. */
@@ -51,6 +63,30 @@ export class PodStreams {
     this.#command(query, request, socket, head, (tty, streams) => this.#backend.attach(name, tty, streams));
   }
 
+  /** Throws StatusError before anything has been answered. */
+  portforward(pod: Pod, query: URLSearchParams, request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const { name = '', namespace = 'default' } = pod.metadata;
+    const { nodeName } = pod.spec;
+    if (!nodeName) throw badRequest(`pod ${name} does not have a host assigned`);
+    expectProtocol(request, [PORT_FORWARD_SPDY, PORT_FORWARD_CHANNELS]);
+    const forward: Forward = (port, streams) =>
+      this.#backend.portForward({ namespace, pod: name, nodeName }, port, streams);
+    const ports = query.getAll('ports').flatMap((text) => text.split(','));
+    if (offeredProtocols(request).includes(PORT_FORWARD_SPDY)) {
+      delete request.headers['sec-websocket-protocol'];
+      this.#tunnels.handleUpgrade(request, socket, head, (ws) => {
+        keepAlive(ws, this.#clock);
+        forwardOverSpdy(ws, this.#clock, forward);
+      });
+      return;
+    }
+    checkPorts(ports);
+    this.#sockets.handleUpgrade(request, socket, head, (ws) => {
+      keepAlive(ws, this.#clock);
+      forwardOverChannels(ws, ports.map(Number), forward);
+    });
+  }
+
   #command(
     query: URLSearchParams,
     request: IncomingMessage,
@@ -61,12 +97,9 @@ export class PodStreams {
     if (!['stdin', 'stdout', 'stderr'].some((name) => isTrue(query.get(name)))) {
       throw badRequest('you must specify at least 1 of stdin, stdout, stderr');
     }
-    const protocols = request.headers['sec-websocket-protocol'] ?? '';
-    if (!protocols.split(',').some((p) => p.trim() === CHANNEL_PROTOCOL)) {
-      throw badRequest(`unable to upgrade: expected a WebSocket with the protocol ${CHANNEL_PROTOCOL}`);
-    }
-    const options = { stdin: isTrue(query.get('stdin')) };
+    expectProtocol(request, COMMAND_PROTOCOLS);
     const tty = isTrue(query.get('tty'));
+    const options = { stdin: isTrue(query.get('stdin')), tty, clock: this.#clock };
     this.#sockets.handleUpgrade(request, socket, head, (ws) => {
       serveRemoteCommand(ws, options, (streams) => start(tty, streams));
     });
@@ -115,6 +148,24 @@ export class PodStreams {
 }
 
 const MAX_WAITING = 4 << 20;
+const PROTOCOLS: ReadonlySet<string> = new Set([...COMMAND_PROTOCOLS, PORT_FORWARD_CHANNELS]);
+
+function offeredProtocols(request: IncomingMessage): string[] {
+  return (request.headers['sec-websocket-protocol'] ?? '').split(',').map((protocol) => protocol.trim());
+}
+
+function expectProtocol(request: IncomingMessage, served: readonly string[]): void {
+  if (offeredProtocols(request).some((protocol) => served.includes(protocol))) return;
+  throw badRequest(`unable to upgrade: expected a WebSocket with one of the protocols ${served.join(', ')}`);
+}
+
+function checkPorts(ports: readonly string[]): void {
+  if (ports.length === 0) throw badRequest('query parameter "port" is required');
+  for (const text of ports) {
+    if (!/^\d{1,5}$/.test(text)) throw badRequest(`unable to parse ${JSON.stringify(text)} as a port`);
+    if (Number(text) < 1 || Number(text) > 65_535) throw badRequest(`port ${JSON.stringify(text)} must be > 0`);
+  }
+}
 
 interface Selection {
   first(lines: readonly LogLine[]): readonly LogLine[];

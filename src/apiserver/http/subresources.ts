@@ -23,6 +23,7 @@ export function subresourcesOf(type: ResourceType, strategy: Strategy): Subresou
       { name: 'eviction', group: 'policy', version: 'v1', kind: 'Eviction', verbs: ['create'] },
       { name: 'exec', group: '', version: 'v1', kind: 'PodExecOptions', verbs: CONNECT },
       { ...own('log', ['get']) },
+      { name: 'portforward', group: '', version: 'v1', kind: 'PodPortForwardOptions', verbs: CONNECT },
     );
   }
   if (type.resource === SERVICEACCOUNTS.resource && type.group === SERVICEACCOUNTS.group) {

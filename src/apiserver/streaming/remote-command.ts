@@ -1,11 +1,14 @@
-// The remote command protocol over WebSocket, `v5.channel.k8s.io` (KEP-4006; client-go tools/remotecommand): each binary message
-// is one channel byte and data.
+// The remote command protocol over WebSocket, `v5.channel.k8s.io` (KEP-4006; client-go tools/remotecommand) and `v4`, which lacks only
+// the close channel: each binary message is one channel byte and data.
 //   0 stdin  1 stdout  2 stderr  3 error: a metav1.Status at the end  4 resize: {"Width","Height"}  255 close: the channel that ends
-// With a terminal there is no stderr channel. Output waits when the client reads slowly.
+// With a terminal there is no stderr channel. Output waits when the client reads slowly, input when the command does.
 import { PassThrough, type Readable, Writable } from 'node:stream';
 import type { WebSocket } from 'ws';
+import type { Clock, Timer } from '../../lib/clock.ts';
+import { keepAlive, pauseWhile, sendTo } from './web-socket.ts';
 
 export const CHANNEL_PROTOCOL = 'v5.channel.k8s.io';
+export const COMMAND_PROTOCOLS = [CHANNEL_PROTOCOL, 'v4.channel.k8s.io'];
 
 export const CHANNEL = { stdin: 0, stdout: 1, stderr: 2, error: 3, resize: 4, close: 255 } as const;
 
@@ -24,18 +27,22 @@ export interface CommandSession {
 /** Serves one command on an open socket: `start` begins it with streams that end in the socket. */
 export function serveRemoteCommand(
   socket: WebSocket,
-  options: { stdin: boolean },
+  options: { stdin: boolean; tty: boolean; clock: Clock },
   start: (streams: CommandStreams) => CommandSession,
 ): void {
   const stdin = options.stdin ? new PassThrough() : null;
   const stdout = channelWriter(socket, CHANNEL.stdout);
   const stderr = channelWriter(socket, CHANNEL.stderr);
+  const sized = options.tty ? new FirstSize(options.clock) : undefined;
   /** The status goes last: what has been written may still wait for the client. */
   const finish = (status: object): void => {
     let writing = 2;
     const written = (): void => {
-      if (--writing === 0) sendStatus(socket, status);
+      if (--writing > 0) return;
+      if (sized) sized.wait(() => sendStatus(socket, status));
+      else sendStatus(socket, status);
     };
+    stdin?.destroy(); // lets go of a client that waits for room
     stdout.end(written);
     stderr.end(written);
   };
@@ -47,12 +54,17 @@ export function serveRemoteCommand(
     return;
   }
   let over = false;
+  keepAlive(socket, options.clock);
   socket.on('message', (data: Buffer) => {
     const channel = data[0];
     const body = data.subarray(1);
-    if (channel === CHANNEL.stdin) stdin?.write(body);
-    else if (channel === CHANNEL.close && body[0] === CHANNEL.stdin) stdin?.end();
-    else if (channel === CHANNEL.resize) resize(session, body);
+    if (channel === CHANNEL.stdin) {
+      if (stdin?.writable && !stdin.write(body)) pauseWhile(socket, stdin);
+    } else if (channel === CHANNEL.close && body[0] === CHANNEL.stdin) stdin?.end();
+    else if (channel === CHANNEL.resize) {
+      sized?.seen();
+      resize(session, body);
+    }
   });
   socket.on('close', () => {
     stdin?.end();
@@ -71,6 +83,33 @@ export function serveRemoteCommand(
   );
 }
 
+/**
+ * A client on a terminal first tells its size. When that meets a socket that is closing, because the command has ended already, kubectl
+ * complains of its own message; no container starts and ends that fast in a cluster. So the end waits for the size, but not for long.
+ */
+class FirstSize {
+  #timer: Timer;
+  #come = false;
+  #then: (() => void) | undefined;
+
+  constructor(clock: Clock) {
+    this.#timer = clock.after(FIRST_SIZE_US, () => this.seen());
+  }
+
+  seen(): void {
+    this.#timer.cancel();
+    this.#come = true;
+    this.#then?.();
+    this.#then = undefined;
+  }
+
+  wait(then: () => void): void {
+    if (this.#come) then();
+    else this.#then = then;
+  }
+}
+
+const FIRST_SIZE_US = 200_000;
 const SUCCESS = { metadata: {}, status: 'Success' };
 
 /** As the kubelet reports an exit code: kubectl takes it from the cause. */
@@ -114,10 +153,7 @@ function sendStatus(socket: WebSocket, status: object): void {
 
 function channelWriter(socket: WebSocket, channel: number): Writable {
   const writer = new Writable({
-    write: (chunk: Buffer, _encoding, done) => {
-      if (socket.readyState !== socket.OPEN) return done();
-      socket.send(Buffer.concat([Buffer.from([channel]), chunk]), () => done());
-    },
+    write: (chunk: Buffer, _encoding, done) => sendTo(socket, Buffer.concat([Buffer.from([channel]), chunk]), done),
   });
   writer.on('error', () => {}); // written after the end: the client has gone
   return writer;

@@ -1,6 +1,6 @@
 // The Node's agent, after pkg/kubelet: watches the Pods bound to this Node and keeps one worker for each; answers exec and
 // logs; registers the Node. All it knows of the cluster comes through the API client.
-import type { Readable, Writable } from 'node:stream';
+import type { Duplex, Readable, Writable } from 'node:stream';
 import type { Node, Pod } from '../../api/core-v1.ts';
 import type { Stored } from '../../api/meta.ts';
 import { CONFIGMAPS, NODES, PODS } from '../../api/resources.ts';
@@ -121,6 +121,20 @@ export class Kubelet {
     if (!runner?.running)
       throw new Error(`unable to upgrade connection: container ${container} not found in pod ${name}`);
     return runner.attach(io);
+  }
+
+  /** Connects to a port on the loopback address of a Pod. Rejects as the kubelet tells it to who forwards the port. */
+  async connect(namespace: string, name: string, port: number): Promise<Duplex> {
+    const { sandbox, pod } = this.#workerOf(namespace, name);
+    const id = pod.metadata.uid.replaceAll('-', '');
+    try {
+      if (!sandbox) throw new Error(`sandbox container "${id}" is not running`);
+      return await sandbox.connect(port);
+    } catch (error) {
+      throw new Error(`error forwarding port ${port} to pod ${id}, uid : ${(error as Error).message}`, {
+        cause: error,
+      });
+    }
   }
 
   /** The log of a container's present or previous run. */

@@ -6,13 +6,21 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
-import type { Readable, Writable } from 'node:stream';
+import { Duplex, type Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { formatIPv4, formatMac } from '../../tcpip-ts/wire/address.ts';
 import type { Cni } from '../cni.ts';
 import { APPLETS_IN_POD, linkApplets } from './busybox.ts';
-import type { ExitStatus, ProcessConfig, RunningProcess, Runtime, Sandbox, SandboxConfig } from './runtime.ts';
+import {
+  connectError,
+  type ExitStatus,
+  type ProcessConfig,
+  type RunningProcess,
+  type Runtime,
+  type Sandbox,
+  type SandboxConfig,
+} from './runtime.ts';
 
 const run = promisify(execFile);
 const READY_TIMEOUT_MS = 20_000;
@@ -118,6 +126,32 @@ class NetnsSandbox implements Sandbox {
       child.once('error', (cause) => reject(new Error(`start ${argv[0]}: ${cause.message}`, { cause })));
     });
     return new NetnsProcess(child, io.stdin, io.stdout, io.stderr);
+  }
+
+  async connect(port: number): Promise<Duplex> {
+    const netns = `/run/netns/${this.#netns}`;
+    const child = spawn(this.#env.podInit, ['forward', '--netns', netns, '--port', String(port)], { stdio: 'pipe' });
+    let complaint = '';
+    child.stderr.on('data', (chunk: Buffer) => {
+      complaint += chunk.toString();
+    });
+    // One byte tells that it has connected; what follows is the Pod's.
+    const first = await new Promise<Buffer | undefined>((resolve, reject) => {
+      child.stdout.once('data', (chunk: Buffer) => {
+        child.stdout.pause();
+        resolve(chunk);
+      });
+      child.once('close', () => resolve(undefined));
+      child.once('error', reject);
+    });
+    if (!first) {
+      const [ipv4 = '', ipv6 = ''] = complaint.trim().split('\n');
+      throw connectError(this.#config, netns, port, ipv4, ipv6);
+    }
+    if (first.length > 1) child.stdout.unshift(first.subarray(1));
+    const connection = Duplex.from({ readable: child.stdout, writable: child.stdin });
+    connection.on('close', () => child.kill('SIGKILL'));
+    return connection;
   }
 
   updateFile(path: string, text: string): void {

@@ -1,7 +1,7 @@
 // The seam between the kubelet and what really runs Pods, after the Kubernetes CRI: a sandbox holds the Pod's network, files
 // and hostname; processes run inside it. Two kinds: netns.ts (host processes in namespaces) and userspace.ts (Programs on an
 // @tcpip-ts stack). A Pod's RuntimeClass names the kind.
-import type { Readable, Writable } from 'node:stream';
+import type { Duplex, Readable, Writable } from 'node:stream';
 
 export interface SandboxConfig {
   readonly namespace: string;
@@ -49,6 +49,8 @@ export interface Sandbox {
   readonly podIP: number;
   /** Starts a process. Rejects when it cannot be started at all. */
   run(config: ProcessConfig): Promise<RunningProcess>;
+  /** A connection to a port on the loopback address. Rejects, as containerd words it, when nothing listens there. */
+  connect(port: number): Promise<Duplex>;
   /** Replaces the text of one of the configured files, visible to running processes. */
   updateFile(path: string, text: string): void;
   /** Ends every process, gives the address back, leaves nothing behind. Idempotent. */
@@ -59,4 +61,12 @@ export interface Runtime {
   /** The RuntimeClass handler: `netns` or `userspace`. */
   readonly handler: string;
   create(config: SandboxConfig): Promise<Sandbox>;
+}
+
+/** After containerd's portForward (internal/cri/server/podsandbox/sandbox_portforward_linux.go). */
+export function connectError({ uid }: SandboxConfig, netns: string, port: number, ipv4: string, ipv6: string): Error {
+  return new Error(
+    `failed to execute portforward in network namespace "${netns}": failed to connect to localhost:${port} inside namespace ` +
+      `"${uid.replaceAll('-', '')}", IPv4: dial tcp4 127.0.0.1:${port}: connect: ${ipv4} IPv6 dial tcp6 [::1]:${port}: connect: ${ipv6} `,
+  );
 }

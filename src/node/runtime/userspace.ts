@@ -1,15 +1,24 @@
 // The userspace runtime: a Pod is an @tcpip-ts stack on an in-memory link to the Node, and its processes are Programs in this
 // thread. Nothing here needs root. A Program that ignores its signal keeps running until it next looks, but its exit is
 // reported and its sockets are closed with the Pod's stack (Deviation: there is no preemption inside a thread).
-import { PassThrough } from 'node:stream';
+import { type Duplex, PassThrough } from 'node:stream';
 import type { ApiClient } from '../../client/client.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Rng } from '../../lib/rng.ts';
 import type { SkbPool } from '../../tcpip-ts/skb.ts';
+import { TcpSocket } from '../../tcpip-ts/socket/tcp-socket.ts';
 import { Stack } from '../../tcpip-ts/stack.ts';
 import type { Cni } from '../cni.ts';
 import { PodFiles, type Program, type ProgramTable } from '../workloads/program.ts';
-import type { ExitStatus, ProcessConfig, RunningProcess, Runtime, Sandbox, SandboxConfig } from './runtime.ts';
+import {
+  connectError,
+  type ExitStatus,
+  type ProcessConfig,
+  type RunningProcess,
+  type Runtime,
+  type Sandbox,
+  type SandboxConfig,
+} from './runtime.ts';
 import { Terminal } from './terminal.ts';
 
 export interface UserspaceEnv {
@@ -48,6 +57,7 @@ class UserspaceSandbox implements Sandbox {
   readonly #files = new PodFiles();
   readonly #detach: () => void;
   readonly #running = new Set<RunningProcess>();
+  readonly #forwarded = new Set<TcpSocket>();
   #closed = false;
 
   constructor(env: UserspaceEnv, config: SandboxConfig) {
@@ -101,6 +111,23 @@ class UserspaceSandbox implements Sandbox {
     return process;
   }
 
+  connect(port: number): Promise<Duplex> {
+    const socket = new TcpSocket(this.#stack, { allowHalfOpen: true });
+    return new Promise((resolve, reject) => {
+      socket.once('error', (error: NodeJS.ErrnoException) => {
+        const why = error.code === 'ECONNREFUSED' ? 'connection refused' : error.message;
+        // The stack has no IPv6, so there is no ::1 either.
+        const { namespace, name } = this.#config;
+        reject(connectError(this.#config, `${namespace}/${name}`, port, why, 'cannot assign requested address'));
+      });
+      socket.connect(port, 'localhost', () => {
+        this.#forwarded.add(socket);
+        socket.on('close', () => this.#forwarded.delete(socket));
+        resolve(socket);
+      });
+    });
+  }
+
   updateFile(path: string, text: string): void {
     this.#files.write(path, text);
   }
@@ -109,6 +136,7 @@ class UserspaceSandbox implements Sandbox {
     if (this.#closed) return;
     this.#closed = true;
     for (const process of this.#running) process.signal('SIGKILL');
+    for (const socket of this.#forwarded) socket.destroy();
     this.#stack.close();
     this.#detach();
   }

@@ -35,6 +35,10 @@ class FakeSandbox implements Sandbox {
     this.#end?.({ code });
   }
 
+  connect(): Promise<never> {
+    return Promise.reject(new Error('no network here'));
+  }
+
   updateFile(): void {}
   async close(): Promise<void> {}
 }
