@@ -14,8 +14,9 @@ export class Cubic implements CongestionControl {
   #wMax = 0;
   #k = 0;
   #wEst = 0;
-  /** When this stage of avoidance began, microseconds as int32. */
+  /** How long this stage of avoidance has gone on, summed up since 32-bit clocks do not hold it, and the last clock reading. */
   #epochUs = 0;
+  #lastUs = 0;
   #inEpoch = false;
   /** Fraction of a segment earned. */
   #credit = 0;
@@ -38,14 +39,17 @@ export class Cubic implements CongestionControl {
     const w = cwnd / mss;
     if (!this.#inEpoch) {
       this.#inEpoch = true;
-      this.#epochUs = nowUs;
+      this.#epochUs = 0;
+      this.#lastUs = nowUs;
       if (this.#wMax < w) this.#wMax = w;
       this.#k = Math.cbrt((this.#wMax - w) / C);
       this.#wEst = w;
     }
     const segments = acked / mss;
     this.#wEst += (this.#wEst < this.#wMax ? ALPHA : 1) * (segments / w);
-    const t = (((nowUs - this.#epochUs) | 0) + srttUs) / 1e6;
+    this.#epochUs += (nowUs - this.#lastUs) | 0;
+    this.#lastUs = nowUs;
+    const t = (this.#epochUs + srttUs) / 1e6;
     const cubic = C * (t - this.#k) ** 3 + this.#wMax;
     if (this.#wEst > cubic) return Math.max(cwnd, Math.floor(this.#wEst) * mss);
     this.#credit += ((Math.min(Math.max(cubic, w), 1.5 * w) - w) / w) * segments;

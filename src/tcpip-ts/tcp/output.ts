@@ -76,7 +76,8 @@ function allowedLength(c: Connection, unsent: number): number {
     return len >= c.sndMaxWnd >> 1 ? len : -1;
   }
   const rest = len % mss;
-  if (rest === 0 || c.noDelay || c.finQueued || !seqGt(c.sndSml, c.sndUna)) return len;
+  const hasSmall = seqGt(c.sndSml, c.sndUna) && !seqGt(c.sndSml, c.sndNxt); // and not one of two gigabytes ago
+  if (rest === 0 || c.noDelay || c.finQueued || !hasSmall) return len;
   return len > mss ? len - rest : -1; // Nagle: a small segment is under way already
 }
 
@@ -117,8 +118,10 @@ function sendPiece(c: Connection, len: number, isLast: boolean): boolean {
     return false;
   }
   segments.prev[record] = c.tail;
-  if (c.tail === NO_SEGMENT) c.head = record;
-  else segments.next[c.tail] = record;
+  if (c.tail === NO_SEGMENT) {
+    c.head = record;
+    c.rackValid = false; // of what is gone; its 32-bit times hold for half an hour
+  } else segments.next[c.tail] = record;
   c.tail = record;
   c.sndNxt = end;
   if ((flags & TCP_FIN) !== 0) c.finSent = true;
@@ -262,7 +265,8 @@ export function refreshRoute(c: Connection, mtu: number): void {
 
 /** Derives mss and maxPayload from peerMss, pathMtu, features and options. Cuts records of the old size as they are resent. */
 export function setMss(c: Connection): void {
-  const mss = Math.max(MSS_MIN, Math.min(c.peerMss, c.pathMtu - 40) - (c.tsOk ? TIMESTAMP_LEN : 0));
+  const options = c.tsOk ? TIMESTAMP_LEN : 0;
+  const mss = Math.max(8, Math.min(Math.max(MSS_MIN, c.peerMss - options), c.pathMtu - 40 - options));
   const offload = LINK_F_CSUM | LINK_F_TSO4;
   const pieces = (c.features & offload) === offload ? Math.max(1, Math.floor(GSO_MAX_PAYLOAD / mss)) : 1;
   c.mss = mss;
@@ -288,7 +292,8 @@ function growReceiveLimit(c: Connection): void {
   const { layer } = c;
   layer.stamp();
   const rttUs = c.rcvRttUs || c.rto.srttUs || 1000;
-  if (((layer.nowUs - c.copiedSinceUs) | 0) < rttUs) return;
+  const sinceUs = (layer.nowUs - c.copiedSinceUs) | 0;
+  if (sinceUs >= 0 && sinceUs < rttUs) return; // negative: after a pause of more than half an hour
   if (2 * c.copied > c.rcvLimit) c.rcvLimit = Math.min(layer.options.receiveBufferMax, 2 * c.copied + 16 * c.mss);
   c.copied = 0;
   c.copiedSinceUs = layer.nowUs;

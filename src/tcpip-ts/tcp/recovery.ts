@@ -68,6 +68,8 @@ export function afterAck(
   if (c.caState === CA_CWR ? seqGt(c.sndUna, c.highSeq) : c.caState >= CA_RECOVERY && seqGeq(c.sndUna, c.highSeq))
     leaveRecovery(c);
   if (!c.sackOk) delivered = countDuplicates(c, acked, isDuplicate);
+  // RFC 6582's "recover", once passed, follows: two gigabytes later it would seem to lie ahead.
+  if (c.caState <= CA_DISORDER && seqGt(c.sndUna, c.highSeq)) c.highSeq = (c.sndUna - 1) | 0;
   onLossFound(c);
   if (marked) enterCwr(c);
   if (isReducing(c)) {

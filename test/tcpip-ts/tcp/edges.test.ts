@@ -1,0 +1,173 @@
+// Where numbers wrap, clocks run long and sizes are absurd.
+import t from 'tap';
+import { ECONNRESET } from '../../../src/tcpip-ts/errno.ts';
+import { LINK_F_CSUM, LINK_F_TSO4 } from '../../../src/tcpip-ts/link.ts';
+import { Pair, type PairOptions, pump, Sink } from '../../support/tcp-pair.ts';
+
+const GIB = 2 ** 30;
+
+t.test(
+  'beyond two and four gigabytes nothing of what was remembered from before is taken for the future',
+  async (t) => {
+    for (const sack of [true, false]) {
+      const pair = new Pair({ delayUs: 50, features: LINK_F_CSUM | LINK_F_TSO4, tcp: { sack, maxCwnd: 1 << 20 } });
+      const [client, server] = pair.connect();
+      const { bytes, blocks } = pair.pool;
+      const into = blocks.take(20);
+      let received = 0;
+      server.onReadable = () => {
+        for (let n = server.read(bytes, into, into + (1 << 20)); n > 0; n = server.read(bytes, into, into + (1 << 20)))
+          received += n;
+      };
+      const chunk = new Uint8Array(180 * client.mss);
+      let sent = 0;
+      client.write(chunk, 0, 10); // a small segment, for Nagle to remember
+      sent += 10;
+      for (const upTo of [2.1 * GIB, 4.2 * GIB]) {
+        while (sent < upTo) {
+          const taken = client.write(chunk);
+          sent += taken;
+          if (taken < chunk.length) pair.advance(0.2);
+        }
+        // To the end of a segment, so that none is left that is small.
+        const rest = client.mss - ((sent - 10) % client.mss);
+        client.write(chunk, 0, rest);
+        sent += rest;
+        t.ok(pair.until(() => received === sent, 10_000));
+        pair.advance(100);
+        client.write(chunk, 0, 10);
+        sent += 10;
+        pair.advance(1);
+        t.equal(
+          received,
+          sent,
+          `${upTo / GIB} GiB, SACK ${sack}: a small segment does not wait when nothing is under way`,
+        );
+        const timeouts = pair.a.counters.get('TcpExtTCPTimeouts');
+        let n = 0;
+        pair.a.ip.drop = () => ++n === 2;
+        client.setNoDelay(true);
+        for (let i = 0; i < 12; i++) {
+          client.write(chunk, 0, 100);
+          sent += 100;
+        }
+        pair.advance(50);
+        t.equal(received, sent, 'a loss is repaired');
+        t.equal(pair.a.counters.get('TcpExtTCPTimeouts'), timeouts, 'without a timeout');
+        pair.a.ip.drop = null;
+        client.setNoDelay(false);
+      }
+    }
+  },
+);
+
+t.test('after an hour of silence a loss is repaired as before', async (t) => {
+  const pair = new Pair({ delayUs: 20_000, rate: 12.5e6 });
+  const [client, server] = pair.connect();
+  const sink = new Sink(server);
+  const chunk = new Uint8Array(1448);
+  client.setNoDelay(true);
+  for (let round = 0; round < 4; round++) {
+    let n = 0;
+    pair.a.ip.drop = () => ++n === 2;
+    const before = { ...pair.a.counters.nonZero() };
+    for (let i = 0; i < 8; i++) client.write(chunk);
+    pair.advance(35);
+    for (let i = 0; i < 8; i++) client.write(chunk);
+    pair.advance(400);
+    t.equal(sink.received, (round + 1) * 16 * 1448, `round ${round}`);
+    const after = pair.a.counters.nonZero();
+    t.equal(after.TcpExtTCPTimeouts, before.TcpExtTCPTimeouts, 'no timeout');
+    t.equal((after.TcpRetransSegs ?? 0) - (before.TcpRetransSegs ?? 0), 1, 'one segment sent again');
+    pair.a.ip.drop = null;
+    pair.advance(45 * 60_000);
+  }
+});
+
+const ISNS = [0xffff_ff00, 0x7fff_ff00, 0] as const;
+const SIZE = 100_000;
+
+function exchange(
+  options: PairOptions,
+  isns: readonly [number, number],
+  prepare: (pair: Pair) => void = () => {},
+): string {
+  const pair = new Pair(options);
+  pair.a.tcp.initialSeq = () => isns[0] | 0;
+  pair.b.tcp.initialSeq = () => isns[1] | 0;
+  prepare(pair);
+  const [client, server] = pair.connect();
+  const sinks = [new Sink(client), new Sink(server)];
+  pump(client, SIZE);
+  pump(server, SIZE);
+  const done = pair.until(() => sinks.every((s) => s.ended) && client.slot < 0 && server.slot < 0, 600_000);
+  pair.advance(70_000);
+  const bad = sinks.find((s) => s.received !== SIZE || s.wrongAt >= 0 || s.errno !== 0);
+  if (!done || bad) return `${sinks.map((s) => `${s.received} wrong at ${s.wrongAt} errno ${s.errno}`).join(', ')}`;
+  return pair.leaks().join(', ');
+}
+
+t.test('sequence numbers wrap anywhere, with losses', async (t) => {
+  for (const a of ISNS) {
+    for (const b of ISNS) {
+      const options = { delayUs: 1000, jitterUs: 1500, loss: 0.03, duplicate: 0.02, seed: a + b };
+      t.equal(exchange(options, [a, b]), '', `${a} and ${b}`);
+      t.equal(exchange({ ...options, tcp: { sack: false, timestamps: false } }, [a, b]), '', `${a} and ${b}, bare`);
+    }
+  }
+});
+
+t.test('timestamps wrap in the middle', async (t) => {
+  const isNear = (pair: Pair): void => {
+    for (const { tcp } of [pair.a, pair.b]) tcp.timestampOffset = () => -50; // 50 ms before zero
+  };
+  const isHalf = (pair: Pair): void => {
+    for (const { tcp } of [pair.a, pair.b]) tcp.timestampOffset = () => 0x7fff_ffff - 50;
+  };
+  for (const prepare of [isNear, isHalf]) {
+    t.equal(exchange({ delayUs: 2000, jitterUs: 1000, loss: 0.03 }, [1, 2], prepare), '');
+  }
+});
+
+t.test('windows from a byte to a gigabyte', async (t) => {
+  for (const receiveBuffer of [1, 2, 100, 1447, 1449, 65_535, 65_536, 70_000, 2 ** 20, 2 ** 26]) {
+    const small = receiveBuffer < 1000;
+    const pair = new Pair({ delayUs: 500, loss: 0.01, tcp: { receiveBuffer, receiveBufferMax: receiveBuffer } });
+    const [client, server] = pair.connect();
+    const sinks = [new Sink(client), new Sink(server)];
+    const total = small ? 300 * receiveBuffer : 2_000_000;
+    for (const c of [client, server]) pump(c, total);
+    const done = pair.until(() => sinks.every((s) => s.ended), 3_600_000);
+    t.ok(done && sinks.every((s) => s.received === total && s.wrongAt < 0), `buffers of ${receiveBuffer}`);
+  }
+  const pair = new Pair({ delayUs: 50_000, features: LINK_F_CSUM | LINK_F_TSO4, tcp: { receiveBufferMax: 2 ** 30 } });
+  t.equal(pair.a.tcp.rcvWscale, 14);
+  const [client, server] = pair.connect();
+  const sink = new Sink(server);
+  pump(client, 64 << 20);
+  t.ok(pair.until(() => sink.ended));
+  t.equal(sink.wrongAt, -1);
+});
+
+t.test('MTUs from the least that IPv4 allows', async (t) => {
+  for (const mtu of [68, 88, 100, 200, 575, 65_535]) {
+    t.equal(exchange({ delayUs: 500, loss: 0.005, mtu }, [1, 2]), '', `MTU ${mtu}`);
+  }
+});
+
+t.test('both open and both close at once, over a network that loses a third', async (t) => {
+  for (let seed = 1; seed <= 40; seed++) {
+    const pair = new Pair({ delayUs: 5000, jitterUs: 3000, loss: 0.33, seed });
+    const a = pair.a.tcp.connect({ daddr: pair.b.addr, dport: 7000, sport: 7000 });
+    const b = pair.b.tcp.connect({ daddr: pair.a.addr, dport: 7000, sport: 7000 });
+    if (typeof a === 'number' || typeof b === 'number') throw new Error('connect');
+    const sinks = [new Sink(a), new Sink(b)];
+    for (const c of [a, b]) pump(c, 5000);
+    const done = pair.until(() => a.slot < 0 && b.slot < 0, 1_000_000);
+    // A FIN sent again so late that TIME-WAIT is over is reset: then too everything has arrived.
+    const whole = sinks.every((s) => s.received === 5000 && s.wrongAt < 0 && [0, ECONNRESET].includes(s.errno));
+    t.ok(done && whole, `seed ${seed}: ${sinks.map((s) => `${s.received}, errno ${s.errno}`).join('; ')}`);
+    pair.advance(70_000);
+    t.same(pair.leaks(), [], `seed ${seed}`);
+  }
+});
