@@ -50,15 +50,23 @@ export function decodeQuery(bytes: Uint8Array): DecodedQuery {
   if (u16(bytes, 4) !== 1 || answers > 1 || authorities > 1 || additionals > 2) {
     return { kind: 'reject', rcode: RCODE.FORMERR, id, flags };
   }
+  // Nothing behind the header: the server finds itself without a question.
+  if (bytes.length === HEADER_SIZE) return { kind: 'reject', rcode: RCODE.SERVFAIL, id, flags };
   const at = readName(bytes, HEADER_SIZE);
-  if (at === undefined || at.end + 4 > bytes.length) return { kind: 'reject', rcode: RCODE.FORMERR, id, flags };
-  const question: Question = { name: at.name, type: u16(bytes, at.end), class: u16(bytes, at.end + 2) };
-  let offset = at.end + 4;
+  if (at === undefined) return { kind: 'reject', rcode: RCODE.FORMERR, id, flags };
+  // A message may end before the type, or before the class, which are then 0; but not within them.
+  const left = Math.min(4, bytes.length - at.end);
+  if (left % 2 === 1) return { kind: 'reject', rcode: RCODE.FORMERR, id, flags };
+  const type = left >= 2 ? u16(bytes, at.end) : 0;
+  const question: Question = { name: at.name, type, class: left === 4 ? u16(bytes, at.end + 2) : 0 };
+  let offset = at.end + left;
   let edns: Edns | undefined;
   let serial: number | undefined;
-  for (let i = answers + authorities + additionals; i > 0; i--) {
+  // Records that are counted and not there are overlooked.
+  for (let i = answers + authorities + additionals; i > 0 && offset < bytes.length; i--) {
     const record = readRecord(bytes, offset);
-    if (record === undefined) return { kind: 'reject', rcode: RCODE.FORMERR, id, flags, question };
+    if (record === undefined || !isReadable(bytes, record))
+      return { kind: 'reject', rcode: RCODE.FORMERR, id, flags, question };
     if (record.type === TYPE.OPT && i <= additionals) {
       edns = readEdns(bytes, record);
       if (edns === undefined) return { kind: 'reject', rcode: RCODE.FORMERR, id, flags, question };
@@ -165,6 +173,28 @@ function serialOf(bytes: Uint8Array, raw: RawRecord): number | undefined {
   return ((u16(rdata.after, 0) << 16) | u16(rdata.after, 2)) >>> 0;
 }
 
+/** Whether the data makes sense, as far as its form is known here; none at all does. */
+function isReadable(bytes: Uint8Array, raw: RawRecord): boolean {
+  return raw.data === raw.end || raw.type === TYPE.OPT || readRdata(bytes, raw) !== undefined;
+}
+
+/** Least lengths of EDNS options that miekg/dns unpacks (edns.go): LLQ, lease, client subnet, expire, extended error. */
+const LEAST_OPTION = new Map([
+  [1, 18],
+  [2, 4],
+  [8, 4],
+  [15, 2],
+]);
+const CLIENT_SUBNET = 8;
+
+function isOption(code: number, data: Uint8Array): boolean {
+  if (data.length < (LEAST_OPTION.get(code) ?? 0)) return false;
+  if (code !== CLIENT_SUBNET) return true;
+  const [, family, source, scope] = data as unknown as [number, number, number, number];
+  const bits = family === 1 ? 32 : family === 2 ? 128 : 0;
+  return data[0] === 0 && family <= 2 && source <= bits && (scope <= bits || family === 0);
+}
+
 function readEdns(bytes: Uint8Array, raw: RawRecord): Edns | undefined {
   const options: EdnsOption[] = [];
   let offset = raw.data;
@@ -172,7 +202,9 @@ function readEdns(bytes: Uint8Array, raw: RawRecord): Edns | undefined {
     if (offset + 4 > raw.end) return undefined;
     const end = offset + 4 + u16(bytes, offset + 2);
     if (end > raw.end) return undefined;
-    options.push({ code: u16(bytes, offset), data: copy(bytes, offset + 4, end) });
+    const option = { code: u16(bytes, offset), data: copy(bytes, offset + 4, end) };
+    if (!isOption(option.code, option.data)) return undefined;
+    options.push(option);
     offset = end;
   }
   return { udpSize: raw.class, version: (raw.ttl >>> 16) & 0xff, dnssecOk: (raw.ttl & 0x8000) !== 0, options };

@@ -15,6 +15,9 @@ const BYTE_TEXT = Array.from({ length: 256 }, (_, byte) => {
 });
 const PLAIN = Uint8Array.from(BYTE_TEXT, (text) => (text.length === 1 ? 1 : 0));
 
+/** A name of 255 bytes has at most 127 labels, the root among them. */
+const MAX_POINTERS = 126;
+
 export interface NameAt {
   readonly name: string;
   /** Offset of the byte after the name, where it stood (not where its pointers led). */
@@ -22,14 +25,15 @@ export interface NameAt {
 }
 
 /**
- * Reads the name at `offset`, following compression pointers, which must lead backwards (so it always ends). Undefined when it
- * runs out of the message, is longer than 255 bytes, points forward, or has a label type other than 00 and 11.
+ * Reads the name at `offset`, following compression pointers, at most as many as a name has labels (so it always ends; miekg/dns
+ * msg.go UnpackDomainName). Undefined when it runs out of the message, is longer than 255 bytes, has more pointers, or a label
+ * type other than 00 and 11.
  */
 export function readName(bytes: Uint8Array, offset: number): NameAt | undefined {
   let text = '';
   let end = -1;
   let length = 1;
-  let lowest = offset;
+  let pointers = 0;
   let at = offset;
   for (;;) {
     if (at >= bytes.length) return undefined;
@@ -38,9 +42,8 @@ export function readName(bytes: Uint8Array, offset: number): NameAt | undefined 
     if (len >= 0xc0) {
       if (at + 1 >= bytes.length) return undefined;
       const target = ((len & 0x3f) << 8) | bytes[at + 1]!;
-      if (target >= lowest) return undefined;
+      if (++pointers > MAX_POINTERS) return undefined;
       if (end < 0) end = at + 2;
-      lowest = target;
       at = target;
       continue;
     }

@@ -2,14 +2,14 @@
 // plugins answer (CoreDNS core/dnsserver/server.go on miekg/dns server.go). UDP and TCP share one port number.
 //
 // TCP: messages behind two bytes of length, any number on a connection, answered in order, one at a time; a client that stays
-// silent for ten seconds is hung up on. A panic in a plugin costs one SERVFAIL, not the server.
+// does not get a whole message through in time is hung up on. There is no limit to their number. A panic in a plugin costs one SERVFAIL, not the server.
 // Leaves out: TLS, gRPC, HTTPS and QUIC transports, views. Times in microseconds.
 import type { Duplex } from 'node:stream';
 import type { Clock, Timer } from '../lib/clock.ts';
 import { AnswerMemo } from './answer-memo.ts';
 import { CLASS_IN, RCODE, TYPE } from './constants.ts';
 import { type DecodedQuery, decodeQuery } from './message.ts';
-import { encodeMessage, FLAG_QR, FLAG_RD } from './message-writer.ts';
+import { encodeMessage, FLAG_AD, FLAG_CD, FLAG_QR, FLAG_RA, FLAG_RD, FLAG_TC } from './message-writer.ts';
 import {
   encodeReply,
   errorReply,
@@ -27,6 +27,8 @@ import {
 } from './request.ts';
 import type { Address, DnsSockets, TcpConnection, TcpPort, UdpPort } from './sockets.ts';
 
+/** The first message of a connection must be there after so long, each other one so long after the last answer. */
+const FIRST_READ_US = 3_000_000;
 const IDLE_US = 10_000_000;
 /** Our own questions on behalf of one request may nest this deep (CoreDNS loop guard of its upstream lookups). */
 const MAX_DEPTH = 10;
@@ -140,7 +142,9 @@ export class Server implements RequestServer {
     if (request.depth > MAX_DEPTH) return finish(RCODE.SERVFAIL, writer);
     if (question.class !== CLASS_IN && !this.#anyClass) return finish(RCODE.REFUSED, writer);
     if (edns !== undefined && edns.version !== 0) {
-      writer.write(makeReply('', RCODE.BADVERS, { authoritative: false, options: [] }));
+      // Its OPT record says nothing but the version that would do.
+      request.edns = { udpSize: 0, version: 0, dnssecOk: false, options: [] };
+      writer.write(makeReply('', RCODE.BADVERS, { authoritative: false }));
       return 0;
     }
     const chain = this.#chainFor(request.name, question.type);
@@ -187,8 +191,10 @@ function finish(rcode: number, writer: ResponseWriter): number {
 
 function encodeRejection(decoded: Extract<DecodedQuery, { kind: 'reject' }>): Uint8Array | undefined {
   const { id, rcode, question } = decoded;
-  const opcode = rcode === RCODE.NOTIMP ? decoded.flags & 0x7800 : 0;
-  const flags = FLAG_QR | opcode | (decoded.flags & FLAG_RD);
+  // The query's header with the code in it; SERVFAIL is a reply like others.
+  const kept = FLAG_TC | FLAG_RD | FLAG_RA | FLAG_AD | FLAG_CD;
+  const opcode = rcode === RCODE.FORMERR ? 0 : decoded.flags & 0x7800;
+  const flags = FLAG_QR | opcode | (decoded.flags & (rcode === RCODE.SERVFAIL ? FLAG_RD | FLAG_CD : kept));
   const nothing = { answer: [], authority: [], additional: [], edns: undefined };
   return encodeMessage({ id, flags, rcode, question, ...nothing }, 512);
 }
@@ -235,6 +241,8 @@ class Conversation implements ResponseWriter {
   #pending: Buffer = Buffer.alloc(0);
   #request: Request | undefined;
   #ended = false;
+  /** Messages taken so far. */
+  #answered = 0;
   #idle: Timer | undefined;
 
   constructor(server: Server, env: ServerEnv, { stream, remote }: TcpConnection) {
@@ -252,7 +260,7 @@ class Conversation implements ResponseWriter {
       this.#advance();
     });
     stream.on('close', () => this.#idle?.cancel());
-    this.#restartIdle();
+    this.#hangUpAfter(FIRST_READ_US);
   }
 
   write(reply: Reply): number {
@@ -265,18 +273,20 @@ class Conversation implements ResponseWriter {
   }
 
   /** Answers what is complete, until it has to wait for an answer or for more bytes. */
-  #advance(): void {
+  #advance(afterAnswer = false): void {
+    const before = this.#answered;
     while (this.#request === undefined && this.#pending.length >= 2) {
       const end = 2 + this.#pending.readUInt16BE(0);
       if (this.#pending.length < end) break;
       const bytes = this.#pending.subarray(2, end);
       this.#pending = this.#pending.subarray(end);
+      this.#answered++;
       if (!this.#answer(bytes)) return;
     }
     if (this.#request !== undefined) return;
     if (this.#stream.isPaused() && this.#pending.length <= MAX_PENDING) this.#stream.resume();
     if (this.#ended) this.#stream.end();
-    else this.#restartIdle();
+    else if (this.#answered > before || afterAnswer) this.#hangUpAfter(IDLE_US);
   }
 
   /** False while the answer is not there yet. */
@@ -297,7 +307,7 @@ class Conversation implements ResponseWriter {
     }
     const goOn = (): void => {
       this.#request = undefined;
-      this.#advance();
+      this.#advance(true);
     };
     served.then(goOn, (error: unknown) => {
       this.#env.onPanic(error);
@@ -314,8 +324,8 @@ class Conversation implements ResponseWriter {
     this.#stream.write(framed);
   }
 
-  #restartIdle(): void {
+  #hangUpAfter(us: number): void {
     this.#idle?.cancel();
-    this.#idle = this.#stream.destroyed ? undefined : this.#env.clock.after(IDLE_US, () => this.#stream.destroy());
+    this.#idle = this.#stream.destroyed ? undefined : this.#env.clock.after(us, () => this.#stream.destroy());
   }
 }
