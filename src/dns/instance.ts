@@ -64,7 +64,11 @@ export class Instance {
     const byPort = new Map<number, string[]>();
     for (const { zone, port } of places) byPort.set(port, [...(byPort.get(port) ?? []), zone]);
     for (const [port, zones] of byPort) {
-      const label = `dns://:${port}`;
+      // The address, too, where there is one.
+      const label = (bound: readonly string[]): string => {
+        const address = bound.length === 1 && !this.#host.boundElsewhere ? bound[0]! : '';
+        return `dns://${address.includes(':') ? `[${address}]` : address}:${port}`;
+      };
       const server = (): RequestServer => this.#servers.get(placesOf(made, this.#host)[0]!.key)!;
       const made: Block = { config: makeConfig(zones, label, server, () => made.chain), port, chain: undefined };
       for (const plugin of DIRECTIVES) {
@@ -101,7 +105,7 @@ export class Instance {
       throw error;
     }
     this.#servers = servers;
-    for (const [key, server] of servers) server.setZones(this.#zonesAt(key));
+    for (const [key, server] of servers) server.setZones(this.#zonesAt(key), this.#droppedAt(key));
     for (const [key, server] of before) if (!servers.has(key)) server.close();
     for (const { config } of this.#blocks) for (const started of config.started) started();
     if (previous !== undefined) await previous.#shutdown();
@@ -133,10 +137,17 @@ export class Instance {
     for (const { config } of this.#blocks) for (const shutdown of config.shutdowns) await shutdown();
   }
 
+  #droppedAt(key: string): Handler | undefined {
+    return this.#blocksAt(key).find(({ config }) => config.links.dropped !== undefined)?.config.links.dropped;
+  }
+
+  #blocksAt(key: string): Block[] {
+    return this.#blocks.filter((block) => placesOf(block, this.#host).some((place) => place.key === key));
+  }
+
   #zonesAt(key: string): ReadonlyMap<string, ZoneConfig> {
     const zones = new Map<string, ZoneConfig>();
-    for (const block of this.#blocks) {
-      if (!placesOf(block, this.#host).some((place) => place.key === key)) continue;
+    for (const block of this.#blocksAt(key)) {
       const anyClass = block.config.handlers.some(({ name }) => name === 'chaos' || name === 'forward');
       for (const zone of block.config.zones) zones.set(zone, { chain: block.chain, anyClass });
     }
@@ -152,13 +163,15 @@ function placesOf({ config, port }: Block, host: Host): { address: string; port:
 
 function makeConfig(
   zones: readonly string[],
-  serverLabel: string,
+  label: (bound: readonly string[]) => string,
   server: () => RequestServer,
   chain: () => Handler | undefined,
 ): BlockConfig {
   return {
     zones,
-    serverLabel,
+    get serverLabel() {
+      return label(this.bound);
+    },
     handlers: [],
     startups: [],
     started: [],

@@ -66,6 +66,8 @@ class Process {
   #end: (code: number) => void = () => {};
   #instance: Instance | undefined;
   #text = '';
+  /** Of the configuration that the metrics show. */
+  #hash: string | undefined;
   /** Asked for by the configuration that is being set up. */
   #wantedIntervalUs: number | undefined;
   #timer: Timer | undefined;
@@ -156,7 +158,15 @@ class Process {
   /** What the plugin reload says at start, and its next look at the Corefile. */
   #announce(): void {
     if (this.#wantedIntervalUs === undefined) return;
-    this.#options.log(`[INFO] plugin/reload: Running configuration SHA512 = ${this.#instance!.sha512}`);
+    const { sha512 } = this.#instance!;
+    this.#options.log(`[INFO] plugin/reload: Running configuration SHA512 = ${sha512}`);
+    const { metrics } = this.#host;
+    metrics.counter('coredns_reload_failed_total', 'Counter of the number of failed reload attempts.').with();
+    const info = 'A metric with a constant 1 value labeled by hash, and value which type of hash generated.';
+    const hashes = metrics.gauge('coredns_reload_version_info', info, ['hash', 'value']);
+    if (this.#hash !== undefined) hashes.without('sha512', this.#hash);
+    this.#hash = sha512;
+    hashes.with('sha512', sha512).value = 1;
     this.#schedule(this.#wantedIntervalUs);
   }
 
@@ -189,6 +199,9 @@ class Process {
       await next.start(this.#instance);
       this.#instance = next;
     } catch (error) {
+      this.#host.metrics
+        .counter('coredns_reload_failed_total', 'Counter of the number of failed reload attempts.')
+        .with().value++;
       log(`[ERROR] Restart failed: ${error instanceof Error ? error.message : String(error)}`);
       log(
         `[ERROR] Corefile changed but reload failed: starting with listener file descriptors: ${error instanceof Error ? error.message : String(error)}`,

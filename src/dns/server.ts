@@ -56,6 +56,7 @@ export class Server implements RequestServer {
   #port: number;
   #zones: ReadonlyMap<string, ZoneConfig> = new Map();
   #anyClass = false;
+  #dropped: Handler | undefined;
   readonly #memo = new AnswerMemo();
   #udp: UdpPort | undefined;
   #tcp: TcpPort | undefined;
@@ -77,9 +78,10 @@ export class Server implements RequestServer {
     return this.#port;
   }
 
-  /** Swaps all server blocks at once: a query sees the old ones or the new. */
-  setZones(zones: ReadonlyMap<string, ZoneConfig>): void {
+  /** Swaps all server blocks at once: a query sees the old ones or the new. `dropped` serves what is in no block's zone. */
+  setZones(zones: ReadonlyMap<string, ZoneConfig>, dropped?: Handler): void {
     this.#zones = zones;
+    this.#dropped = dropped;
     this.#memo.clear();
     this.#anyClass = [...zones.values()].some((zone) => zone.anyClass);
   }
@@ -140,7 +142,7 @@ export class Server implements RequestServer {
   serve(request: Request, writer: ResponseWriter): Served {
     const { question, edns } = request;
     if (request.depth > MAX_DEPTH) return finish(RCODE.SERVFAIL, writer);
-    if (question.class !== CLASS_IN && !this.#anyClass) return finish(RCODE.REFUSED, writer);
+    if (question.class !== CLASS_IN && !this.#anyClass) return this.#drop(request, writer);
     if (edns !== undefined && edns.version !== 0) {
       // Its OPT record says nothing but the version that would do.
       request.edns = { udpSize: 0, version: 0, dnssecOk: false, options: [] };
@@ -148,7 +150,7 @@ export class Server implements RequestServer {
       return 0;
     }
     const chain = this.#chainFor(request.name, question.type);
-    if (chain === undefined) return finish(RCODE.REFUSED, writer);
+    if (chain === undefined) return this.#drop(request, writer);
     try {
       const served = chain(request, writer);
       if (typeof served === 'number') return finish(served, writer);
@@ -159,6 +161,11 @@ export class Server implements RequestServer {
     } catch (error) {
       return this.#failed(error, writer);
     }
+  }
+
+  #drop(request: Request, writer: ResponseWriter): Served {
+    this.#dropped?.(request, writer);
+    return finish(RCODE.REFUSED, writer);
   }
 
   #failed(error: unknown, writer: ResponseWriter): number {

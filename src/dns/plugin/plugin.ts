@@ -7,7 +7,7 @@ import { CorefileError, Dispenser } from '../corefile/dispenser.ts';
 import type { Token } from '../corefile/lexer.ts';
 import type { HttpEndpoints } from '../http-endpoints.ts';
 import type { ResourceRecord } from '../record.ts';
-import type { Middleware, Request, ResponseWriter, Served } from '../request.ts';
+import type { Handler, Middleware, Request, ResponseWriter, Served } from '../request.ts';
 import { normalizeZone } from '../reverse.ts';
 import type { DnsSockets } from '../sockets.ts';
 import type { ExternalView } from './kubernetes/external.ts';
@@ -62,6 +62,8 @@ export interface Links {
   autoPath?: (request: Request) => readonly string[] | undefined;
   /** Set by `root`, for `file`: where files without an absolute path lie. */
   root?: string;
+  /** Set by `prometheus`: refuses a question that is in no block's zone, and counts it. */
+  dropped?: Handler;
 }
 
 /** One server block as it is being put together, and what its plugins have in common. */

@@ -84,6 +84,78 @@ t.test('metrics have the names, labels and counts of CoreDNS', async (t) => {
   await dns.stop();
 });
 
+t.test('each zone of a block has its own counts; what is in none is counted as dropped', async (t) => {
+  const corefile = 'cluster.local 10.in-addr.arpa {\n prometheus :9153\n kubernetes\n}\n';
+  const dns = await startDns({ corefile, objects: OBJECTS });
+  await dns.ask('web.default.svc.cluster.local.', 'A');
+  await dns.ask('7.0.96.10.in-addr.arpa.', 'PTR');
+  await dns.ask('example.org.', 'A');
+  const { body } = await get(dns, 9153, '/metrics');
+  const rest = 'view="",proto="udp",family="1"';
+  const has = (line: string): void => void t.ok(body.includes(`${line}\n`), line);
+  has(`coredns_dns_requests_total{server="dns://:53",zone="cluster.local.",${rest},type="A"} 1`);
+  has(`coredns_dns_requests_total{server="dns://:53",zone="10.in-addr.arpa.",${rest},type="PTR"} 1`);
+  has(`coredns_dns_requests_total{server="dns://:53",zone="dropped",${rest},type="A"} 1`);
+  has('coredns_dns_responses_total{server="dns://:53",zone="dropped",view="",rcode="REFUSED",plugin=""} 1');
+  has('coredns_plugin_enabled{server="dns://:53",zone="10.in-addr.arpa.",view="",name="kubernetes"} 1');
+  has('coredns_panics_total 0');
+  t.match(body, /^coredns_build_info\{version="1\.14\.7[^"]*",revision="",goversion="node[^"]*"\} 1$/m);
+  await dns.stop();
+});
+
+t.test('the time from a change of Pods to its answer is measured for headless Services', async (t) => {
+  const corefile = '.:53 {\n prometheus :9153\n kubernetes cluster.local\n}\n';
+  const dns = await startDns({ corefile, objects: [...OBJECTS, service('nobody', '10.96.0.9')] });
+  const changed = (of: string, agoMs: number | string, ip: string): void => {
+    const written = typeof agoMs === 'string' ? agoMs : new Date(dns.clock.unixMs() - agoMs).toISOString();
+    const object = slice(of, [ip]);
+    object.metadata.annotations = { 'endpoints.kubernetes.io/last-change-trigger-time': written };
+    dns.objects.set(object);
+  };
+  changed('db', 2000, '10.244.0.8');
+  changed('db', 1000, '10.244.0.9');
+  changed('db', 500, '10.244.0.9'); // changes nothing
+  changed('web', 4000, '10.244.0.8');
+  changed('db', 'wrong', '10.244.0.10');
+  const { body } = await get(dns, 9153, '/metrics');
+  const name = 'coredns_kubernetes_dns_programming_duration_seconds';
+  const kind = 'service_kind="headless_with_selector"';
+  for (const [le, count] of [
+    ['0.512', 0],
+    ['1.024', 1],
+    ['2.048', 2],
+    ['524.288', 2],
+  ] as const)
+    t.ok(body.includes(`${name}_bucket{${kind},le="${le}"} ${count}\n`), `${le}: ${count}`);
+  t.ok(body.includes(`${name}_sum{${kind}} 3\n`));
+  t.match(dns.lines.at(-1), `DnsProgrammingLatency cannot be calculated for Endpoints 'default/db-abc12'; invalid`);
+  await dns.stop();
+});
+
+t.test('forward, cache, hosts and reload count as CoreDNS does', async (t) => {
+  const corefile =
+    '.:53 {\n prometheus :9153\n reload 2s 1s\n cache {\n  success 1\n }\n hosts /hosts h.org {\n 192.0.2.1 a.h.org\n }\n forward . 192.0.2.53\n}\n';
+  let text = corefile;
+  const answers = (name: string) => ({ rcode: 'NOERROR', answer: [`${name} 60 IN A 192.0.2.9`] });
+  const upstream = fakeUpstream({ 'a.org. A': answers('a.org.'), 'b.org. A': answers('b.org.') });
+  const dns = await startDns({ corefile: { path: 'Corefile', read: () => text }, upstream });
+  await dns.ask('a.org.', 'A');
+  await dns.ask('b.org.', 'A');
+  text = 'nonsense {';
+  await dns.clock.run(3e6);
+  const { body } = await get(dns, 9153, '/metrics');
+  const has = (line: string): void => void t.ok(body.includes(`${line}\n`), line);
+  has('coredns_proxy_request_duration_seconds_count{proxy_name="forward",to="192.0.2.53:53",rcode="NOERROR"} 2');
+  has('coredns_proxy_conn_cache_misses_total{proxy_name="forward",to="192.0.2.53:53",proto="udp"} 2');
+  has('coredns_forward_max_concurrent_rejects_total 0');
+  has('coredns_forward_healthcheck_broken_total 0');
+  has('coredns_cache_evictions_total{server="dns://:53",type="success",zones=".",view=""} 1');
+  has('coredns_hosts_entries 2');
+  has('coredns_reload_failed_total 1');
+  t.match(body, /^coredns_reload_version_info\{hash="sha512",value="[0-9a-f]{128}"\} 1$/m);
+  await dns.stop();
+});
+
 t.test('log writes a line a query, by name and class', async (t) => {
   const corefile =
     '.:53 {\n errors\n log cluster.local {\n  class denial error\n }\n log . "{remote} {name} {rcode} {>rflags}"\n kubernetes cluster.local\n}\n';

@@ -71,6 +71,7 @@ export class Cache {
   readonly #miss: readonly HitCounter[];
   readonly #servedStale: Series;
   readonly #prefetches: Series;
+  readonly #evictions: { readonly success: Series; readonly denial: Series };
   readonly #successEntries: Series;
   readonly #denialEntries: Series;
 
@@ -85,7 +86,11 @@ export class Cache {
       .counter('coredns_cache_requests_total', 'The count of cache requests.', labels)
       .with(server, zones);
     this.#misses = metrics
-      .counter('coredns_cache_misses_total', 'The count of cache misses.', labels)
+      .counter(
+        'coredns_cache_misses_total',
+        'The count of cache misses. Deprecated, derive misses from cache hits/requests counters.',
+        labels,
+      )
       .with(server, zones);
     const hits = metrics.counter('coredns_cache_hits_total', 'The count of cache hits.', typed);
     this.#successHits = hits.with(server, 'success', zones);
@@ -99,6 +104,11 @@ export class Cache {
     this.#prefetches = metrics
       .counter('coredns_cache_prefetch_total', 'The number of times the cache has prefetched a cached item.', labels)
       .with(server, zones);
+    const evictions = metrics.counter('coredns_cache_evictions_total', 'The count of cache evictions.', typed);
+    this.#evictions = {
+      success: evictions.with(server, 'success', zones),
+      denial: evictions.with(server, 'denial', zones),
+    };
     const entries = metrics.gauge('coredns_cache_entries', 'The number of elements in the cache.', typed);
     this.#successEntries = entries.with(server, 'success', zones);
     this.#denialEntries = entries.with(server, 'denial', zones);
@@ -218,10 +228,10 @@ export class Cache {
     const nowUs = this.#clock.nowUs();
     const item: Item = { reply, ttlS, storedUs: nowUs, hits: 0, hitUs: nowUs, refreshing: false };
     if (success) {
-      store(this.#success, side.capacity, key, item);
+      if (store(this.#success, side.capacity, key, item)) this.#evictions.success.value++;
       this.#successEntries.value = this.#success.size;
     } else {
-      store(this.#denial, side.capacity, key, item);
+      if (store(this.#denial, side.capacity, key, item)) this.#evictions.denial.value++;
       this.#denialEntries.value = this.#denial.size;
     }
     // The next time it comes from the cache.
@@ -278,11 +288,11 @@ function counting(...series: readonly Series[]): HitCounter {
   };
 }
 
-function store(map: Map<string, Item>, capacity: number, key: string, item: Item): void {
+/** True when another item had to make room. */
+function store(map: Map<string, Item>, capacity: number, key: string, item: Item): boolean {
   map.delete(key);
-  if (map.size >= capacity) {
-    const oldest = map.keys().next().value;
-    if (oldest !== undefined) map.delete(oldest);
-  }
+  const oldest = map.size >= capacity ? map.keys().next().value : undefined;
+  if (oldest !== undefined) map.delete(oldest);
   map.set(key, item);
+  return oldest !== undefined;
 }

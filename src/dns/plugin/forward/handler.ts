@@ -17,7 +17,7 @@ import {
   type Served,
   ServeError,
 } from '../../request.ts';
-import type { Registry, Vector } from '../prometheus/registry.ts';
+import { DURATIONS, type Histogram, type Registry, type Series, type Vector } from '../prometheus/registry.ts';
 import type { Upstream } from './upstream.ts';
 
 export interface ForwardOptions {
@@ -31,6 +31,7 @@ export interface ForwardOptions {
   readonly transport: 'as client' | 'udp' | 'tcp';
 }
 
+const NAME = 'forward';
 const DEADLINE_US = 5_000_000;
 const TRIES_PER_UPSTREAM = 2;
 
@@ -42,6 +43,10 @@ export class Forward {
   readonly #next: Handler | undefined;
   readonly #requests: Vector;
   readonly #responses: Vector;
+  readonly #durations: Histogram;
+  readonly #misses: Vector;
+  readonly #rejects: Series;
+  readonly #broken: Series;
   #concurrent = 0;
   #turn = 0;
 
@@ -61,6 +66,15 @@ export class Forward {
     this.#requests = metrics.counter('coredns_forward_requests_total', 'Counter of requests made per upstream.', [
       'to',
     ]);
+    const durations = 'Histogram of the time each request took.';
+    const names = ['proxy_name', 'to', 'rcode'];
+    this.#durations = metrics.histogram('coredns_proxy_request_duration_seconds', durations, DURATIONS, names);
+    const misses = 'Counter of connection cache misses per upstream and protocol.';
+    this.#misses = metrics.counter('coredns_proxy_conn_cache_misses_total', misses, ['proxy_name', 'to', 'proto']);
+    const rejects = 'Counter of the number of queries rejected because the concurrent queries were at maximum.';
+    this.#rejects = metrics.counter('coredns_forward_max_concurrent_rejects_total', rejects).with();
+    const broken = 'Counter of the number of complete failures of the healthchecks.';
+    this.#broken = metrics.counter('coredns_forward_healthcheck_broken_total', broken).with();
     this.#responses = metrics.counter(
       'coredns_forward_responses_total',
       'Counter of responses received per upstream.',
@@ -74,6 +88,7 @@ export class Forward {
       throw new ServeError(RCODE.SERVFAIL, 'no nameserver in /etc/resolv.conf to forward to');
     const { maxConcurrent } = this.#options;
     if (maxConcurrent > 0 && this.#concurrent >= maxConcurrent) {
+      this.#rejects.value++;
       throw new ServeError(RCODE.REFUSED, `concurrent queries exceeded maximum ${maxConcurrent}`);
     }
     this.#concurrent++;
@@ -92,6 +107,7 @@ export class Forward {
     const deadlineUs = this.#clock.nowUs() + DEADLINE_US;
     const up = order.filter((upstream) => !upstream.isDown(this.#options.maxFails));
     // With all of them down the checks may be what is broken: one is asked anyway.
+    if (up.length === 0) this.#broken.value++;
     const candidates = up.length > 0 ? up : [order[this.#rng.below(order.length)]!];
     let failure: unknown;
     for (let tries = 0; tries < candidates.length * TRIES_PER_UPSTREAM && this.#clock.nowUs() < deadlineUs; tries++) {
@@ -132,9 +148,19 @@ export class Forward {
   async #ask(upstream: Upstream, request: Request, deadlineUs: number): Promise<DecodedReply> {
     const { transport } = this.#options;
     const proto = transport === 'as client' ? request.origin.proto : transport;
-    const reply = await upstream.ask(request, proto, deadlineUs);
-    const again = transport === 'udp' && (reply.flags & FLAG_TC) !== 0;
-    return again ? upstream.ask(request, 'tcp', deadlineUs) : reply;
+    const startUs = this.#clock.nowUs();
+    let reply = await this.#exchanged(upstream, request, proto, deadlineUs);
+    if (transport === 'udp' && (reply.flags & FLAG_TC) !== 0)
+      reply = await this.#exchanged(upstream, request, 'tcp', deadlineUs);
+    const series = this.#durations.with(NAME, upstream.text, rcodeText(reply.rcode));
+    this.#durations.observe(series, (this.#clock.nowUs() - startUs) / 1e6);
+    return reply;
+  }
+
+  /** Each exchange has a connection of its own. */
+  #exchanged(upstream: Upstream, request: Request, proto: 'udp' | 'tcp', deadlineUs: number): Promise<DecodedReply> {
+    this.#misses.with(NAME, upstream.text, proto).value++;
+    return upstream.ask(request, proto, deadlineUs);
   }
 
   #order(): readonly Upstream[] {

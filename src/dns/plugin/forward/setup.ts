@@ -20,8 +20,14 @@ export const forwardPlugin: Plugin = {
       const { options, to, healthIntervalUs } = parse(c);
       if (to.length > MAX_UPSTREAMS) throw new Error(`more than ${MAX_UPSTREAMS} TOs configured: ${to.length}`);
       const local = host.localAddresses[0] ?? '';
+      const failures = host.metrics.counter(
+        'coredns_proxy_healthcheck_failures_total',
+        'Counter of the number of failed healthchecks.',
+        ['proxy_name', 'to'],
+      );
+      const failed = (to: string): void => void failures.with('forward', to).value++;
       const upstreams = to.map(
-        (address) => new Upstream(address, host.sockets, host.clock, host.rng, local, healthIntervalUs),
+        (address) => new Upstream(address, host.sockets, host.clock, host.rng, local, healthIntervalUs, failed),
       );
       config.hasUpstream ||= upstreams.length > 0;
       c.addHandler('forward', (next) => {

@@ -24,11 +24,21 @@ export class Upstream {
   readonly #rng: Rng;
   readonly #localAddress: string;
   readonly #checkIntervalUs: number;
+  /** Hears of each failed check. */
+  readonly #onFailedCheck: () => void;
   #fails = 0;
   #checking = false;
   #closed = false;
 
-  constructor(to: Address, sockets: DnsSockets, clock: Clock, rng: Rng, localAddress: string, checkIntervalUs: number) {
+  constructor(
+    to: Address,
+    sockets: DnsSockets,
+    clock: Clock,
+    rng: Rng,
+    localAddress: string,
+    checkIntervalUs: number,
+    onFailedCheck: (to: string) => void,
+  ) {
     this.#to = to;
     this.text = to.address.includes(':') ? `[${to.address}]:${to.port}` : `${to.address}:${to.port}`;
     this.#sockets = sockets;
@@ -36,6 +46,7 @@ export class Upstream {
     this.#rng = rng;
     this.#localAddress = localAddress;
     this.#checkIntervalUs = checkIntervalUs;
+    this.#onFailedCheck = () => onFailedCheck(this.text);
   }
 
   isDown(maxFails: number): boolean {
@@ -55,6 +66,7 @@ export class Upstream {
         this.#checking = false;
       } catch {
         this.#fails++;
+        this.#onFailedCheck();
         this.#clock.after(this.#checkIntervalUs, () => void probe());
       }
     };

@@ -52,12 +52,26 @@ export const hostsPlugin: Plugin = {
     if (text === undefined && lines.length === 0) c.log(NAME, 'WARNING', `File does not exist: ${path}`);
     const inline = new HostTable(lines.join('\n'), zones, withReverse);
     let tables = [new HostTable(text ?? '', zones, withReverse), inline];
+    const entries = host.metrics.gauge(
+      'coredns_hosts_entries',
+      'The combined number of entries in hosts and Corefile.',
+    );
+    const readAt = host.metrics.gauge(
+      'coredns_hosts_reload_timestamp_seconds',
+      'The timestamp of the last reload of hosts file.',
+    );
+    const show = (): void => {
+      entries.with().value = tables.reduce((sum, table) => sum + table.size, 0);
+      readAt.with().value = Math.floor(host.clock.unixMs() / 1000);
+    };
+    show();
     let timer: Timer | undefined;
     const look = (): void => {
       const now = host.readFile(path);
       if (now !== text) {
         text = now;
         tables = [new HostTable(text ?? '', zones, withReverse), inline];
+        show();
       }
       timer = host.clock.after(reloadUs, look);
     };

@@ -25,6 +25,13 @@ export class HostTable {
     return (this.#addresses.get(name) ?? []).filter((address) => address.length === length);
   }
 
+  /** How many pairs of name and address, both ways. */
+  get size(): number {
+    const count = (map: Map<string, readonly unknown[]>): number =>
+      [...map.values()].reduce((n, list) => n + list.length, 0);
+    return count(this.#addresses) + count(this.#names);
+  }
+
   has(name: string): boolean {
     return this.#addresses.has(name);
   }

@@ -9,6 +9,7 @@ import { type EndpointSlice, LABEL_SERVICE_NAME } from '../../../api/discovery-v
 import type { KubeObject } from '../../../api/meta.ts';
 import type { Epoch } from '../../answer-memo.ts';
 import { addressBytes, addressText, canonicalAddress } from '../../reverse.ts';
+import type { ProgrammingLatency } from './metrics.ts';
 
 export interface PortFacts {
   /** In lower case. */
@@ -80,9 +81,11 @@ export class ObjectIndex {
   modifiedS = 0;
   readonly #podNamesForEndpoints: boolean;
   readonly #unixMs: () => number;
+  readonly #latency: ProgrammingLatency | undefined;
 
   /** `podNamesForEndpoints`: the option endpoint_pod_names. */
-  constructor(podNamesForEndpoints: boolean, unixMs: () => number) {
+  constructor(podNamesForEndpoints: boolean, unixMs: () => number, latency?: ProgrammingLatency) {
+    this.#latency = latency;
     this.#podNamesForEndpoints = podNamesForEndpoints;
     this.#unixMs = unixMs;
   }
@@ -140,6 +143,7 @@ export class ObjectIndex {
     for (const { text } of facts.endpoints) addTo(this.slicesByAddress, text, facts);
     refresh(entry);
     this.#touch();
+    this.#latency?.record(slice, entry.service);
   }
 
   deleteSlice(slice: EndpointSlice): void {

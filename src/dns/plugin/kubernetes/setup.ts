@@ -12,6 +12,7 @@ import { type Controller, type Plugin, parseDuration, parseInteger } from '../pl
 import { ExternalView } from './external.ts';
 import { Finder, type PodMode } from './finder.ts';
 import { Kubernetes, soa } from './handler.ts';
+import { ProgrammingLatency } from './metrics.ts';
 import { ObjectIndex } from './objects.ts';
 import type { ObjectHandlers, Watching } from './source.ts';
 import { zoneRecords } from './zone-records.ts';
@@ -188,7 +189,9 @@ function install(c: Controller, settings: Settings): void {
   const { host, config } = c;
   if (host.objects === undefined) throw new Error('no Kubernetes API to read from');
   const { objects } = host;
-  const index = new ObjectIndex(settings.endpointPodNames, () => host.clock.unixMs());
+  const unixMs = (): number => host.clock.unixMs();
+  const latency = new ProgrammingLatency(host.metrics, unixMs, (message) => c.log(NAME, 'WARNING', message));
+  const index = new ObjectIndex(settings.endpointPodNames, unixMs, latency);
   const watches: Watching[] = [];
   const hasSynced = (): boolean => watches.length > 0 && watches.every((watching) => watching.hasSynced());
   const finder = new Finder(index, {

@@ -11,11 +11,16 @@ import {
   type Request,
   type ResponseWriter,
 } from '../../request.ts';
-import type { Histogram, HistogramSeries, Registry, Series, Vector } from './registry.ts';
+import {
+  DURATIONS,
+  type Histogram,
+  type HistogramSeries,
+  type Registry,
+  type Series,
+  type Vector,
+} from './registry.ts';
 
 const SIZES = [0, 100, 200, 300, 400, 511, 1023, 2047, 4095, 8291, 16e3, 32e3, 48e3, 64e3];
-/** 0.25 ms, doubling, to 8.192 s. */
-const DURATIONS = Array.from({ length: 16 }, (_, i) => 0.00025 * 2 ** i);
 /** Types with a label of their own; the rest are `other`. */
 const COUNTED = new Set([
   ...['A', 'AAAA', 'MX', 'SOA', 'CNAME', 'PTR', 'TXT', 'NS', 'SRV', 'DS', 'DNSKEY', 'RRSIG', 'NSEC', 'NSEC3', 'HTTPS'],

@@ -1,6 +1,9 @@
 // Reads `prometheus [ADDRESS]`: counts questions and answers and shows all metrics at /metrics (CoreDNS plugin/metrics).
 // Deviation: the default address is `localhost:9153` as in CoreDNS, which in a Pod only the Pod itself reaches.
-import type { Plugin } from '../plugin.ts';
+import { RCODE } from '../../constants.ts';
+import { matchZone } from '../../name.ts';
+import type { Handler } from '../../request.ts';
+import type { Controller, Plugin } from '../plugin.ts';
 import { Monitor } from './handler.ts';
 
 const DEFAULT_ADDRESS = 'localhost:9153';
@@ -17,9 +20,14 @@ export const prometheusPlugin: Plugin = {
       while (c.nextBlock()) throw c.err(`unknown property '${c.val()}'`);
     });
     const { host, config } = c;
-    const zone = config.zones[0] ?? '.';
-    const monitor = new Monitor(host.metrics, host.clock, config.serverLabel, zone);
-    c.addHandler('prometheus', (next) => monitor.handler(next));
+    const { zones } = config;
+    c.addHandler('prometheus', (next) => {
+      const handlers = new Map(zones.map((zone) => [zone, monitored(c, zone, next)]));
+      if (zones.length === 1) return handlers.get(zones[0]!)!;
+      return (request, writer) => handlers.get(matchZone(zones, request.name) ?? zones[0]!)!(request, writer);
+    });
+    // What no block is for is counted too.
+    config.links.dropped = monitored(c, 'dropped', () => RCODE.REFUSED);
     const respond = () => ({ status: 200, body: host.metrics.text(), contentType: CONTENT_TYPE });
     config.startups.push(async () => {
       const enabled = host.metrics.gauge(
@@ -27,9 +35,14 @@ export const prometheusPlugin: Plugin = {
         'A metric that indicates whether a plugin is enabled on per server and zone basis.',
         ['server', 'zone', 'view', 'name'],
       );
-      for (const { name } of config.handlers) enabled.with(config.serverLabel, zone, '', name).value = 1;
+      for (const zone of zones)
+        for (const { name } of config.handlers) enabled.with(config.serverLabel, zone, '', name).value = 1;
       await host.http.serve(address, '/metrics', respond);
     });
     config.shutdowns.push(() => host.http.release(address, '/metrics', respond));
   },
 };
+
+function monitored({ host, config }: Controller, zone: string, next: Handler | undefined): Handler {
+  return new Monitor(host.metrics, host.clock, config.serverLabel, zone).handler(next);
+}
