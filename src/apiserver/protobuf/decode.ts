@@ -59,29 +59,46 @@ export function decodeProtobuf(body: Buffer): Record<string, unknown> {
 }
 
 function message(schema: Struct, bytes: Uint8Array, depth: number): Record<string, unknown> {
-  if (depth > MAX_DEPTH) throw new ProtobufError('exceeded max depth');
-  const names = namesOf(schema.name);
   const out: Record<string, unknown> = {};
+  readInto(out, schema, schema.name, bytes, depth);
+  return out;
+}
+
+/** `numbered`: the struct whose field numbers count, that of `schema` or one embedded in it. */
+function readInto(
+  out: Record<string, unknown>,
+  schema: Struct,
+  numbered: string,
+  bytes: Uint8Array,
+  depth: number,
+): void {
+  if (depth > MAX_DEPTH) throw new ProtobufError('exceeded max depth');
+  const names = namesOf(numbered);
   for (const field of new Reader(bytes).fields()) {
     const name = names?.get(field.number);
+    if (name?.startsWith('...')) {
+      readInto(out, schema, name.slice(3), field.bytes(), depth + 1);
+      continue;
+    }
     const member = name === undefined ? undefined : schema.fields[name];
     if (name === undefined || !member) {
       if (field.wire === 2 && field.bytes().length === 0) continue;
-      throw new ProtobufError(`${schema.name}: field ${field.number} cannot be read from protobuf; send JSON`);
+      throw new ProtobufError(`${numbered}: field ${field.number} cannot be read from protobuf; send JSON`);
     }
     if (member.kind === 'list') {
-      out[name] = [...((out[name] as unknown[] | undefined) ?? []), value(member.items, field, depth)];
+      const list = (out[name] ??= []) as unknown[];
+      list.push(value(member.items, field, depth));
     } else if (member.kind === 'map') {
       const [key, entry] = mapEntry(member.values, field.bytes(), depth);
       // Not by assignment: a key may be called __proto__.
-      out[name] = Object.fromEntries([...Object.entries((out[name] as object | undefined) ?? {}), [key, entry]]);
+      const attributes = { value: entry, enumerable: true, configurable: true, writable: true };
+      Object.defineProperty((out[name] ??= {}), key, attributes);
     } else {
       const read = value(member, field, depth);
       const empty = read === '' || ((read === 0 || read === false) && !OPTIONAL_SCALARS.has(name));
       if (!empty && read !== undefined) out[name] = read;
     }
   }
-  return out;
 }
 
 function value(schema: Schema, field: Field, depth: number): unknown {
