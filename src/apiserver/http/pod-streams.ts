@@ -30,7 +30,10 @@ export class PodStreams {
   readonly #sockets = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
-    handleProtocols: (offered) => [...offered].find((protocol) => PROTOCOLS.has(protocol)) ?? false,
+    handleProtocols: (offered, { url = '' }) => {
+      const served = /\/portforward(\?|$)/.test(url) ? [PORT_FORWARD_CHANNELS] : COMMAND_PROTOCOLS;
+      return [...offered].find((protocol) => served.includes(protocol)) ?? false;
+    },
   });
   /** Apart, because that protocol's name has a slash, which is no token (RFC 6455, 4.1), and ws refuses it: it is not shown the header. */
   readonly #tunnels = new WebSocketServer({ noServer: true, perMessageDeflate: false }).on('headers', (headers) => {
@@ -148,7 +151,6 @@ export class PodStreams {
 }
 
 const MAX_WAITING = 4 << 20;
-const PROTOCOLS: ReadonlySet<string> = new Set([...COMMAND_PROTOCOLS, PORT_FORWARD_CHANNELS]);
 
 function offeredProtocols(request: IncomingMessage): string[] {
   return (request.headers['sec-websocket-protocol'] ?? '').split(',').map((protocol) => protocol.trim());
