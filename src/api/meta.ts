@@ -74,6 +74,8 @@ export interface Condition {
   message?: string;
   lastTransitionTime?: string;
   lastProbeTime?: string | null;
+  /** Of Nodes. */
+  lastHeartbeatTime?: string;
   lastUpdateTime?: string;
   observedGeneration?: number;
 }

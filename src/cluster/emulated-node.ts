@@ -1,7 +1,8 @@
 // One Node, put together: its kernel and devices, its own sockets, kube-proxy, kubelet with both runtimes. Runs in any thread
 // that has a clock and an API client; a worker thread in a real cluster, the test's own thread on a virtual clock.
+import { statfsSync } from 'node:fs';
+import { cpus, release, totalmem } from 'node:os';
 import { pipeline } from 'node:stream/promises';
-import type { Node } from '../api/core-v1.ts';
 import { Capture, type CaptureNames, TapList } from '../capture/capture.ts';
 import { compileFilter } from '../capture/filter.ts';
 import type { ApiClient } from '../client/client.ts';
@@ -24,6 +25,7 @@ import { ImageCatalog } from '../node/images.ts';
 import { Ipam } from '../node/ipam.ts';
 import { timestamp } from '../node/kubelet/container.ts';
 import { Kubelet } from '../node/kubelet/kubelet.ts';
+import { type Machine, nodeObject } from '../node/kubelet/node-object.ts';
 import { probeActions } from '../node/probe-actions.ts';
 import { NetnsRuntime } from '../node/runtime/netns.ts';
 import type { Runtime } from '../node/runtime/runtime.ts';
@@ -134,20 +136,21 @@ export class EmulatedNode implements NodeHandle {
       onError,
     });
     const images = new ImageCatalog(settings.images);
+    const registered = nodeObject(node, machine(), images, timestamp(clock));
     const runtimes = this.#runtimes(pool);
     const recorder = new EventRecorder({ client, clock, rng, onError }, 'kubelet', node.name);
     this.#kubelet = new Kubelet({
       client,
       clock,
       images,
-      node: nodeObject(node, clock),
+      node: registered,
+      allocatable: registered.status!.allocatable!,
       hostIP: node.address,
-      apiServiceIP: settings.apiServiceIP,
       dns: { clusterDNS: settings.clusterDNS, clusterDomain: settings.clusterDomain, host: settings.hostResolvConf },
       runtimeOf: (pod) => podRuntime(pod, runtimes, settings.defaultRuntime, images),
       reservePodIP: (addr) => ipam.reserve(addr),
       probes: (podIP, sandbox) => probeActions(this.#stack, clock, podIP, sandbox),
-      event: (pod, type, reason, message) => recorder.event(pod, type, reason, message),
+      event: (object, type, reason, message, fieldPath) => recorder.event(object, type, reason, message, fieldPath),
       onError,
     });
   }
@@ -294,42 +297,14 @@ function fixedNames(settings: ClusterSettings): readonly (readonly [number, stri
   return settings.nodes.map((n) => [ipv4(n.address), n.name] as const);
 }
 
-function nodeObject(node: NodeSettings, clock: Clock): Node {
-  const now = timestamp(clock);
+/** What the host gives the Node: nobody else shares it here. */
+function machine(): Machine {
+  const { blocks, bsize } = statfsSync('/');
   return {
-    apiVersion: 'v1',
-    kind: 'Node',
-    metadata: {
-      name: node.name,
-      labels: {
-        'kubernetes.io/hostname': node.name,
-        'kubernetes.io/os': 'linux',
-        'kubernetes.io/arch': process.arch === 'x64' ? 'amd64' : process.arch,
-      },
-    },
-    spec: { podCIDR: node.podCIDR, podCIDRs: [node.podCIDR] },
-    status: {
-      addresses: [
-        { type: 'InternalIP', address: node.address },
-        { type: 'Hostname', address: node.name },
-      ],
-      conditions: [
-        {
-          type: 'Ready',
-          status: 'True',
-          reason: 'KubeletReady',
-          message: 'kubelet is posting ready status',
-          lastTransitionTime: now,
-        },
-      ],
-      capacity: { pods: '253' },
-      allocatable: { pods: '253' },
-      nodeInfo: {
-        kubeletVersion: 'v1.35.0',
-        operatingSystem: 'linux',
-        containerRuntimeVersion: 'podwire://0.1.0',
-        osImage: 'Podwire',
-      },
-    },
+    cpus: cpus().length,
+    memoryBytes: totalmem(),
+    diskBytes: blocks * bsize,
+    kernelVersion: release(),
+    architecture: process.arch === 'x64' ? 'amd64' : process.arch,
   };
 }

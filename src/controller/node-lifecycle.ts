@@ -32,7 +32,12 @@ export class NodeLifecycleController implements Controller {
     this.#recorder = ctx.recorder('node-controller');
     this.#loop = new ControlLoop(ctx, 'node', (name) => this.#sync(name));
     this.#nodes.addHandler({
-      add: (node) => this.#loop.queue.add(node.metadata.name),
+      add: (node) => {
+        const { name } = node.metadata;
+        const subject = { ...node, metadata: { name, uid: name } }; // as kubectl describe node looks for it
+        this.#recorder.normal(subject, 'RegisteredNode', `Node ${name} event: Registered Node ${name} in Controller`);
+        this.#loop.queue.add(name);
+      },
       update: (_, node) => this.#loop.queue.add(node.metadata.name),
     });
   }

@@ -1,6 +1,7 @@
 // The image catalog. There is no container runtime: an image is a name for a workload that this machine can run. `image`
 // in a Pod picks an entry, the container's own command and args win over the entry's, as with a real image's ENTRYPOINT and CMD.
 // Users add entries in a YAML file (see README): {images: [{names: [...], entrypoint: [...], cmd: [...], env: {...}}]}.
+import { createHash } from 'node:crypto';
 import { parse } from 'yaml';
 import { DEFAULT_PATH } from './kubelet/environment.ts';
 import { APPLETS_IN_POD } from './runtime/busybox.ts';
@@ -93,6 +94,23 @@ export class ImageCatalog {
   argvOf(image: Image, command: readonly string[] | undefined, args: readonly string[] | undefined): string[] {
     if (command?.length) return [...command, ...(args ?? [])];
     return [...image.entrypoint, ...(args?.length ? args : image.cmd)];
+  }
+
+  /** As a container runtime names what it runs: the repository, and a digest of what the catalog says of it. */
+  idOf(reference: string): string {
+    const digest = createHash('sha256')
+      .update(JSON.stringify(this.find(reference) ?? reference))
+      .digest('hex');
+    const repository = reference.replace(/@.*$/, '').replace(/:[^/:]*$/, '');
+    const [first, ...rest] = repository.split('/');
+    const registry = rest.length > 0 && /[.:]|^localhost$/.test(first!);
+    const full = registry ? repository : `docker.io/${rest.length > 0 ? repository : `library/${repository}`}`;
+    return `${full}@sha256:${digest}`;
+  }
+
+  /** Bytes of what the catalog says of it: there is nothing else of it on this machine. */
+  sizeOf(reference: string): number {
+    return JSON.stringify(this.find(reference) ?? '').length;
   }
 
   names(): string[] {

@@ -13,11 +13,11 @@ export function probeActions(stack: Stack, clock: Clock, podIP: number, sandbox:
   const host = formatIPv4(podIP);
 
   /** Rejects, and lets `abandon` clean up, when `work` takes too long. */
-  const within = <T>(timeoutMs: number, what: string, work: Promise<T>, abandon: () => void): Promise<T> =>
+  const within = <T>(timeoutMs: number, late: string, work: Promise<T>, abandon: () => void): Promise<T> =>
     new Promise((resolve, reject) => {
       const timer = clock.after(timeoutMs * 1000, () => {
         abandon();
-        reject(new Error(`${what}: context deadline exceeded (timeout ${timeoutMs} ms)`));
+        reject(new Error(late));
       });
       work.then(resolve, reject).finally(() => timer.cancel());
     });
@@ -41,21 +41,21 @@ export function probeActions(stack: Stack, clock: Clock, podIP: number, sandbox:
             response.on('end', () => socket.destroy());
           },
         );
-        request.on('error', (error) => reject(new Error(`Get "${url}": ${error.message}`)));
+        request.on('error', (error) => reject(new Error(`Get "${url}": ${inGo(error, host, port)}`)));
       });
-      return within(timeoutMs, `Get "${url}"`, answered, () => socket.destroy());
+      const late = `Get "${url}": context deadline exceeded (Client.Timeout exceeded while awaiting headers)`;
+      return within(timeoutMs, late, answered, () => socket.destroy());
     },
 
     tcp(port, timeoutMs) {
       const socket = new TcpSocket(stack);
       const connected = new Promise<void>((resolve, reject) => {
         socket.once('connect', () => resolve());
-        socket.once('error', (error: Error) => reject(new Error(`dial tcp ${host}:${port}: ${error.message}`)));
+        socket.once('error', (error: Error) => reject(new Error(inGo(error, host, port))));
         socket.connect(port, host);
       });
-      return within(timeoutMs, `dial tcp ${host}:${port}`, connected, () => socket.destroy()).finally(() =>
-        socket.destroy(),
-      );
+      const late = `dial tcp ${host}:${port}: i/o timeout`;
+      return within(timeoutMs, late, connected, () => socket.destroy()).finally(() => socket.destroy());
     },
 
     async exec(command, timeoutMs) {
@@ -73,8 +73,22 @@ export function probeActions(stack: Stack, clock: Clock, podIP: number, sandbox:
         cwd: '/',
         io: { stdin: null, stdout: sink(), stderr: sink(), tty: false },
       });
-      const { code } = await within(timeoutMs, 'command', process.exit, () => process.signal('SIGKILL'));
+      const late = `command ${JSON.stringify(command.join(' '))} timed out`;
+      const { code } = await within(timeoutMs, late, process.exit, () => process.signal('SIGKILL'));
       if (code !== 0) throw new Error(output.trim() || `command exited with ${code}`);
     },
   };
+}
+
+const GO_WORDS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connect: connection refused',
+  EHOSTUNREACH: 'connect: no route to host',
+  ENETUNREACH: 'connect: network is unreachable',
+  ETIMEDOUT: 'connect: connection timed out',
+};
+
+/** An error of a connection as the kubelet's HTTP client words it. */
+function inGo(error: Error & { code?: string }, host: string, port: number): string {
+  if (error.code === 'ECONNRESET') return /hang up/.test(error.message) ? 'EOF' : 'read: connection reset by peer';
+  return `dial tcp ${host}:${port}: ${GO_WORDS[error.code ?? ''] ?? error.message}`;
 }

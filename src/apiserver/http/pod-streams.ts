@@ -112,11 +112,11 @@ export class PodStreams {
     const name = containerOf(pod, query.get('container'));
     const previous = isTrue(query.get('previous'));
     const select = selection(query, this.#clock.unixMs());
-    const state = pod.status?.containerStatuses?.find((status) => status.name === name.container);
-    if (!previous && state?.state?.waiting && !state.lastState?.terminated) {
-      const { reason, message } = state.state.waiting as { reason?: string; message?: string };
-      const pulling = reason === 'ErrImagePull' || reason === 'ImagePullBackOff';
-      const why = pulling ? `trying and failing to pull image${message ? '' : ''}` : (reason ?? 'ContainerCreating');
+    const { containerStatuses = [], initContainerStatuses = [] } = pod.status ?? {};
+    const state = [...containerStatuses, ...initContainerStatuses].find((status) => status.name === name.container);
+    const waiting = state?.state?.waiting;
+    if (!previous && waiting && !state.lastState?.terminated) {
+      const why = PULL_WORDS[waiting.reason ?? ''] ?? waiting.reason ?? 'ContainerCreating';
       throw badRequest(`container "${name.container}" in pod "${name.pod}" is waiting to start: ${why}`);
     }
     if (isTrue(query.get('follow')) && !previous) return this.#follow(name, select, response);
@@ -169,6 +169,12 @@ function checkPorts(ports: readonly string[]): void {
   }
 }
 
+/** What is said of a container that waits for its image. */
+const PULL_WORDS: Readonly<Record<string, string>> = {
+  ErrImagePull: "image can't be pulled",
+  ImagePullBackOff: 'trying and failing to pull image',
+};
+
 interface Selection {
   first(lines: readonly LogLine[]): readonly LogLine[];
   readonly text: (line: LogLine) => string;
@@ -208,11 +214,17 @@ function nanoTime(unixMs: number): string {
 function containerOf(pod: Pod, asked: string | null): ContainerName {
   const { name = '', namespace = 'default' } = pod.metadata;
   const names = pod.spec.containers.map((container) => container.name);
+  const inits = (pod.spec.initContainers ?? []).map((container) => container.name);
   if (!asked && names.length > 1) {
-    throw badRequest(`a container name must be specified for pod ${name}, choose one of: [${names.join(' ')}]`);
+    const others = inits.length > 0 ? ` or one of the init containers: [${inits.join(' ')}]` : '';
+    throw badRequest(
+      `a container name must be specified for pod ${name}, choose one of: [${names.join(' ')}]${others}`,
+    );
   }
   const container = asked || names[0]!;
-  if (!names.includes(container)) throw badRequest(`container ${container} is not valid for pod ${name}`);
+  if (![...names, ...inits].includes(container)) {
+    throw badRequest(`container ${container} is not valid for pod ${name}`);
+  }
   if (!pod.spec.nodeName) throw badRequest(`pod ${name} does not have a host assigned`);
   return { namespace, pod: name, container, nodeName: pod.spec.nodeName };
 }

@@ -2,16 +2,22 @@
 //
 //   waiting(ContainerCreating) → running → terminated → [waiting(CrashLoopBackOff)] → running ...
 //   waiting(ErrImagePull ⇄ ImagePullBackOff) while the catalog does not know the image
+//   waiting(CreateContainerConfigError) while a ConfigMap or Secret of its environment is missing
 //
 // State changes are told to the Pod's worker, which reports them to the API.
+import { createHash } from 'node:crypto';
 import { PassThrough } from 'node:stream';
-import type { Container, ContainerState, ContainerStatus, Pod } from '../../api/core-v1.ts';
+import type { Container, ContainerState, ContainerStatus, LifecycleHandler, Pod } from '../../api/core-v1.ts';
 import type { Clock, Timer } from '../../lib/clock.ts';
 import { ContainerLog } from '../container-log.ts';
 import type { ImageCatalog } from '../images.ts';
 import type { ExitStatus, ProcessIo, RunningProcess, Sandbox } from '../runtime/runtime.ts';
 import { Backoff } from './backoff.ts';
-import { containerEnvironment, type EnvironmentFacts, expand } from './environment.ts';
+import { ConfigError, expand } from './environment.ts';
+
+const CONFIG_RETRY_MS = 5000;
+/** A container has at least this long to end after its preStop hook (minimumGracePeriodInSeconds). */
+const AFTER_HOOK_MS = 2000;
 
 export interface ContainerEnv {
   readonly pod: Pod;
@@ -19,7 +25,12 @@ export interface ContainerEnv {
   readonly sandbox: Sandbox;
   readonly images: ImageCatalog;
   readonly clock: Clock;
-  readonly facts: EnvironmentFacts;
+  /** What it runs with, given the image's own variables. Rejects with ConfigError while something is missing. */
+  readonly environment: (imageEnv: Readonly<Record<string, string>>) => Promise<Record<string, string>>;
+  /** Does what a lifecycle handler says. */
+  readonly hook: (handler: LifecycleHandler) => Promise<void>;
+  /** How long it may take to end. */
+  readonly graceMs: number;
   /** Always: Deployments. OnFailure and init containers: until it succeeds. Never: once. */
   readonly restart: 'Always' | 'OnFailure' | 'Never';
   readonly event: (type: 'Normal' | 'Warning', reason: string, message: string) => void;
@@ -40,6 +51,8 @@ export class ContainerRunner {
   started = false;
   state: ContainerState = { waiting: { reason: 'ContainerCreating' } };
   restartCount = 0;
+  /** Of the present run; what `exec` starts from. */
+  environment: Readonly<Record<string, string>> = {};
   readonly #env: ContainerEnv;
   readonly #backoff = new Backoff();
   readonly #imageBackoff = new Backoff();
@@ -105,12 +118,13 @@ export class ContainerRunner {
   }
 
   /** Ends the present run only: what a failed liveness probe asks for. */
-  async kill(graceMs: number): Promise<void> {
+  async kill(graceMs: number, why: string = `Stopping container ${this.name}`): Promise<void> {
     const process = this.#process;
     if (!process) return;
-    this.#env.event('Normal', 'Killing', `Stopping container ${this.name}`);
+    this.#env.event('Normal', 'Killing', why);
+    const leftMs = await this.#preStop(graceMs);
     process.signal('SIGTERM');
-    const timer = this.#env.clock.after(graceMs * 1000, () => process.signal('SIGKILL'));
+    const timer = this.#env.clock.after(leftMs * 1000, () => process.signal('SIGKILL'));
     await process.exit;
     timer.cancel();
   }
@@ -135,14 +149,15 @@ export class ContainerRunner {
   }
 
   status(): ContainerStatus {
+    const image = this.spec.image ?? '';
     return {
       name: this.name,
       state: this.state,
       lastState: this.#lastState,
-      ready: this.ready && this.running,
+      ready: this.ready && (this.running || this.finished?.code === 0),
       restartCount: this.restartCount,
-      image: this.spec.image ?? '',
-      imageID: this.#containerID ? `podwire://${this.spec.image}` : '',
+      image,
+      imageID: this.#containerID ? this.#env.images.idOf(image) : '',
       ...(this.#containerID ? { containerID: this.#containerID } : {}),
       started: this.started && this.running,
     };
@@ -155,10 +170,18 @@ export class ContainerRunner {
     for (let first = true; !this.#stopping; first = false) {
       const entry = images.find(image);
       if (entry) {
-        if (first && this.restartCount === 0)
-          event('Normal', 'Pulled', `Container image "${image}" already present on machine`);
+        if (first) this.#tellPulled(image);
         return images.argvOf(entry, spec.command, spec.args);
       }
+      if (spec.imagePullPolicy === 'Never') {
+        const message = `Container image "${image}" is not present with pull policy of Never`;
+        event('Warning', 'ErrImageNeverPull', message);
+        event('Warning', 'Failed', 'Error: ErrImageNeverPull');
+        this.#set({ waiting: { reason: 'ErrImageNeverPull', message } });
+        await this.#sleep(this.#imageBackoff.refused());
+        continue;
+      }
+      event('Normal', 'Pulling', `Pulling image "${image}"`);
       const why = `Failed to pull image "${image}": not in the image catalog; use one of ${images.names().slice(0, 6).join(', ')}..., or add it with --images FILE`;
       event('Warning', 'Failed', why);
       event('Warning', 'Failed', 'Error: ErrImagePull');
@@ -171,13 +194,75 @@ export class ContainerRunner {
     return undefined;
   }
 
+  /** There is nothing to fetch, but a policy of Always looks every time. */
+  #tellPulled(image: string): void {
+    const { spec, event, images } = this.#env;
+    if (spec.imagePullPolicy !== 'Always') {
+      event('Normal', 'Pulled', `Container image "${image}" already present on machine`);
+      return;
+    }
+    event('Normal', 'Pulling', `Pulling image "${image}"`);
+    const size = images.sizeOf(image);
+    event(
+      'Normal',
+      'Pulled',
+      `Successfully pulled image "${image}" in 0s (0s including waiting). Image size: ${size} bytes.`,
+    );
+  }
+
+  /** undefined: stopped meanwhile. */
+  async #configure(): Promise<Record<string, string> | undefined> {
+    const { images, spec, event, environment } = this.#env;
+    while (!this.#stopping) {
+      try {
+        return await environment(images.find(spec.image ?? '')?.env ?? {});
+      } catch (error) {
+        const message = (error as Error).message;
+        event('Warning', 'Failed', `Error: ${message}`);
+        const reason = error instanceof ConfigError ? 'CreateContainerConfigError' : 'CreateContainerError';
+        this.#set({ waiting: { reason, message } });
+        await this.#sleep(CONFIG_RETRY_MS);
+      }
+    }
+    return undefined;
+  }
+
+  /** Milliseconds of the grace that are left. */
+  async #preStop(graceMs: number): Promise<number> {
+    const { clock, hook, event } = this.#env;
+    const handler = this.spec.lifecycle?.preStop;
+    if (!handler || graceMs <= 0) return graceMs;
+    const startMs = clock.unixMs();
+    let timer: Timer | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = clock.after(graceMs * 1000, resolve);
+    });
+    const failed = (error: unknown) => event('Warning', 'FailedPreStopHook', `PreStopHook failed: ${messageOf(error)}`);
+    await Promise.race([hook(handler).catch(failed), late]);
+    timer?.cancel();
+    return Math.max(AFTER_HOOK_MS, graceMs - (clock.unixMs() - startMs));
+  }
+
+  async #postStart(): Promise<void> {
+    const handler = this.spec.lifecycle?.postStart;
+    if (!handler) return;
+    try {
+      await this.#env.hook(handler);
+    } catch (error) {
+      this.#env.event('Warning', 'FailedPostStartHook', `PostStartHook failed: ${messageOf(error)}`);
+      void this.kill(this.#env.graceMs, 'FailedPostStartHook');
+    }
+  }
+
   async #runOnce(argv: readonly string[]): Promise<number> {
-    const { pod, spec, sandbox, clock, facts, images, event } = this.#env;
+    const { pod, spec, sandbox, clock, event } = this.#env;
+    const env = await this.#configure();
+    if (!env) return 0;
+    this.environment = env;
     if (this.restartCount > 0) {
       this.previousLog = this.log;
       this.log = new ContainerLog(clock);
     }
-    const env = containerEnvironment(pod, spec, images.find(spec.image ?? '')?.env ?? {}, facts);
     this.#stdin = spec.stdin ? new PassThrough() : null;
     const stdout = this.log.writable('stdout');
     const stderr = this.log.writable('stderr');
@@ -195,8 +280,9 @@ export class ContainerRunner {
       this.#process = process;
       if (this.#stopping) process.signal('SIGTERM'); // stop() came while it was being started
       startedAt = timestamp(clock);
-      this.#containerID = `podwire://${pod.metadata.uid}/${this.name}/${this.restartCount}`;
+      this.#containerID = `podwire://${sha256(`${pod.metadata.uid}/${this.name}/${this.restartCount}`)}`;
       event('Normal', 'Started', `Started container ${this.name}`);
+      await this.#postStart();
       this.#set({ running: { startedAt } });
       code = (await process.exit).code;
     } catch (error) {
@@ -253,6 +339,14 @@ export class ContainerRunner {
       this.#timer = this.#env.clock.after(ms * 1000, resolve);
     });
   }
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** RFC 3339 in seconds, as metav1.Time. */

@@ -1,18 +1,23 @@
 // The Node's agent, after pkg/kubelet: watches the Pods bound to this Node and keeps one worker for each; answers exec and
 // logs; registers the Node. All it knows of the cluster comes through the API client.
 import type { Duplex, Readable, Writable } from 'node:stream';
-import type { Node, Pod } from '../../api/core-v1.ts';
+import type { Node, Pod, Service } from '../../api/core-v1.ts';
 import type { Stored } from '../../api/meta.ts';
-import { CONFIGMAPS, NODES, PODS } from '../../api/resources.ts';
+import { CONFIGMAPS, NODES, PODS, SERVICES } from '../../api/resources.ts';
 import { isStatus, notFound } from '../../api/status-error.ts';
 import { Informer } from '../../client/informer.ts';
-import { formatIPv4, parseIPv4 } from '../../tcpip-ts/wire/address.ts';
+import type { Timer } from '../../lib/clock.ts';
+import { parseIPv4 } from '../../tcpip-ts/wire/address.ts';
 import type { ContainerLog } from '../container-log.ts';
 import type { RunningProcess } from '../runtime/runtime.ts';
-import { containerEnvironment } from './environment.ts';
-import { PodWorker, type PodWorkerEnv, podHostname } from './pod-worker.ts';
+import { timestamp } from './container.ts';
+import { nodeConditions } from './node-object.ts';
+import { PodWorker, type PodWorkerEnv } from './pod-worker.ts';
 
-export interface KubeletEnv extends Omit<PodWorkerEnv, 'gone'> {
+/** nodeStatusReportFrequency: how often a status that does not change is written. */
+const HEARTBEAT_US = 300e6;
+
+export interface KubeletEnv extends Omit<PodWorkerEnv, 'gone' | 'services'> {
   /** The Node object to register: name, addresses, podCIDR, labels. */
   readonly node: Node;
   readonly onError: (error: unknown) => void;
@@ -34,6 +39,8 @@ export class Kubelet {
   readonly #ended = new Set<string>();
   readonly #pods: Informer<Pod>;
   readonly #configMaps;
+  readonly #services: Informer<Service>;
+  #heartbeat: Timer | null = null;
   #closed = false;
 
   constructor(env: KubeletEnv) {
@@ -47,6 +54,7 @@ export class Kubelet {
       onError,
     });
     this.#configMaps = new Informer({ client, clock, type: CONFIGMAPS, onError });
+    this.#services = new Informer({ client, clock, type: SERVICES, onError });
   }
 
   get podCount(): number {
@@ -78,6 +86,7 @@ export class Kubelet {
         }
       },
     });
+    this.#services.start();
     this.#pods.start();
     this.#configMaps.start();
   }
@@ -85,8 +94,10 @@ export class Kubelet {
   /** Ends every Pod of the Node (their objects stay); nothing is left running. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#heartbeat?.cancel();
     this.#pods.close();
     this.#configMaps.close();
+    this.#services.close();
     await Promise.all([...this.#workers.values()].map((w) => w.terminate(0)));
   }
 
@@ -103,10 +114,8 @@ export class Kubelet {
     if (!runner) throw new Error(`container ${container} is not valid for pod ${name}`);
     if (!worker.sandbox || !runner.running)
       throw new Error(`unable to upgrade connection: container not found ("${runner.name}")`);
-    const { images, hostIP, apiServiceIP } = this.#env;
-    const facts = { hostname: podHostname(worker.pod), podIP: formatIPv4(worker.sandbox.podIP), hostIP, apiServiceIP };
-    const spec = io.tty ? { ...runner.spec, tty: true } : runner.spec;
-    const env = containerEnvironment(worker.pod, spec, images.find(spec.image ?? '')?.env ?? {}, facts);
+    const { spec } = runner;
+    const env = { ...runner.environment, ...(io.tty ? { TERM: 'xterm' } : {}) };
     return worker.sandbox.run({ argv, env, cwd: spec.workingDir ?? '/', io });
   }
 
@@ -169,12 +178,16 @@ export class Kubelet {
       return;
     }
     if (over) return;
+    const services = async () => {
+      await this.#services.synced;
+      return this.#services.list();
+    };
     const gone = ({ metadata }: Pod): void => {
       this.#workers.delete(metadata.uid!);
       const there = this.#pods.get(`${metadata.namespace}/${metadata.name}`);
       if (there?.metadata.uid === metadata.uid) this.#ended.add(metadata.uid!);
     };
-    const started = new PodWorker({ ...this.#env, gone }, pod);
+    const started = new PodWorker({ ...this.#env, gone, services }, pod);
     this.#workers.set(pod.metadata.uid, started);
     if (pod.metadata.deletionTimestamp) started.update(pod);
   }
@@ -199,6 +212,44 @@ export class Kubelet {
     } catch (error) {
       if (!isStatus(error, 'AlreadyExists')) throw error;
     }
-    await client.patch(NODES, undefined, name, 'merge', { status: node.status }, 'status');
+    const { status } = await client.get(NODES, undefined, name);
+    const conditions = nodeConditions(status?.conditions ?? [], timestamp(this.#env.clock));
+    const patch = { status: { ...node.status, conditions } };
+    await client.patch(NODES, undefined, name, 'merge', patch, 'status');
+    this.#tellStart();
+    this.#armHeartbeat();
+  }
+
+  /** As kubectl describe node looks for them, these events name the Node as its UID. */
+  #tellStart(): void {
+    const { node, event } = this.#env;
+    const name = node.metadata.name!;
+    const subject = { ...node, metadata: { name, uid: name } };
+    event(subject, 'Normal', 'Starting', 'Starting kubelet.');
+    for (const reason of ['NodeHasSufficientMemory', 'NodeHasNoDiskPressure', 'NodeHasSufficientPID']) {
+      event(subject, 'Normal', reason, `Node ${name} status is now: ${reason}`);
+    }
+    event(subject, 'Normal', 'NodeAllocatableEnforced', 'Updated Node Allocatable limit across pods');
+    event(subject, 'Normal', 'NodeReady', `Node ${name} status is now: NodeReady`);
+  }
+
+  #armHeartbeat(): void {
+    if (this.#closed) return;
+    this.#heartbeat = this.#env.clock.after(HEARTBEAT_US, () => {
+      this.#beat().catch(this.#env.onError);
+      this.#armHeartbeat();
+    });
+  }
+
+  /** Lists merge whole, so the conditions that others have set are sent along. */
+  async #beat(): Promise<void> {
+    const { client, clock, node } = this.#env;
+    const name = node.metadata.name!;
+    const { status } = await client.get(NODES, undefined, name);
+    const ours = nodeConditions(status?.conditions ?? [], timestamp(clock));
+    const types = new Set(ours.map((condition) => condition.type));
+    const others = (status?.conditions ?? []).filter((condition) => !types.has(condition.type));
+    const patch = { status: { conditions: [...others, ...ours] } };
+    await client.patch(NODES, undefined, name, 'merge', patch, 'status');
   }
 }

@@ -6,8 +6,11 @@ import type { Condition } from '../../api/meta.ts';
 export interface PodFacts {
   readonly pod: Pod;
   readonly hostIP: string;
-  /** Absent until the sandbox has its network. */
+  /** Absent until the sandbox has its network; kept when it has gone. */
   readonly podIP: string | undefined;
+  readonly hasSandbox: boolean;
+  /** Set when the Pod was ended as a whole. */
+  readonly failure?: { readonly reason: string; readonly message: string } | undefined;
   readonly startTime: string;
   readonly initStatuses: readonly ContainerStatus[];
   readonly statuses: readonly ContainerStatus[];
@@ -17,28 +20,35 @@ export interface PodFacts {
 
 export function podStatus(facts: PodFacts): PodStatus {
   const { pod, podIP, hostIP, statuses, initStatuses } = facts;
-  const phase = podPhase(pod, initStatuses, statuses, facts.initialized);
+  const phase = facts.failure ? 'Failed' : podPhase(pod, initStatuses, statuses, facts.initialized);
   const done = phase === 'Succeeded' || phase === 'Failed';
   const unready = statuses.filter((s) => !s.ready).map((s) => s.name);
   const notReady = (): Partial<Condition> =>
     done
       ? { reason: phase === 'Succeeded' ? 'PodCompleted' : 'PodFailed' }
       : { reason: 'ContainersNotReady', message: `containers with unready status: [${unready.join(' ')}]` };
-  const pending = initStatuses.filter((s) => !s.ready).map((s) => s.name);
-  const ready = unready.length === 0 && statuses.length > 0;
+  const pending = initStatuses.filter((s) => !s.ready && !s.started).map((s) => s.name);
+  const ready = unready.length === 0 && statuses.length > 0 && !done;
+  const gates = done ? [] : unmetGates(pod);
   const conditions = [
-    condition('PodReadyToStartContainers', podIP !== undefined && !done),
+    condition('PodReadyToStartContainers', facts.hasSandbox),
     condition('Initialized', facts.initialized, {
       reason: 'ContainersNotInitialized',
       message: `containers with incomplete status: [${pending.join(' ')}]`,
     }),
-    condition('Ready', ready, notReady()),
+    ready && gates.length > 0
+      ? condition('Ready', false, { reason: 'ReadinessGatesNotReady', message: gates.join(', ') })
+      : condition('Ready', ready, notReady()),
     condition('ContainersReady', ready, notReady()),
     condition('PodScheduled', true),
   ];
   return {
     phase,
-    conditions: conditions.map((c) => withTransition(c, pod.status?.conditions, facts.now)),
+    ...facts.failure,
+    conditions: [
+      ...conditions.map((c) => withTransition(c, pod.status?.conditions, facts.now)),
+      ...(pod.status?.conditions ?? []).filter(({ type }) => !conditions.some((own) => own.type === type)),
+    ],
     hostIP,
     hostIPs: [{ ip: hostIP }],
     ...(podIP ? { podIP, podIPs: [{ ip: podIP }] } : {}),
@@ -47,6 +57,18 @@ export function podStatus(facts: PodFacts): PodStatus {
     containerStatuses: [...statuses],
     qosClass: qosClass(pod),
   };
+}
+
+function unmetGates({ spec, status }: Pod): string[] {
+  return (spec.readinessGates ?? []).flatMap(({ conditionType }) => {
+    const found = status?.conditions?.find((c) => c.type === conditionType);
+    if (found?.status === 'True') return [];
+    return [
+      found
+        ? `the status of pod readiness gate "${conditionType}" is not "True", but ${found.status}`
+        : `corresponding condition of pod readiness gate "${conditionType}" does not exist.`,
+    ];
+  });
 }
 
 function podPhase(

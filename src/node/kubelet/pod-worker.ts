@@ -1,24 +1,35 @@
 // One Pod on this Node, from its binding to its end; after pkg/kubelet/pod_workers.go.
 //
 //   files and sandbox (retried with back-off) → init containers, one after the other → containers, side by side
+//   an init container with restartPolicy Always is a sidecar: it stays, and ends after the containers
+//   all containers have ended for good, or the Pod's own deadline has come → the sandbox goes, logs and status stay
 //   deletionTimestamp, or the Node's own shutdown → SIGTERM, grace, SIGKILL → sandbox closed → deleted from the API
 //
 // Status goes to the API coalesced: changes of one turn of the event loop are one write, one write at a time.
-import type { Pod } from '../../api/core-v1.ts';
-import type { Stored } from '../../api/meta.ts';
+import type { Container, LifecycleHandler, Pod, Service } from '../../api/core-v1.ts';
+import type { KubeObject, Stored } from '../../api/meta.ts';
 import { PODS } from '../../api/resources.ts';
 import { isStatus } from '../../api/status-error.ts';
 import type { ApiClient } from '../../client/client.ts';
 import type { Clock, Timer } from '../../lib/clock.ts';
+import { equal } from '../../lib/tree.ts';
 import { formatIPv4, parseIPv4 } from '../../tcpip-ts/wire/address.ts';
 import type { ImageCatalog } from '../images.ts';
 import type { Runtime, Sandbox } from '../runtime/runtime.ts';
 import { Backoff } from './backoff.ts';
 import { ContainerRunner, timestamp } from './container.ts';
+import { containerEnvironment } from './environment.ts';
+import { environmentSources } from './environment-sources.ts';
 import { podStatus } from './pod-status.ts';
-import { type ProbeActions, Prober } from './prober.ts';
+import { type ProbeActions, Prober, portNumber } from './prober.ts';
 import { type DnsSettings, formatResolvConf, podHosts, podResolvConf } from './resolv-conf.ts';
+import { serviceLinks } from './service-links.ts';
 import { mountedConfigMaps, volumeFiles } from './volumes.ts';
+
+const HOST_NETWORK =
+  'hostNetwork: a Pod cannot join the network of an emulated Node, which is no network namespace; leave it out, and use a hostPort or a NodePort Service';
+const HOOK_TIMEOUT_MS = 30_000;
+const DEADLINE_MESSAGE = 'Pod was active on the node longer than the specified deadline';
 
 export interface PodWorkerEnv {
   readonly client: ApiClient;
@@ -28,9 +39,19 @@ export interface PodWorkerEnv {
   readonly runtimeOf: (pod: Pod) => Runtime;
   readonly dns: DnsSettings;
   readonly hostIP: string;
-  readonly apiServiceIP: string;
+  /** Of the Node. */
+  readonly allocatable: Readonly<Record<string, string>>;
+  /** The Services there are, once they are known. */
+  readonly services: () => Promise<readonly Service[]>;
   readonly probes: (podIP: number, sandbox: Sandbox) => ProbeActions;
-  readonly event: (pod: Pod, type: 'Normal' | 'Warning', reason: string, message: string) => void;
+  /** `fieldPath`: the container that it is about. */
+  readonly event: (
+    object: KubeObject,
+    type: 'Normal' | 'Warning',
+    reason: string,
+    message: string,
+    fieldPath?: string,
+  ) => void;
   /** The worker has nothing left to do. */
   readonly gone: (pod: Pod) => void;
 }
@@ -45,7 +66,13 @@ export class PodWorker {
   #inits: ContainerRunner[] = [];
   #containers: ContainerRunner[] = [];
   #initialized = false;
+  #podIP: string | undefined;
+  #deadline: Timer | null = null;
+  /** Why the Pod has failed as a whole. */
+  #failure: { reason: string; message: string } | undefined;
   readonly #probers = new Map<ContainerRunner, Prober>();
+  /** Called at every report, once: whoever waits for a container looks again. */
+  #waiting: (() => void)[] = [];
   #ending: Promise<void> | null = null;
   #retry: { timer: Timer; wake: () => void } | null = null;
   #writing = false;
@@ -76,7 +103,11 @@ export class PodWorker {
 
   /** The API's newest state of the Pod. */
   update(pod: Stored<Pod>): void {
+    const gated = (pod.spec.readinessGates ?? []).length > 0;
+    const changed = gated && !equal(pod.status?.conditions, this.#pod.status?.conditions);
     this.#pod = pod;
+    if (changed) this.#report();
+    this.#armDeadline(); // it may have been set since
     if (pod.metadata.deletionTimestamp) void this.terminate((pod.metadata.deletionGracePeriodSeconds ?? 30) * 1000);
   }
 
@@ -93,6 +124,7 @@ export class PodWorker {
   }
 
   async #live(): Promise<void> {
+    this.#armDeadline();
     await this.#makeSandbox();
     if (this.#ending || !this.#sandbox) return;
     this.#inits = (this.#pod.spec.initContainers ?? []).map((spec) => this.#runner(spec, true));
@@ -100,14 +132,54 @@ export class PodWorker {
     for (const c of this.#containers) if (this.#inits.length > 0) c.state = { waiting: { reason: 'PodInitializing' } };
     this.#report();
     for (const init of this.#inits) {
+      if (isSidecar(init.spec)) {
+        void init.run();
+        await this.#hasStarted(init);
+        if (this.#ending) return;
+        continue;
+      }
       await init.run();
       if (this.#ending) return;
       init.ready = true;
-      if (init.finished?.code !== 0) return this.#report(); // restartPolicy Never: the Pod has failed
+      if (init.finished?.code !== 0) return this.#settle(); // restartPolicy Never: the Pod has failed
     }
     this.#initialized = true;
     await Promise.all(this.#containers.map((c) => c.run()));
+    if (!this.#ending) await this.#settle();
+  }
+
+  /** Nothing of the Pod will run any more, but its object stays: its network is given back. */
+  async #settle(): Promise<void> {
+    this.#deadline?.cancel();
+    const graceMs = (this.#pod.spec.terminationGracePeriodSeconds ?? 30) * 1000;
+    await Promise.all(this.#inits.filter((init) => isSidecar(init.spec)).map((init) => init.stop(graceMs)));
+    const sandbox = this.#sandbox;
+    this.#sandbox = null;
     this.#report();
+    await sandbox?.close();
+  }
+
+  async #hasStarted(runner: ContainerRunner): Promise<void> {
+    while (!runner.started && !this.#ending) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
+  }
+
+  #armDeadline(): void {
+    const { activeDeadlineSeconds } = this.#pod.spec;
+    if (activeDeadlineSeconds === undefined || this.#deadline) return;
+    const started = Date.parse(this.#startTime);
+    const leftMs = Math.max(0, started + activeDeadlineSeconds * 1000 - this.#env.clock.unixMs());
+    this.#deadline = this.#env.clock.after(leftMs * 1000, () => void this.#expire());
+  }
+
+  async #expire(): Promise<void> {
+    if (this.#ending || this.#failure) return;
+    this.#failure = { reason: 'DeadlineExceeded', message: DEADLINE_MESSAGE };
+    this.#env.event(this.#pod, 'Normal', 'DeadlineExceeded', DEADLINE_MESSAGE);
+    const graceMs = (this.#pod.spec.terminationGracePeriodSeconds ?? 30) * 1000;
+    await Promise.all([...this.#containers, ...this.#inits].map((c) => c.stop(graceMs)));
+    if (!this.#ending) await this.#settle();
   }
 
   async #makeSandbox(): Promise<void> {
@@ -115,6 +187,7 @@ export class PodWorker {
     while (!this.#ending) {
       try {
         const pod = this.#pod;
+        if (pod.spec.hostNetwork) throw new Error(HOST_NETWORK);
         const runtime = this.#env.runtimeOf(pod);
         const files = await volumeFiles(pod, this.#env.client);
         const hostname = podHostname(pod);
@@ -136,6 +209,7 @@ export class PodWorker {
           podHosts(pod, formatIPv4(sandbox.podIP), hostname, this.#env.dns.clusterDomain),
         );
         this.#sandbox = sandbox;
+        this.#podIP = formatIPv4(sandbox.podIP);
         return;
       } catch (error) {
         const why = (error as Error).message;
@@ -149,23 +223,49 @@ export class PodWorker {
   }
 
   #runner(spec: Pod['spec']['containers'][number], init: boolean): ContainerRunner {
-    const { client: _client, clock, images, hostIP, apiServiceIP } = this.#env;
+    const { clock, images } = this.#env;
     const policy = this.#pod.spec.restartPolicy ?? 'Always';
+    const own = isSidecar(spec) ? 'Always' : init && policy === 'Always' ? 'OnFailure' : policy;
+    const fieldPath = `spec.${init ? 'initContainers' : 'containers'}{${spec.name}}`;
     const runner: ContainerRunner = new ContainerRunner({
       pod: this.#pod,
       spec,
       sandbox: this.#sandbox!,
       images,
       clock,
-      facts: { hostname: podHostname(this.#pod), podIP: formatIPv4(this.#sandbox!.podIP), hostIP, apiServiceIP },
+      environment: (imageEnv) => this.#environment(spec, imageEnv),
+      hook: (handler) => this.#hook(spec, handler),
+      graceMs: (this.#pod.spec.terminationGracePeriodSeconds ?? 30) * 1000,
       before: (init ? this.#earlier?.initContainerStatuses : this.#earlier?.containerStatuses)?.find(
         (c) => c.name === spec.name,
       ),
-      restart: init && policy === 'Always' ? 'OnFailure' : policy,
-      event: (type, reason, message) => this.#env.event(this.#pod, type, reason, message),
-      changed: () => this.#changed(runner, init),
+      restart: own,
+      event: (type, reason, message) => this.#env.event(this.#pod, type, reason, message, fieldPath),
+      changed: () => this.#changed(runner, init && !isSidecar(spec)),
     });
     return runner;
+  }
+
+  async #environment(spec: Container, imageEnv: Readonly<Record<string, string>>): Promise<Record<string, string>> {
+    const { client, services, hostIP, allocatable } = this.#env;
+    const { metadata, spec: pod } = this.#pod;
+    const namespace = metadata.namespace!;
+    const links = serviceLinks(await services(), namespace, pod.enableServiceLinks ?? true);
+    const facts = { hostname: podHostname(this.#pod), podIP: this.#podIP ?? '', hostIP, allocatable };
+    const sources = await environmentSources(namespace, spec, client);
+    return containerEnvironment(this.#pod, spec, imageEnv, links, facts, sources);
+  }
+
+  async #hook(spec: Container, { exec, httpGet, sleep }: LifecycleHandler): Promise<void> {
+    const sandbox = this.#sandbox;
+    if (!sandbox) return;
+    if (sleep) {
+      await new Promise<void>((resolve) => this.#env.clock.after(sleep.seconds * 1e6, resolve));
+      return;
+    }
+    const actions = this.#env.probes(sandbox.podIP, sandbox);
+    if (httpGet) await actions.http(portNumber(spec, httpGet.port), httpGet.path ?? '/', HOOK_TIMEOUT_MS);
+    else await actions.exec(exec?.command ?? [], HOOK_TIMEOUT_MS);
   }
 
   #changed(runner: ContainerRunner, init: boolean): void {
@@ -194,19 +294,28 @@ export class PodWorker {
         runner.ready = ready;
         this.#report();
       },
-      onUnhealthy: () => void runner.kill((this.#pod.spec.terminationGracePeriodSeconds ?? 30) * 1000),
-      event: (type, reason, message) => this.#env.event(this.#pod, type, reason, message),
+      onUnhealthy: (probe, kind) => {
+        const seconds = probe.terminationGracePeriodSeconds ?? this.#pod.spec.terminationGracePeriodSeconds ?? 30;
+        const why = `Container ${runner.name} failed ${kind} probe, will be restarted`;
+        void runner.kill(seconds * 1000, why);
+      },
+      event: (type, reason, message) =>
+        this.#env.event(this.#pod, type, reason, message, `spec.containers{${runner.name}}`),
     });
     this.#probers.set(runner, prober);
   }
 
   async #end(graceMs: number): Promise<void> {
     for (const prober of this.#probers.values()) prober.close();
+    this.#deadline?.cancel();
     this.#retry?.timer.cancel();
     this.#retry?.wake();
     for (const c of this.#containers) c.ready = false;
     this.#report(); // out of the endpoints before the processes go
-    await Promise.all([...this.#containers, ...this.#inits].map((c) => c.stop(graceMs)));
+    const sidecars = this.#inits.filter((init) => isSidecar(init.spec));
+    const others = this.#inits.filter((init) => !sidecars.includes(init));
+    await Promise.all([...this.#containers, ...others].map((c) => c.stop(graceMs)));
+    await Promise.all(sidecars.map((c) => c.stop(graceMs)));
     await this.#sandbox?.close();
     const { namespace, name, uid, deletionTimestamp } = this.#pod.metadata;
     if (deletionTimestamp) {
@@ -220,6 +329,7 @@ export class PodWorker {
   }
 
   #report(): void {
+    for (const wake of this.#waiting.splice(0)) wake();
     this.#dirty = true;
     if (!this.#writing) void this.#write();
   }
@@ -233,7 +343,9 @@ export class PodWorker {
       const status = podStatus({
         pod: this.#pod,
         hostIP: this.#env.hostIP,
-        podIP: this.#sandbox ? formatIPv4(this.#sandbox.podIP) : undefined,
+        podIP: this.#podIP,
+        hasSandbox: this.#sandbox !== null,
+        failure: this.#failure,
         startTime: this.#startTime,
         initStatuses: this.#inits.map((c) => c.status()),
         statuses: this.#containers.map((c) => c.status()),
@@ -249,6 +361,10 @@ export class PodWorker {
     }
     this.#writing = false;
   }
+}
+
+function isSidecar({ restartPolicy }: Container): boolean {
+  return restartPolicy === 'Always';
 }
 
 export function podHostname(pod: Pod): string {

@@ -20,7 +20,7 @@ export interface ProberEnv {
   readonly onReady: (ready: boolean) => void;
   readonly onStarted: () => void;
   /** A liveness or startup probe failed for good: kill the container. */
-  readonly onUnhealthy: () => void;
+  readonly onUnhealthy: (probe: Probe, kind: 'liveness' | 'startup') => void;
   readonly event: (type: 'Warning', reason: string, message: string) => void;
 }
 
@@ -30,10 +30,12 @@ type Kind = 'Startup' | 'Readiness' | 'Liveness';
 export class Prober {
   readonly #env: ProberEnv;
   readonly #timers = new Map<Kind, Timer>();
+  readonly #startMs: number;
   #closed = false;
 
   constructor(env: ProberEnv) {
     this.#env = env;
+    this.#startMs = env.clock.unixMs();
     const { startupProbe } = env.container;
     if (startupProbe) this.#schedule('Startup', startupProbe, 0, 0);
     else this.#afterStartup();
@@ -52,20 +54,15 @@ export class Prober {
     if (livenessProbe) this.#schedule('Liveness', livenessProbe, 0, 0);
   }
 
-  /** The first probe comes after the initial delay; readiness is then looked at more often until it first succeeds. */
-  #schedule(kind: Kind, probe: Probe, good: number, bad: number): void {
-    const periodMs = (probe.periodSeconds ?? 10) * 1000;
-    const first = good === 0 && bad === 0;
-    const eager = kind !== 'Liveness' && good === 0;
-    const delayMs = first
-      ? (probe.initialDelaySeconds ?? 0) * 1000
-      : eager
-        ? Math.min(periodMs, EAGER_PERIOD_MS)
-        : periodMs;
-    this.#timers.set(
-      kind,
-      this.#env.clock.after(delayMs * 1000, () => void this.#attempt(kind, probe, good, bad)),
-    );
+  /** The first probe comes after the initial delay, the others a period apart. */
+  #schedule(kind: Kind, probe: Probe, good: number, bad: number, first: boolean = true): void {
+    const delayMs = 1000 * (first ? (probe.initialDelaySeconds ?? 0) : (probe.periodSeconds ?? 10));
+    this.#after(delayMs, kind, probe, good, bad);
+  }
+
+  #after(delayMs: number, kind: Kind, probe: Probe, good: number, bad: number): void {
+    const timer = this.#env.clock.after(delayMs * 1000, () => void this.#attempt(kind, probe, good, bad));
+    this.#timers.set(kind, timer);
   }
 
   async #attempt(kind: Kind, probe: Probe, good: number, bad: number): Promise<void> {
@@ -84,15 +81,18 @@ export class Prober {
         if (kind === 'Readiness') this.#env.onReady(true);
       }
     } else {
+      if (kind !== 'Liveness' && this.#env.clock.unixMs() - this.#startMs < STARTING_MS) {
+        return this.#after(STARTING_PERIOD_MS, kind, probe, 0, bad);
+      }
       good = 0;
       bad++;
       this.#env.event('Warning', 'Unhealthy', `${kind} probe failed: ${why}`);
       if (bad >= (probe.failureThreshold ?? 3)) {
         if (kind === 'Readiness') this.#env.onReady(false);
-        else return this.#env.onUnhealthy();
+        else return this.#env.onUnhealthy(probe, kind === 'Startup' ? 'startup' : 'liveness');
       }
     }
-    this.#schedule(kind, probe, good, bad);
+    this.#schedule(kind, probe, good, bad, false);
   }
 
   #probe(probe: Probe): Promise<void> {
@@ -105,10 +105,15 @@ export class Prober {
   }
 }
 
-/** Deviation: a Pod that is not ready yet is probed every 100 ms rather than every period, so that a cluster is up at once. */
-const EAGER_PERIOD_MS = 100;
+/**
+ * Deviation: in the first second of a container a readiness or startup probe that fails counts for nothing and is tried again at
+ * once, so that a server which takes milliseconds to listen does not wait a whole period, and a cluster is up at once.
+ */
+const STARTING_MS = 1000;
+const STARTING_PERIOD_MS = 100;
 
-function portNumber(container: Container, port: number | string): number {
+/** A port by number, or by the name the container gives it. */
+export function portNumber(container: Container, port: number | string): number {
   if (typeof port === 'number') return port;
   return container.ports?.find((p) => p.name === port)?.containerPort ?? Number(port);
 }

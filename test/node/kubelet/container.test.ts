@@ -3,47 +3,15 @@ import type { Container, Pod } from '../../../src/api/core-v1.ts';
 import { VirtualClock } from '../../../src/lib/clock.ts';
 import { ImageCatalog } from '../../../src/node/images.ts';
 import { ContainerRunner } from '../../../src/node/kubelet/container.ts';
-import type { ExitStatus, ProcessConfig, RunningProcess, Sandbox } from '../../../src/node/runtime/runtime.ts';
+import { ConfigError, containerEnvironment } from '../../../src/node/kubelet/environment.ts';
+import { FakeSandbox } from '../../support/fake-sandbox.ts';
 
 const SECOND = 1_000_000;
+const FACTS = { hostname: 'p', podIP: '10.244.0.2', hostIP: '192.168.49.2', allocatable: {} };
+const NOTHING = { configMaps: new Map(), secrets: new Map() };
 
-/** A sandbox whose processes end when the test says so, or on a signal. */
-class FakeSandbox implements Sandbox {
-  readonly podIP = 1;
-  readonly started: ProcessConfig[] = [];
-  readonly signals: string[] = [];
-  ignoresTerm = false;
-  #end: ((status: ExitStatus) => void) | null = null;
-
-  async run(config: ProcessConfig): Promise<RunningProcess> {
-    this.started.push(config);
-    const exit = new Promise<ExitStatus>((resolve) => {
-      this.#end = resolve;
-    });
-    return {
-      exit,
-      resize: () => {},
-      signal: (name) => {
-        this.signals.push(name);
-        if (name === 'SIGKILL') this.end(137);
-        else if (!this.ignoresTerm) this.end(143);
-      },
-    };
-  }
-
-  end(code: number): void {
-    this.#end?.({ code });
-  }
-
-  connect(): Promise<never> {
-    return Promise.reject(new Error('no network here'));
-  }
-
-  updateFile(): void {}
-  async close(): Promise<void> {}
-}
-
-function start(spec: Partial<Container>, restart: 'Always' | 'OnFailure' | 'Never' = 'Always') {
+/** `missing`: why its environment cannot be made, for each try. */
+function start(spec: Partial<Container>, restart: 'Always' | 'OnFailure' | 'Never' = 'Always', missing: string[] = []) {
   const clock = new VirtualClock();
   const sandbox = new FakeSandbox();
   const events: string[] = [];
@@ -59,7 +27,14 @@ function start(spec: Partial<Container>, restart: 'Always' | 'OnFailure' | 'Neve
     sandbox,
     images: new ImageCatalog(),
     clock,
-    facts: { hostname: 'p', podIP: '10.244.0.2', hostIP: '192.168.49.2', apiServiceIP: '10.96.0.1' },
+    environment: async (imageEnv) => {
+      if (missing.length > 0) throw new ConfigError(missing.pop());
+      return containerEnvironment(pod, { name: 'c', ...spec }, imageEnv, {}, FACTS, NOTHING);
+    },
+    hook: async ({ sleep }) => {
+      await new Promise<void>((resolve) => clock.after(sleep!.seconds * SECOND, resolve));
+    },
+    graceMs: 30_000,
     before: undefined,
     restart,
     event: (_type, reason) => events.push(reason),
@@ -133,7 +108,7 @@ t.test('an image that is not in the catalog backs off and says what to do', asyn
   await clock.run(SECOND);
   t.equal(runner.state.waiting?.reason, 'ImagePullBackOff');
   t.equal(sandbox.started.length, 0);
-  t.same(events, ['Failed', 'Failed', 'BackOff']);
+  t.same(events, ['Pulling', 'Failed', 'Failed', 'BackOff']);
   await runner.stop(0);
 });
 
@@ -149,6 +124,52 @@ t.test('variables are expanded in args, and fields of the Pod in the environment
   await clock.run(0);
   t.same(sandbox.started[0]!.argv, ['echo', '10.244.0.2', '$(MY_IP)', '$(NOPE)']);
   t.equal(sandbox.started[0]!.env['URL'], 'http://10.244.0.2');
-  t.equal(sandbox.started[0]!.env['KUBERNETES_SERVICE_HOST'], '10.96.0.1');
+  t.equal(sandbox.started[0]!.env['HOSTNAME'], 'p');
   await runner.stop(0);
+});
+
+t.test('while its environment cannot be made it waits, and says why', async (t) => {
+  const { clock, sandbox, runner, events } = start({}, 'Always', ['configmap "settings" not found']);
+  await clock.run(0);
+  t.same(runner.state.waiting, {
+    reason: 'CreateContainerConfigError',
+    message: 'configmap "settings" not found',
+  });
+  await clock.run(5 * SECOND);
+  t.ok(runner.state.running);
+  t.equal(sandbox.started.length, 1);
+  t.same(events, ['Pulled', 'Failed', 'Created', 'Started']);
+  await runner.stop(0);
+});
+
+t.test('preStop comes before SIGTERM and takes from the grace', async (t) => {
+  const { clock, sandbox, runner, over } = start({ lifecycle: { preStop: { sleep: { seconds: 3 } } } });
+  await clock.run(0);
+  sandbox.ignoresTerm = true;
+  const stopped = runner.stop(10_000);
+  await clock.run(2.9 * SECOND);
+  t.same(sandbox.signals, []);
+  await clock.run(0.2 * SECOND);
+  t.same(sandbox.signals, ['SIGTERM']);
+  await clock.run(6.8 * SECOND);
+  t.same(sandbox.signals, ['SIGTERM']);
+  await clock.run(0.2 * SECOND);
+  t.same(sandbox.signals, ['SIGTERM', 'SIGKILL']);
+  await stopped;
+  await over;
+});
+
+t.test('a policy of Always pulls, Never refuses an image that is not there', async (t) => {
+  const always = start({ imagePullPolicy: 'Always' });
+  await always.clock.run(0);
+  t.same(always.events.slice(0, 2), ['Pulling', 'Pulled']);
+  t.match(always.runner.status(), {
+    containerID: /^podwire:\/\/[0-9a-f]{64}$/,
+    imageID: /^docker\.io\/library\/nginx@sha256:[0-9a-f]{64}$/,
+  });
+  await always.runner.stop(0);
+  const never = start({ image: 'no/such:image', imagePullPolicy: 'Never' });
+  await never.clock.run(0);
+  t.equal(never.runner.state.waiting?.reason, 'ErrImageNeverPull');
+  await never.runner.stop(0);
 });
