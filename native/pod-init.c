@@ -200,11 +200,20 @@ static int sandbox_main(int argc, char **argv) {
   mount_below(root, "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
   mount_below(root, "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755");
   mount_below(root, "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
-  for (int i = 0; i < binds; i++) bind_over(sources[i], root, targets[i]);
+  int files[64];
+  for (int i = 0; i < binds; i++)
+    if ((files[i] = open(sources[i], O_PATH | O_CLOEXEC)) < 0) die("open %s", sources[i]);
   if (sethostname(hostname, strlen(hostname)) < 0) die("sethostname %s", hostname);
 
   if (chdir(root) < 0) die("chdir %s", root);
   if (syscall(SYS_pivot_root, ".", ".") < 0) die("pivot_root");
+  // Only now: a symbolic link on the way to a target (/var/run) must lead inside the Pod. The sources are outside it, held open.
+  for (int i = 0; i < binds; i++) {
+    char source[64];
+    snprintf(source, sizeof source, "/proc/self/fd/%d", files[i]);
+    bind_over(source, "", targets[i]);
+    close(files[i]);
+  }
   if (umount2(".", MNT_DETACH) < 0) die("detach the old root");
   if (chdir("/") < 0) die("chdir /");
   dprintf(1, "%s\n", self);

@@ -82,12 +82,36 @@ export interface Container {
   restartPolicy?: 'Always';
 }
 
+export interface KeyToPath {
+  key: string;
+  path: string;
+}
+
+interface ObjectProjection {
+  name?: string;
+  items?: KeyToPath[];
+  optional?: boolean;
+}
+
+interface DownwardProjection {
+  items?: { path: string; fieldRef?: { apiVersion?: string; fieldPath: string } }[];
+}
+
+/** One of several things that appear in one directory. */
+export interface VolumeProjection {
+  configMap?: ObjectProjection;
+  secret?: ObjectProjection;
+  downwardAPI?: DownwardProjection;
+  serviceAccountToken?: { audience?: string; expirationSeconds?: number; path: string };
+}
+
 export interface Volume {
   name: string;
-  configMap?: { name?: string; items?: { key: string; path: string }[]; optional?: boolean; defaultMode?: number };
-  secret?: { secretName?: string; optional?: boolean; defaultMode?: number };
+  configMap?: ObjectProjection & { defaultMode?: number };
+  secret?: Omit<ObjectProjection, 'name'> & { secretName?: string; defaultMode?: number };
   emptyDir?: Record<string, unknown>;
-  projected?: { sources?: unknown[]; defaultMode?: number };
+  projected?: { sources?: VolumeProjection[]; defaultMode?: number };
+  downwardAPI?: DownwardProjection & { defaultMode?: number };
   hostPath?: { path: string; type?: string };
 }
 
@@ -128,6 +152,8 @@ export interface PodSpec {
   hostAliases?: { ip: string; hostnames?: string[] }[];
   serviceAccountName?: string;
   serviceAccount?: string;
+  automountServiceAccountToken?: boolean;
+  imagePullSecrets?: { name: string }[];
   schedulerName?: string;
   runtimeClassName?: string;
   securityContext?: Record<string, unknown>;

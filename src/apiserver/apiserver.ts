@@ -9,6 +9,7 @@ import type { Rng } from '../lib/rng.ts';
 import type { AdmissionPlugin, AdmissionRequest, Lookup } from './admission/admission.ts';
 import { namespaceLifecycle } from './admission/namespace-lifecycle.ts';
 import { podAdmission } from './admission/pod-admission.ts';
+import { serviceAccountAdmission } from './admission/service-account.ts';
 import { IpAllocator } from './allocation/ip-allocator.ts';
 import { PortAllocator } from './allocation/port-allocator.ts';
 import { Authorizer } from './auth/rbac/authorizer.ts';
@@ -73,7 +74,12 @@ export class ApiServer {
       find: (type, namespace, name) => this.#served(type).find(namespace, name),
       all: async (type, namespace) => (await this.#served(type).list(namespace ? { namespace } : {})).items,
     });
-    this.#admission = [namespaceLifecycle, podAdmission, escalationCheck(this.authorizer)];
+    this.#admission = [
+      namespaceLifecycle,
+      serviceAccountAdmission(clock, rng),
+      podAdmission,
+      escalationCheck(this.authorizer),
+    ];
     // Straight to the registries: admission runs inside requests, which have waited already.
     this.#lookup = { find: (type, namespace, name) => this.#served(type).find(namespace, name) };
     this.#expiry = new EventExpiry(this.#served(EVENTS), clock, ADMIN);

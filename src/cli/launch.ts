@@ -7,6 +7,7 @@ import { PODS } from '../api/resources.ts';
 import type { Store } from '../apiserver/storage/store.ts';
 import { Cluster } from '../cluster/cluster.ts';
 import { ControlServer } from '../cluster/control-server.ts';
+import { Pki, PkiError } from '../cluster/pki.ts';
 import { claim, type RunDir, RunDirError, release, runDir } from '../cluster/run-dir.ts';
 import { defaultSettings, nodeSettings, type RuntimeHandler } from '../cluster/settings.ts';
 import { RealClock } from '../lib/clock.ts';
@@ -56,9 +57,11 @@ export async function launch(options: LaunchOptions, say: (line: string) => void
   let stopping: Promise<void> | null = null;
   let control: ControlServer | null = null;
   try {
-    const store = options.store && options.store !== 'memory' ? await openStore(options.store) : undefined;
+    const directory = options.store === 'memory' ? undefined : options.store;
+    const store = directory ? await openStore(directory) : undefined;
     const cluster = await Cluster.start({
       ...(store ? { store } : {}),
+      pki: valid(() => new Pki(directory)),
       clock: new RealClock(),
       rng: unseededRng(),
       settings,
@@ -88,7 +91,7 @@ export async function launch(options: LaunchOptions, say: (line: string) => void
     return { cluster, dir, stop };
   } catch (error) {
     release(dir);
-    throw error;
+    throw error instanceof PkiError ? new CliError(error.message, { cause: error }) : error;
   }
 }
 

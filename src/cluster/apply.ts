@@ -23,7 +23,7 @@ export async function applyManifests(
     } catch (error) {
       if (!isStatus(error, 'AlreadyExists')) throw error;
       const before = await client.get(type, namespace, name);
-      const after = await client.patch(type, namespace, name, 'merge', placed);
+      const after = await client.patch(type, namespace, name, 'strategic', placed);
       report(
         `${what} ${after.metadata.resourceVersion === before.metadata.resourceVersion ? 'unchanged' : 'configured'}`,
       );

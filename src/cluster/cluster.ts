@@ -15,6 +15,7 @@ import type { Rng } from '../lib/rng.ts';
 import { applyManifests } from './apply.ts';
 import { type HttpsFace, type HttpsFaceOptions, startHttpsFace } from './https-face.ts';
 import type { NodeHandle } from './node-handle.ts';
+import type { Pki } from './pki.ts';
 import type { ClusterSettings } from './settings.ts';
 import { WorkerNode } from './worker-node.ts';
 
@@ -24,6 +25,7 @@ export interface ClusterEnv {
   readonly settings: ClusterSettings;
   /** Where objects are kept; in memory when left out. Closed with the cluster. */
   readonly store?: Store;
+  readonly pki: Pki;
   /** Something of the control plane failed and will be tried again. */
   readonly onError: (error: unknown, what: string) => void;
   /** A Node's thread ended although nobody asked: the cluster cannot go on. */
@@ -64,6 +66,7 @@ export class Cluster {
       rng,
       serviceCIDR: settings.serviceCIDR,
       ...(env.store ? { store: env.store } : {}),
+      tokens: env.pki.tokens(),
     });
     const client = server.client();
     // Threads take longest to come up: begin with them.
@@ -80,6 +83,7 @@ export class Cluster {
         rng,
         apiserverAddress: settings.nodes[0]!.address,
         apiServiceIP: settings.apiServiceIP,
+        rootCA: (await env.pki.authority(clock.unixMs())).certificate,
         onError: env.onError,
       });
       await Promise.all([
@@ -98,8 +102,12 @@ export class Cluster {
 
   /** Serves the API over HTTPS and writes a kubeconfig; resolves to the URL. Once only. */
   async serveHttps(options: HttpsFaceOptions): Promise<string> {
-    const { clock, rng, settings } = this.#env;
-    this.#face = await startHttpsFace({ api: this.#server, clock, rng, nodes: this.nodes, settings }, options);
+    const { clock, rng, settings, pki } = this.#env;
+    const authority = await pki.authority(clock.unixMs());
+    this.#face = await startHttpsFace(
+      { api: this.#server, clock, rng, authority, nodes: this.nodes, settings },
+      options,
+    );
     return this.#face.url;
   }
 

@@ -1,9 +1,10 @@
-// The cluster's HTTPS API and the kubeconfig that leads to it. The CA and every key are made anew for each cluster: the store is
-// in memory, so nothing that they protect outlives it.
+// The cluster's HTTPS API and the kubeconfig that leads to it. The certificates of the server and of the administrator are made at
+// each start, by the cluster's CA.
 import { chmodSync, writeFileSync } from 'node:fs';
 import type { ApiServer } from '../apiserver/apiserver.ts';
-import { CertificateAuthority } from '../apiserver/auth/certificates.ts';
+import type { CertificateAuthority } from '../apiserver/auth/certificates.ts';
 import { kubeconfig } from '../apiserver/auth/kubeconfig.ts';
+import type { User } from '../apiserver/auth/user.ts';
 import { HttpsServer } from '../apiserver/http/https-server.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Rng } from '../lib/rng.ts';
@@ -15,6 +16,7 @@ export interface HttpsFaceEnv {
   readonly api: ApiServer;
   readonly clock: Clock;
   readonly rng: Rng;
+  readonly authority: CertificateAuthority;
   readonly nodes: readonly NodeHandle[];
   readonly settings: ClusterSettings;
 }
@@ -24,6 +26,8 @@ export interface HttpsFaceOptions {
   readonly addresses: readonly { readonly host: string; readonly port: number }[];
   /** Written for its owner only. */
   readonly kubeconfig: string;
+  /** Bearer tokens that are known beforehand. */
+  readonly staticTokens?: ReadonlyMap<string, User>;
 }
 
 export interface HttpsFace {
@@ -34,8 +38,8 @@ export interface HttpsFace {
 const USER = 'kubernetes-admin';
 
 export async function startHttpsFace(env: HttpsFaceEnv, options: HttpsFaceOptions): Promise<HttpsFace> {
-  const { api, clock, rng, nodes, settings } = env;
-  const authority = await CertificateAuthority.create('kubernetes', clock.unixMs());
+  const { api, clock, rng, authority, nodes, settings } = env;
+  const { staticTokens } = options;
   const hosts = new Set(['127.0.0.1', 'localhost', ...options.addresses.map((a) => a.host), ...namesInside(settings)]);
   const [serving, client] = await Promise.all([
     authority.server('kube-apiserver', [...hosts]),
@@ -45,6 +49,7 @@ export async function startHttpsFace(env: HttpsFaceEnv, options: HttpsFaceOption
     ...{ api, clock, rng, serving },
     backend: new NodesBackend(nodes),
     clientAuthority: authority.certificate,
+    ...(staticTokens ? { staticTokens } : {}),
   });
   try {
     const { host, port } = await listen(server, options.addresses);

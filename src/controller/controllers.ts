@@ -18,6 +18,7 @@ import { NamespaceController } from './namespace.ts';
 import { NodeLifecycleController } from './node-lifecycle.ts';
 import { PodGarbageCollector } from './pod-gc.ts';
 import { ReplicaSetController } from './replicaset/replicaset.ts';
+import { RootCaPublisher } from './root-ca.ts';
 import { Scheduler } from './scheduler/scheduler.ts';
 import { ServiceAccountController } from './service-account.ts';
 import { StatefulSetController } from './statefulset/statefulset.ts';
@@ -29,6 +30,8 @@ export interface StartOptions extends ControllerOptions {
   readonly apiserverPort?: number;
   /** ClusterIP of default/kubernetes; default 10.96.0.1. */
   readonly apiServiceIP?: string;
+  /** PEM of the CA that signed the API server's certificate; without it none is published. */
+  readonly rootCA?: string;
 }
 
 export interface Controllers {
@@ -41,9 +44,10 @@ export interface Controllers {
 /** Starts them all and returns at once. The Namespaces of `bootstrap` must be there, or come soon. */
 export function startControllers(options: StartOptions): Controllers {
   const ctx = createContext(options);
-  const { apiserverAddress, apiserverPort = 8443, apiServiceIP = '10.96.0.1' } = options;
+  const { apiserverAddress, apiserverPort = 8443, apiServiceIP = '10.96.0.1', rootCA } = options;
   const controllers: Controller[] = [
     new ServiceAccountController(ctx),
+    ...(rootCA === undefined ? [] : [new RootCaPublisher(ctx, rootCA)]),
     new KubernetesService(ctx, { clusterIP: apiServiceIP, address: apiserverAddress, port: apiserverPort }),
     new NodeLifecycleController(ctx),
     new DeploymentController(ctx),

@@ -1,9 +1,10 @@
 import t from 'tap';
-import { EVENTS, NAMESPACES, PODS } from '../../src/api/resources.ts';
+import { EVENTS, NAMESPACES, PODS, SERVICEACCOUNTS } from '../../src/api/resources.ts';
 import { ApiServer } from '../../src/apiserver/apiserver.ts';
 import { EventRecorder } from '../../src/controller/events.ts';
 import { VirtualClock } from '../../src/lib/clock.ts';
 import { SeededRng } from '../../src/lib/rng.ts';
+import { serviceAccount } from '../support/api.ts';
 import { pod } from '../support/control-plane.ts';
 
 async function recorder() {
@@ -11,6 +12,7 @@ async function recorder() {
   const rng = new SeededRng(1);
   const client = new ApiServer({ clock, rng }).client();
   await client.create(NAMESPACES, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default' } });
+  await client.create(SERVICEACCOUNTS, serviceAccount('default'));
   const object = await client.create(PODS, pod('p'));
   const record = new EventRecorder({ client, clock, rng }, 'kubelet', 'node-1');
   const list = async () => (await client.list(EVENTS, { namespace: 'default' })).items;

@@ -1,4 +1,6 @@
 // The real kubectl and who may do what: create role..., auth can-i, whoami, reconcile, --as, tokens.
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { Kubectl, needsKubectl } from '../support/kubectl.ts';
 import { eventually, Podwire } from '../support/podwire.ts';
@@ -102,5 +104,41 @@ if (needsKubectl(t)) {
       const wrong = await kubectl.withToken('nonsense').run('get pods');
       t.match(wrong.stderr, /You must be logged in to the server/);
     });
+  });
+
+  t.test('keys and tokens outlive a restart with --store', async (t) => {
+    const podwire = new Podwire(t);
+    const store = join(t.testdir({ 'tokens.csv': 'sesame,ann,1,"devs,ops"\n' }), 'store');
+    const tokens = join(store, '../tokens.csv');
+    const start = () =>
+      podwire.up(
+        t,
+        ...['--runtime', 'userspace', '--listen', '127.0.0.1:0', '--store', store, '--token-auth-file', tokens],
+      );
+    await start();
+    const kubectl = new Kubectl(podwire);
+    const token = (await kubectl.run('create token default --duration=1h')).stdout.trim();
+    t.match(
+      (await kubectl.withToken('sesame').run('auth whoami')).stdout,
+      /Username +ann\n.*UID +1\nGroups +\[devs ops /s,
+    );
+    const kubeconfig = readFileSync(join(podwire.dir, 'kubeconfig'), 'utf8');
+    for (const name of ['ca.crt', 'ca.key', 'sa.key']) {
+      t.equal(statSync(join(store, 'pki', name)).mode & 0o777, 0o600, `${name} is its owner's only`);
+    }
+    await podwire.run('down');
+    await eventually('the cluster is gone', () => podwire.leftovers().length === 0);
+
+    await start();
+    const after = await new Kubectl(podwire).withToken(token).run('auth whoami');
+    t.match(after.stdout, /Username +system:serviceaccount:default:default\n/, after.stderr);
+    const address = /server: (\S+)/;
+    const server = address.exec(readFileSync(join(podwire.dir, 'kubeconfig'), 'utf8'))![0];
+    const dir = t.testdir({ kubeconfig: kubeconfig.replace(address, server) });
+    const old = await new Kubectl({ dir }).run('auth whoami');
+    t.match(old.stdout, /Username +kubernetes-admin\n/, `the kubeconfig of before: ${old.stderr}`);
+
+    const bad = await podwire.run('up', '--token-auth-file', '/dev/null/x');
+    t.match([bad.code, bad.stderr], [1, /\/dev\/null\/x/]);
   });
 }

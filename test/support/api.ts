@@ -1,8 +1,8 @@
 // An API server on a virtual clock with a `default` Namespace, and the shortest objects it accepts.
 import type { Test } from 'tap';
 import type { Deployment } from '../../src/api/apps-v1.ts';
-import type { Namespace, Pod, Service } from '../../src/api/core-v1.ts';
-import { NAMESPACES } from '../../src/api/resources.ts';
+import type { Namespace, Pod, Service, ServiceAccount } from '../../src/api/core-v1.ts';
+import { NAMESPACES, SERVICEACCOUNTS } from '../../src/api/resources.ts';
 import { StatusError } from '../../src/api/status-error.ts';
 import { ApiServer, type ApiServerOptions } from '../../src/apiserver/apiserver.ts';
 import type { LocalClient } from '../../src/apiserver/local-client.ts';
@@ -21,11 +21,16 @@ export async function apiWorld(t: Test, options: Partial<ApiServerOptions> = {})
   t.teardown(() => server.close());
   const client = server.client();
   await client.create(NAMESPACES, namespace('default'));
+  await client.create(SERVICEACCOUNTS, serviceAccount('default'));
   return { clock, server, client };
 }
 
 export function namespace(name: string): Namespace {
   return { apiVersion: 'v1', kind: 'Namespace', metadata: { name } };
+}
+
+export function serviceAccount(name: string, space = 'default'): ServiceAccount {
+  return { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name, namespace: space } };
 }
 
 export function pod(name: string, spec: Partial<Pod['spec']> = {}, labels: Record<string, string> = {}): Pod {

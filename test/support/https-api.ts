@@ -2,7 +2,7 @@
 import { type ClientHttp2Session, connect } from 'node:http2';
 import { type RequestOptions, request } from 'node:https';
 import type { Test } from 'tap';
-import { NAMESPACES } from '../../src/api/resources.ts';
+import { NAMESPACES, SERVICEACCOUNTS } from '../../src/api/resources.ts';
 import { ApiServer } from '../../src/apiserver/apiserver.ts';
 import { CertificateAuthority } from '../../src/apiserver/auth/certificates.ts';
 import { kubeconfig } from '../../src/apiserver/auth/kubeconfig.ts';
@@ -12,6 +12,7 @@ import { HttpsServer } from '../../src/apiserver/http/https-server.ts';
 import type { PodBackend } from '../../src/apiserver/streaming/pod-backend.ts';
 import { RealClock } from '../../src/lib/clock.ts';
 import { SeededRng } from '../../src/lib/rng.ts';
+import { serviceAccount } from './api.ts';
 
 export interface Answer {
   readonly code: number;
@@ -62,6 +63,7 @@ export class HttpsApi {
     const rng = new SeededRng(1);
     const api = new ApiServer({ clock, rng });
     await api.client().create(NAMESPACES, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default' } });
+    await api.client().create(SERVICEACCOUNTS, serviceAccount('default'));
     await bootstrapRoles(api.client());
     const authority = await CertificateAuthority.create('kubernetes', clock.unixMs());
     const serving = await authority.server('kube-apiserver', ['127.0.0.1']);

@@ -1,6 +1,5 @@
-// What the real server's admission plugins do to a new Pod: ServiceAccount (name only), DefaultTolerationSeconds, Priority and
-// RuntimeClass. After kubernetes/plugin/pkg/admission/*.
-// Left out until the API hands out tokens: that the service account exists, and the volume with its token.
+// What the real server's admission plugins do to a new Pod: DefaultTolerationSeconds, Priority and RuntimeClass. After
+// kubernetes/plugin/pkg/admission/*.
 import type { Pod, PodSpec } from '../../api/core-v1.ts';
 import { PODS, RUNTIMECLASSES } from '../../api/resources.ts';
 import { type AdmissionPlugin, forbidden, type Lookup } from './admission.ts';
@@ -19,8 +18,6 @@ export const podAdmission: AdmissionPlugin = {
   async admit({ operation, type, draft }, lookup): Promise<void> {
     if (operation !== 'CREATE' || type.resource !== PODS.resource || type.group !== '' || !draft) return;
     const pod = draft as Pod;
-    pod.spec.serviceAccountName ??= 'default';
-    pod.spec.serviceAccount = pod.spec.serviceAccountName;
     setPriority(pod);
     tolerate(pod.spec, NOT_READY);
     tolerate(pod.spec, UNREACHABLE);

@@ -1,7 +1,7 @@
 // X.509 for the API server: a certificate authority, server and client certificates, all ECDSA P-256, as PEM. The only file that
-// knows @peculiar/x509. Keys are made here and never leave the process but in a kubeconfig.
+// knows @peculiar/x509.
 import 'reflect-metadata';
-import { randomBytes, webcrypto } from 'node:crypto';
+import { createPrivateKey, randomBytes, webcrypto } from 'node:crypto';
 import { isIP } from 'node:net';
 import {
   BasicConstraintsExtension,
@@ -11,6 +11,7 @@ import {
   KeyUsageFlags,
   KeyUsagesExtension,
   SubjectAlternativeNameExtension,
+  X509Certificate,
   X509CertificateGenerator,
 } from '@peculiar/x509';
 
@@ -56,6 +57,24 @@ export class CertificateAuthority {
     return new CertificateAuthority(name, certificate.toString('pem'), keys.privateKey, nowMs);
   }
 
+  /** From what `certificate` and `privateKey` gave. Throws when they are not a CA and its key. */
+  static async load(certificate: string, privateKey: string, nowMs: number): Promise<CertificateAuthority> {
+    const x509 = new X509Certificate(certificate);
+    const pkcs8 = createPrivateKey(privateKey).export({ type: 'pkcs8', format: 'der' });
+    const signingKey = await webcrypto.subtle.importKey('pkcs8', pkcs8, ALGORITHM, true, ['sign']);
+    const authority = new CertificateAuthority(x509.subject, x509.toString('pem'), signingKey, nowMs);
+    const { certificate: probe } = await authority.client('probe', []);
+    if (!(await new X509Certificate(probe).verify({ publicKey: await x509.publicKey.export(), signatureOnly: true }))) {
+      throw new Error('the key is not the one of the certificate');
+    }
+    return authority;
+  }
+
+  /** PEM, PKCS #8. */
+  privateKey(): Promise<string> {
+    return pemOf(this.#signingKey);
+  }
+
   /** `hosts`: names and addresses that clients may use. */
   server(commonName: string, hosts: readonly string[]): Promise<KeyPair> {
     const names = hosts.map((value) => ({ type: isIP(value) ? ('ip' as const) : ('dns' as const), value }));
@@ -90,13 +109,14 @@ export class CertificateAuthority {
         ...extensions,
       ],
     });
-    const key = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)).toString('base64');
-    const lines = key.match(/.{1,64}/g)!.join('\n');
-    return {
-      certificate: certificate.toString('pem'),
-      key: `-----BEGIN PRIVATE KEY-----\n${lines}\n-----END PRIVATE KEY-----\n`,
-    };
+    return { certificate: certificate.toString('pem'), key: await pemOf(keys.privateKey) };
   }
+}
+
+async function pemOf(privateKey: webcrypto.CryptoKey): Promise<string> {
+  const key = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', privateKey)).toString('base64');
+  const lines = key.match(/.{1,64}/g)!.join('\n');
+  return `-----BEGIN PRIVATE KEY-----\n${lines}\n-----END PRIVATE KEY-----\n`;
 }
 
 async function newKeys(): Promise<webcrypto.CryptoKeyPair> {

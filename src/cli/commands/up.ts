@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { parseTokenFile } from '../../apiserver/auth/static-tokens.ts';
 import { runDir, runningPid } from '../../cluster/run-dir.ts';
 import { captureToFile, openCapture } from '../capture-file.ts';
 import { CliError } from '../cli-error.ts';
@@ -15,6 +16,7 @@ export interface UpOptions extends LaunchOptions {
   readonly detach?: boolean;
   readonly listen?: string;
   readonly kubeconfig?: string;
+  readonly tokenAuthFile?: string;
 }
 
 const READY_LIMIT_MS = 120_000;
@@ -23,6 +25,7 @@ const DETACHED_LIMIT_MS = 150_000;
 export async function up(options: UpOptions): Promise<void> {
   const manifests = readManifests(options.filename); // before anything is started
   const addresses = options.listen ? [listenAddress(options.listen)] : USUAL_ADDRESSES;
+  const staticTokens = options.tokenAuthFile ? readTokens(options.tokenAuthFile) : undefined;
   if (options.detach) return detach();
   const captureFd = options.capture ? openCapture(options.capture) : undefined;
   const startedMs = performance.now();
@@ -38,7 +41,7 @@ export async function up(options: UpOptions): Promise<void> {
     const { cluster } = running;
     if (captureFd !== undefined) stopCapture = await captureToFile(cluster, captureFd);
     const kubeconfig = resolve(options.kubeconfig ?? join(running.dir.path, 'kubeconfig'));
-    const url = await cluster.serveHttps({ addresses, kubeconfig });
+    const url = await cluster.serveHttps({ addresses, kubeconfig, ...(staticTokens ? { staticTokens } : {}) });
     await cluster.apply(manifests, say);
     await podsReady(cluster, READY_LIMIT_MS, progressLine());
     const { nodes, defaultRuntime } = cluster.settings;
@@ -55,6 +58,14 @@ export async function up(options: UpOptions): Promise<void> {
     await stopCapture();
     await running.stop();
     throw error instanceof Error ? new CliError(error.message, { cause: error }) : error;
+  }
+}
+
+function readTokens(file: string): ReturnType<typeof parseTokenFile> {
+  try {
+    return parseTokenFile(readFileSync(file, 'utf8'), file);
+  } catch (cause) {
+    throw new CliError((cause as Error).message, { cause });
   }
 }
 

@@ -24,7 +24,7 @@ import { podStatus } from './pod-status.ts';
 import { type ProbeActions, Prober, portNumber } from './prober.ts';
 import { type DnsSettings, formatResolvConf, podHosts, podResolvConf } from './resolv-conf.ts';
 import { serviceLinks } from './service-links.ts';
-import { mountedConfigMaps, volumeFiles } from './volumes.ts';
+import { mountedConfigMaps, VolumeError, volumeFiles } from './volumes.ts';
 
 const HOST_NETWORK =
   'hostNetwork: a Pod cannot join the network of an emulated Node, which is no network namespace; leave it out, and use a hostPort or a NodePort Service';
@@ -56,6 +56,8 @@ export interface PodWorkerEnv {
   readonly gone: (pod: Pod) => void;
 }
 
+const TOKEN_RETRY_MS = 10_000;
+
 export class PodWorker {
   readonly #env: PodWorkerEnv;
   readonly #startTime: string;
@@ -75,6 +77,7 @@ export class PodWorker {
   #waiting: (() => void)[] = [];
   #ending: Promise<void> | null = null;
   #retry: { timer: Timer; wake: () => void } | null = null;
+  #tokenRefresh: Timer | null = null;
   #writing = false;
   #dirty = false;
 
@@ -113,8 +116,7 @@ export class PodWorker {
 
   /** A ConfigMap that the Pod may mount has changed. */
   async refreshFiles(configMap: string): Promise<void> {
-    if (!this.#sandbox || !mountedConfigMaps(this.#pod).includes(configMap)) return;
-    for (const [path, text] of await volumeFiles(this.#pod, this.#env.client)) this.#sandbox?.updateFile(path, text);
+    if (this.#sandbox && mountedConfigMaps(this.#pod).includes(configMap)) await this.#updateFiles();
   }
 
   /** Ends the Pod; its object goes from the API when it was being deleted. Resolves when nothing of it is left here. */
@@ -189,7 +191,7 @@ export class PodWorker {
         const pod = this.#pod;
         if (pod.spec.hostNetwork) throw new Error(HOST_NETWORK);
         const runtime = this.#env.runtimeOf(pod);
-        const files = await volumeFiles(pod, this.#env.client);
+        const { files, tokensEndMs } = await volumeFiles(pod, this.#env.client);
         const hostname = podHostname(pod);
         files.set('/etc/hostname', `${hostname}\n`);
         files.set('/etc/resolv.conf', formatResolvConf(podResolvConf(pod, this.#env.dns)));
@@ -210,16 +212,34 @@ export class PodWorker {
         );
         this.#sandbox = sandbox;
         this.#podIP = formatIPv4(sandbox.podIP);
+        this.#refreshTokens(tokensEndMs);
         return;
       } catch (error) {
         const why = (error as Error).message;
-        const reason = isStatus(error, 'NotFound') ? 'FailedMount' : 'FailedCreatePodSandBox';
-        this.#env.event(this.#pod, 'Warning', reason, `Failed to create pod sandbox: ${why}`);
+        if (error instanceof VolumeError) this.#env.event(this.#pod, 'Warning', 'FailedMount', why);
+        else this.#env.event(this.#pod, 'Warning', 'FailedCreatePodSandBox', `Failed to create pod sandbox: ${why}`);
         await new Promise<void>((wake) => {
           this.#retry = { wake, timer: this.#env.clock.after(Math.max(1000, backoff.failed(0)) * 1000, wake) };
         });
       }
     }
+  }
+
+  async #updateFiles(): Promise<void> {
+    const { files, tokensEndMs } = await volumeFiles(this.#pod, this.#env.client);
+    for (const [path, text] of files) this.#sandbox?.updateFile(path, text);
+    this.#refreshTokens(tokensEndMs);
+  }
+
+  /** New tokens once four fifths of their time have passed: pkg/kubelet/token/token_manager.go. */
+  #refreshTokens(endMs: number | undefined): void {
+    this.#tokenRefresh?.cancel();
+    if (endMs === undefined || this.#ending) return;
+    const { clock } = this.#env;
+    const afterMs = Math.max(TOKEN_RETRY_MS, (endMs - clock.unixMs()) * 0.8);
+    this.#tokenRefresh = clock.after(afterMs * 1000, () => {
+      this.#updateFiles().catch(() => this.#refreshTokens(endMs)); // the old ones hold a little longer
+    });
   }
 
   #runner(spec: Pod['spec']['containers'][number], init: boolean): ContainerRunner {
@@ -308,6 +328,7 @@ export class PodWorker {
   async #end(graceMs: number): Promise<void> {
     for (const prober of this.#probers.values()) prober.close();
     this.#deadline?.cancel();
+    this.#tokenRefresh?.cancel();
     this.#retry?.timer.cancel();
     this.#retry?.wake();
     for (const c of this.#containers) c.ready = false;

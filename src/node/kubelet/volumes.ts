@@ -1,16 +1,27 @@
-// The files of a Pod's volumes, as path to text. ConfigMaps and Secrets are read from the API; emptyDir needs nothing (a Pod's
-// own layer is writable). Other kinds are refused by name. Deviation: whole files, no modes, no symbolic links; text only.
-import type { Pod, Volume } from '../../api/core-v1.ts';
+// The files of a Pod's volumes, as path to text. ConfigMaps and Secrets are read from the API, service account tokens are asked
+// for there; emptyDir needs nothing (a Pod's own layer is writable). Other kinds are refused by name. After pkg/volume.
+// Deviation: whole files, no modes, no symbolic links; text only.
+import type { KeyToPath, Pod, Volume, VolumeProjection } from '../../api/core-v1.ts';
 import { CONFIGMAPS, SECRETS } from '../../api/resources.ts';
+import { isStatus } from '../../api/status-error.ts';
 import type { ApiClient } from '../../client/client.ts';
 
 export class VolumeError extends Error {}
 
-/** Every file that the Pod's containers mount. Throws VolumeError, or the API's error for an object that is not there. */
-export async function volumeFiles(pod: Pod, client: ApiClient): Promise<Map<string, string>> {
+export interface VolumeFiles {
+  readonly files: Map<string, string>;
+  /** When the first token among them ends. */
+  readonly tokensEndMs: number | undefined;
+}
+
+/** Every file that the Pod's containers mount. Throws VolumeError, worded as the kubelet's event. */
+export async function volumeFiles(pod: Pod, client: ApiClient): Promise<VolumeFiles> {
+  const reader = new VolumeReader(pod, client);
   const files = new Map<string, string>();
   for (const volume of pod.spec.volumes ?? []) {
-    const contents = await read(pod.metadata.namespace!, volume, client);
+    const contents = await reader.read(volume).catch((error: unknown) => {
+      throw new VolumeError(`MountVolume.SetUp failed for volume "${volume.name}" : ${(error as Error).message}`);
+    });
     for (const container of [...(pod.spec.initContainers ?? []), ...pod.spec.containers]) {
       for (const mount of container.volumeMounts ?? []) {
         if (mount.name !== volume.name) continue;
@@ -21,48 +32,131 @@ export async function volumeFiles(pod: Pod, client: ApiClient): Promise<Map<stri
       }
     }
   }
-  return files;
+  return { files, tokensEndMs: reader.tokensEndMs };
 }
 
 /** Names of the ConfigMaps that the Pod mounts: a change of one is a change of the Pod's files. */
 export function mountedConfigMaps(pod: Pod): string[] {
-  return (pod.spec.volumes ?? []).flatMap((v) => (v.configMap?.name ? [v.configMap.name] : []));
+  return (pod.spec.volumes ?? [])
+    .flatMap((volume) => [volume.configMap, ...(volume.projected?.sources ?? []).map(({ configMap }) => configMap)])
+    .flatMap((configMap) => configMap?.name ?? []);
 }
 
-async function read(namespace: string, volume: Volume, client: ApiClient): Promise<Map<string, string>> {
-  if (volume.emptyDir) return new Map();
-  if (volume.configMap) {
-    const { name = '', items, optional = false } = volume.configMap;
-    const map = await client.get(CONFIGMAPS, namespace, name).catch((error: unknown) => {
-      if (optional) return undefined;
-      throw error;
-    });
-    return select(map?.data ?? {}, items);
+class VolumeReader {
+  tokensEndMs: number | undefined;
+  readonly #pod: Pod;
+  readonly #client: ApiClient;
+
+  constructor(pod: Pod, client: ApiClient) {
+    this.#pod = pod;
+    this.#client = client;
   }
-  if (volume.secret) {
-    const { secretName = '', optional = false } = volume.secret;
-    const secret = await client.get(SECRETS, namespace, secretName).catch((error: unknown) => {
-      if (optional) return undefined;
-      throw error;
-    });
-    const decoded = Object.entries(secret?.data ?? {}).map(
-      ([k, v]) => [k, Buffer.from(v, 'base64').toString()] as const,
+
+  async read(volume: Volume): Promise<Map<string, string>> {
+    const { configMap, secret, emptyDir, projected, downwardAPI } = volume;
+    if (emptyDir) return new Map();
+    if (configMap) return await this.#project({ configMap });
+    if (secret) return await this.#project({ secret: { ...secret, name: secret.secretName ?? '' } });
+    if (downwardAPI) return await this.#project({ downwardAPI });
+    if (projected) {
+      const parts: [string, string][] = [];
+      for (const source of projected.sources ?? []) parts.push(...(await this.#project(source)));
+      return new Map(parts);
+    }
+    const kind = Object.keys(volume).find((key) => key !== 'name') ?? 'unknown';
+    throw new VolumeError(
+      `${kind} volumes are not supported (configMap, secret, projected, downwardAPI and emptyDir are)`,
     );
-    return select(Object.fromEntries(decoded), undefined);
   }
-  const kind = Object.keys(volume).find((k) => k !== 'name') ?? 'unknown';
-  throw new VolumeError(
-    `volume "${volume.name}": ${kind} volumes are not supported (configMap, secret and emptyDir are)`,
-  );
+
+  async #project(source: VolumeProjection): Promise<Map<string, string>> {
+    const { configMap, secret, serviceAccountToken, downwardAPI } = source;
+    const namespace = this.#pod.metadata.namespace!;
+    if (configMap) {
+      const { name = '', items, optional } = configMap;
+      const found = await orNothing(this.#client.get(CONFIGMAPS, namespace, name), optional, `configmap "${name}"`);
+      return select(found?.data ?? {}, items, optional);
+    }
+    if (secret) {
+      const { name = '', items, optional } = secret;
+      const found = await orNothing(this.#client.get(SECRETS, namespace, name), optional, `secret "${name}"`);
+      const texts = Object.entries(found?.data ?? {}).map(([k, v]) => [k, Buffer.from(v, 'base64').toString()]);
+      return select(Object.fromEntries(texts) as Record<string, string>, items, optional);
+    }
+    if (serviceAccountToken) return new Map([[serviceAccountToken.path, await this.#token(serviceAccountToken)]]);
+    if (downwardAPI) {
+      return new Map(
+        (downwardAPI.items ?? []).map(({ path, fieldRef }) => [path, fieldOf(this.#pod, fieldRef?.fieldPath ?? '')]),
+      );
+    }
+    throw new VolumeError(`projected source ${Object.keys(source)[0] ?? ''} is not supported`);
+  }
+
+  async #token({
+    audience,
+    expirationSeconds = 3600,
+  }: {
+    audience?: string;
+    expirationSeconds?: number;
+  }): Promise<string> {
+    const { name = '', namespace = '', uid = '' } = this.#pod.metadata;
+    const { status } = await this.#client
+      .createToken(namespace, this.#pod.spec.serviceAccountName ?? 'default', {
+        audiences: audience ? [audience] : [],
+        expirationSeconds,
+        boundObjectRef: { apiVersion: 'v1', kind: 'Pod', name, uid },
+      })
+      .catch((error: unknown) => {
+        throw new VolumeError(`failed to fetch token: ${(error as Error).message}`);
+      });
+    const endMs = Date.parse(status.expirationTimestamp);
+    this.tokensEndMs = Math.min(this.tokensEndMs ?? endMs, endMs);
+    return status.token;
+  }
 }
 
-function select(data: Record<string, string>, items: { key: string; path: string }[] | undefined): Map<string, string> {
+async function orNothing<T>(work: Promise<T>, optional: boolean | undefined, what: string): Promise<T | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!isStatus(error, 'NotFound')) throw error;
+    if (optional) return undefined;
+    throw new VolumeError(`${what} not found`);
+  }
+}
+
+function select(
+  data: Record<string, string>,
+  items: readonly KeyToPath[] | undefined,
+  optional: boolean | undefined,
+): Map<string, string> {
   if (!items) return new Map(Object.entries(data));
   return new Map(
-    items.map(({ key, path }) => {
+    items.flatMap(({ key, path }): [string, string][] => {
       const text = data[key];
-      if (text === undefined) throw new VolumeError(`references non-existent config key: ${key}`);
-      return [path, text];
+      if (text !== undefined) return [[path, text]];
+      if (optional) return [];
+      throw new VolumeError(`references non-existent config key: ${key}`);
     }),
   );
+}
+
+/** Labels and annotations are a line each, as the kubelet writes them: fieldpath.FormatMap. */
+function fieldOf({ metadata }: Pod, path: string): string {
+  const keyed = /^metadata\.(labels|annotations)\['(.+)'\]$/.exec(path);
+  if (keyed) return metadata[keyed[1] as 'labels' | 'annotations']?.[keyed[2]!] ?? '';
+  switch (path) {
+    case 'metadata.name':
+    case 'metadata.namespace':
+    case 'metadata.uid':
+      return metadata[path.slice('metadata.'.length) as 'name' | 'namespace' | 'uid'] ?? '';
+    case 'metadata.labels':
+    case 'metadata.annotations':
+      return Object.entries(metadata[path.slice('metadata.'.length) as 'labels' | 'annotations'] ?? {})
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .map(([key, value]) => `${key}=${JSON.stringify(value)}`)
+        .join('\n');
+    default:
+      throw new VolumeError(`field ${path} is not supported in volumes`);
+  }
 }

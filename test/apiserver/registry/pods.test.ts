@@ -9,7 +9,10 @@ t.test('defaults of a Pod', async (t) => {
   const { client } = await apiWorld(t);
   const made = await client.create(
     PODS,
-    pod('a', { containers: [c({ ports: [{ containerPort: 80 }], readinessProbe: { httpGet: { port: 80 } } })] }),
+    pod('a', {
+      containers: [c({ ports: [{ containerPort: 80 }], readinessProbe: { httpGet: { port: 80 } } })],
+      automountServiceAccountToken: false,
+    }),
   );
   t.same(made.spec, {
     containers: [
@@ -36,6 +39,7 @@ t.test('defaults of a Pod', async (t) => {
     dnsPolicy: 'ClusterFirst',
     securityContext: {},
     schedulerName: 'default-scheduler',
+    automountServiceAccountToken: false,
     serviceAccountName: 'default',
     serviceAccount: 'default',
     priority: 0,

@@ -1,7 +1,15 @@
 import t from 'tap';
 import type { ConfigMap, Pod } from '../../../src/api/core-v1.ts';
-import { CONFIGMAPS, DEPLOYMENTS, EVENTS, NAMESPACES, NODES, PODS } from '../../../src/api/resources.ts';
-import { apiWorld, deployment, namespace, pod, refused } from '../../support/api.ts';
+import {
+  CONFIGMAPS,
+  DEPLOYMENTS,
+  EVENTS,
+  NAMESPACES,
+  NODES,
+  PODS,
+  SERVICEACCOUNTS,
+} from '../../../src/api/resources.ts';
+import { apiWorld, deployment, namespace, pod, refused, serviceAccount } from '../../support/api.ts';
 
 function configMap(name: string, data: Record<string, string> = {}): ConfigMap {
   return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'default' }, data };
@@ -302,6 +310,7 @@ t.test('binding puts a Pod on a Node once', async (t) => {
 t.test('lists: namespaces, selectors, chunks of one revision', async (t) => {
   const { client, server } = await apiWorld(t);
   await client.create(NAMESPACES, namespace('other'));
+  await client.create(SERVICEACCOUNTS, serviceAccount('default', 'other'));
   for (let i = 0; i < 10; i++)
     await client.create(PODS, pod(`p${i}`, i < 5 ? { nodeName: 'n1' } : {}, { parity: i % 2 ? 'odd' : 'even' }));
   await client.create(PODS, { ...pod('p0'), metadata: { name: 'p0', namespace: 'other' } });
@@ -372,7 +381,7 @@ t.test('lists at a resourceVersion', async (t) => {
   t.equal((await registry.list({ resourceVersion: at })).items.length, 2);
   t.equal((await registry.list({ resourceVersion: '0' })).items.length, 2);
   const ahead = await registry.list({ resourceVersion: '999' }).catch((e) => e);
-  t.same([ahead.code, ahead.reason, ahead.message], [504, 'Timeout', 'Too large resource version: 999, current: 4']);
+  t.same([ahead.code, ahead.reason, ahead.message], [504, 'Timeout', 'Too large resource version: 999, current: 5']);
   const nonsense = await registry.list({ resourceVersion: 'x' }).catch((e) => e);
   t.equal(nonsense.code, 400);
 });

@@ -1,9 +1,9 @@
 import t, { type Test } from 'tap';
 import type { Pod } from '../../../src/api/core-v1.ts';
-import { CONFIGMAPS, NAMESPACES, PODS } from '../../../src/api/resources.ts';
+import { CONFIGMAPS, NAMESPACES, PODS, SERVICEACCOUNTS } from '../../../src/api/resources.ts';
 import { MemoryStore } from '../../../src/apiserver/storage/memory.ts';
 import type { WatchEvent, WatchOptions } from '../../../src/client/client.ts';
-import { type ApiWorld, apiWorld, namespace, pod } from '../../support/api.ts';
+import { type ApiWorld, apiWorld, namespace, pod, serviceAccount } from '../../support/api.ts';
 
 interface Seen {
   readonly events: WatchEvent<Pod>[];
@@ -54,6 +54,7 @@ t.test('a watch from a list’s revision sees what came after it, of its namespa
   const world = await apiWorld(t);
   const { client, clock } = world;
   await client.create(NAMESPACES, namespace('other'));
+  await client.create(SERVICEACCOUNTS, serviceAccount('default', 'other'));
   await client.create(PODS, pod('a'));
   const { metadata } = await client.list(PODS);
   await client.create(PODS, pod('b'));
@@ -97,7 +98,7 @@ t.test('a revision that is gone ends the watch with 410 Expired', async (t) => {
   for (let i = 0; i < 40; i++) await client.create(PODS, pod(`p${i}`));
   const seen = watchPods(world, t, { resourceVersion: metadata.resourceVersion });
   await clock.run(1);
-  t.match(seen.ended, { reason: 'Expired', code: 410, message: /^too old resource version: 2 \(\d+\)$/ });
+  t.match(seen.ended, { reason: 'Expired', code: 410, message: /^too old resource version: 3 \(\d+\)$/ });
   t.same(seen.events, []);
 });
 
