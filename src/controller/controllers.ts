@@ -22,6 +22,7 @@ import { RootCaPublisher } from './root-ca.ts';
 import { Scheduler } from './scheduler/scheduler.ts';
 import { ServiceAccountController } from './service-account.ts';
 import { StatefulSetController } from './statefulset/statefulset.ts';
+import { TaintEvictionController } from './taint-eviction.ts';
 
 export interface StartOptions extends ControllerOptions {
   /** The Node address at which the API server listens, the endpoint of default/kubernetes. */
@@ -50,6 +51,7 @@ export function startControllers(options: StartOptions): Controllers {
     ...(rootCA === undefined ? [] : [new RootCaPublisher(ctx, rootCA)]),
     new KubernetesService(ctx, { clusterIP: apiServiceIP, address: apiserverAddress, port: apiserverPort }),
     new NodeLifecycleController(ctx),
+    new TaintEvictionController(ctx),
     new DeploymentController(ctx),
     new ReplicaSetController(ctx),
     new StatefulSetController(ctx),

@@ -1,7 +1,7 @@
 // The node lifecycle controller, as far as a Node's own word goes: its condition Ready and spec.unschedulable become taints,
 // and the Pods of a Node that is not ready are marked not ready, which takes them out of the Services. After
 // pkg/controller/nodelifecycle/node_lifecycle_controller.go (1.32).
-// Leaves out: leases (a Node that falls silent is not noticed) and eviction after 300 s.
+// Leaves out: leases (a Node that falls silent is not noticed). What the taints do to Pods: taint-eviction.ts.
 import { isDeepStrictEqual } from 'node:util';
 import type { Node, Pod } from '../api/core-v1.ts';
 import type { Stored } from '../api/meta.ts';
