@@ -5,6 +5,7 @@ export class FakeSandbox implements Sandbox {
   readonly podIP = 1;
   readonly started: ProcessConfig[] = [];
   readonly signals: string[] = [];
+  files = new Map<string, string>();
   closed = false;
   ignoresTerm = false;
   readonly #ends: ((status: ExitStatus) => void)[] = [];
@@ -32,7 +33,9 @@ export class FakeSandbox implements Sandbox {
     return Promise.reject(new Error('no network here'));
   }
 
-  updateFile(): void {}
+  updateFile(path: string, text: string): void {
+    this.files.set(path, text);
+  }
 
   async close(): Promise<void> {
     this.closed = true;

@@ -9,11 +9,19 @@ import { FakeSandbox } from '../../support/fake-sandbox.ts';
 const SECOND = 1_000_000;
 const container = (name: string, more: Partial<Container> = {}): Container => ({ name, image: 'busybox', ...more });
 
+const configMap = (name: string, data: Record<string, string>) => ({
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { name, namespace: 'default' },
+  data,
+});
+
 async function run(t: Parameters<typeof apiWorld>[0], spec: Partial<Pod['spec']>) {
   const { clock, client } = await apiWorld(t);
   const sandbox = new FakeSandbox();
   const events: string[] = [];
   const healthy = { http: true };
+  await client.create(CONFIGMAPS, configMap('kube-root-ca.crt', { 'ca.crt': 'the CA' }));
   const created = await client.create(PODS, {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -25,7 +33,13 @@ async function run(t: Parameters<typeof apiWorld>[0], spec: Partial<Pod['spec']>
       client,
       clock,
       images: new ImageCatalog(),
-      runtimeOf: () => ({ handler: 'fake', create: async () => sandbox }),
+      runtimeOf: () => ({
+        handler: 'fake',
+        create: async ({ files }) => {
+          sandbox.files = new Map(files);
+          return sandbox;
+        },
+      }),
       dns: {
         clusterDNS: '10.96.0.10',
         clusterDomain: 'cluster.local',
@@ -200,12 +214,7 @@ t.test('the environment comes from a ConfigMap as soon as there is one', async (
     { state: { waiting: { reason: 'CreateContainerConfigError', message: 'configmap "settings" not found' } } },
   ]);
   t.ok(events.includes('spec.containers{c} Failed: Error: configmap "settings" not found'));
-  await client.create(CONFIGMAPS, {
-    apiVersion: 'v1',
-    kind: 'ConfigMap',
-    metadata: { name: 'settings', namespace: 'default' },
-    data: { colour: 'blue' },
-  });
+  await client.create(CONFIGMAPS, configMap('settings', { colour: 'blue' }));
   await clock.run(6 * SECOND);
   t.equal(sandbox.started[0]!.env['COLOUR'], 'blue');
 });
@@ -215,4 +224,33 @@ t.test('hostNetwork is refused with a reason', async (t) => {
   t.equal(sandbox.started.length, 0);
   t.match(events[0], /^- FailedCreatePodSandBox: Failed to create pod sandbox: hostNetwork: a Pod cannot join/);
   t.equal((await pod()).status!.phase, 'Pending');
+});
+
+t.test('the files of its service account are there, and the token is renewed before it ends', async (t) => {
+  const { sandbox, clock } = await run(t, {});
+  const file = (name: string) => sandbox.files.get(`/var/run/secrets/kubernetes.io/serviceaccount/${name}`);
+  t.equal(file('ca.crt'), 'the CA');
+  t.equal(file('namespace'), 'default');
+  const token = file('token')!;
+  const claims = (jwt: string) => JSON.parse(Buffer.from(jwt.split('.')[1]!, 'base64url').toString());
+  t.match(claims(token)['kubernetes.io'], { pod: { name: 'p' }, serviceaccount: { name: 'default' } });
+  await clock.run(45 * 60 * SECOND);
+  t.equal(file('token'), token);
+  await clock.run(5 * 60 * SECOND);
+  t.ok(claims(file('token')!).iat > claims(token).iat + 2700, 'after four fifths of its hour');
+});
+
+t.test('a volume that cannot be made is told, and tried again', async (t) => {
+  const volumes = [
+    {
+      name: 'v',
+      projected: { sources: [{ configMap: { name: 'one' } }, { configMap: { name: 'two', optional: true } }] },
+    },
+  ];
+  const mounted = container('c', { volumeMounts: [{ name: 'v', mountPath: '/v' }] });
+  const { client, clock, events, sandbox } = await run(t, { volumes, containers: [mounted] });
+  t.equal(events[0], '- FailedMount: MountVolume.SetUp failed for volume "v" : configmap "one" not found');
+  await client.create(CONFIGMAPS, configMap('one', { a: '1' }));
+  await clock.run(2 * SECOND);
+  t.equal(sandbox.files.get('/v/a'), '1');
 });
