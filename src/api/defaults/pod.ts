@@ -16,6 +16,7 @@ export function defaultPodSpec(spec: PodSpec): void {
   for (const volume of spec.volumes ?? []) defaultVolume(volume);
   for (const container of spec.initContainers ?? []) defaultContainer(container, spec);
   for (const container of spec.containers) defaultContainer(container, spec);
+  for (const container of spec.ephemeralContainers ?? []) defaultContainer(container, spec);
   spec.restartPolicy ??= 'Always';
   spec.terminationGracePeriodSeconds ??= 30;
   spec.dnsPolicy ??= 'ClusterFirst';

@@ -112,8 +112,10 @@ export class PodStreams {
     const name = containerOf(pod, query.get('container'));
     const previous = isTrue(query.get('previous'));
     const select = selection(query, this.#clock.unixMs());
-    const { containerStatuses = [], initContainerStatuses = [] } = pod.status ?? {};
-    const state = [...containerStatuses, ...initContainerStatuses].find((status) => status.name === name.container);
+    const { containerStatuses = [], initContainerStatuses = [], ephemeralContainerStatuses = [] } = pod.status ?? {};
+    const state = [...containerStatuses, ...initContainerStatuses, ...ephemeralContainerStatuses].find(
+      (status) => status.name === name.container,
+    );
     const waiting = state?.state?.waiting;
     if (!previous && waiting && !state.lastState?.terminated) {
       const why = PULL_WORDS[waiting.reason ?? ''] ?? waiting.reason ?? 'ContainerCreating';
@@ -222,7 +224,8 @@ function containerOf(pod: Pod, asked: string | null): ContainerName {
     );
   }
   const container = asked || names[0]!;
-  if (![...names, ...inits].includes(container)) {
+  const ephemeral = (pod.spec.ephemeralContainers ?? []).map((c) => c.name);
+  if (![...names, ...inits, ...ephemeral].includes(container)) {
     throw badRequest(`container ${container} is not valid for pod ${name}`);
   }
   if (!pod.spec.nodeName) throw badRequest(`pod ${name} does not have a host assigned`);

@@ -47,7 +47,7 @@ const PATCH_TYPES: Readonly<Record<string, PatchType>> = {
   'application/strategic-merge-patch+json': 'strategic',
 };
 
-const STORED_SUBRESOURCES: ReadonlySet<string> = new Set(['status', 'scale', 'finalize']);
+const STORED_SUBRESOURCES: ReadonlySet<string> = new Set(['status', 'scale', 'finalize', 'ephemeralcontainers']);
 
 /** As the real server's --min-request-timeout: a watch ends between this and twice as long, unless the client says. */
 const MIN_WATCH_S = 1800;

@@ -20,6 +20,7 @@ export function subresourcesOf(type: ResourceType, strategy: Strategy): Subresou
     found.push(
       { name: 'attach', group: '', version: 'v1', kind: 'PodAttachOptions', verbs: CONNECT },
       { name: 'binding', group: '', version: 'v1', kind: 'Binding', verbs: ['create'] },
+      own('ephemeralcontainers', CHANGE),
       { name: 'eviction', group: 'policy', version: 'v1', kind: 'Eviction', verbs: ['create'] },
       { name: 'exec', group: '', version: 'v1', kind: 'PodExecOptions', verbs: CONNECT },
       { ...own('log', ['get']) },

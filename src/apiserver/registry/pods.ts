@@ -10,6 +10,7 @@ import { invalid, StatusError } from '../../api/status-error.ts';
 import { validatePod } from '../../api/validation/pod.ts';
 import { validatePodUpdate } from '../../api/validation/pod-update.ts';
 import { clone } from '../../lib/tree.ts';
+import { withEphemeralContainers } from './ephemeral-containers.ts';
 import type { Strategy } from './strategy.ts';
 
 export const podStrategy: Strategy<Pod> = {
@@ -18,12 +19,13 @@ export const podStrategy: Strategy<Pod> = {
   generation: true,
   defaults: defaultPod,
   prepareForCreate(pod) {
+    delete pod.spec.ephemeralContainers; // only its own subresource adds them
     pod.status = { phase: 'Pending', qosClass: qosClass(pod) };
   },
   validate: validatePod,
   validateUpdate: validatePodUpdate,
   status: {},
-  subresources: { binding: bind },
+  subresources: { binding: bind, ephemeralcontainers: withEphemeralContainers },
   gracePeriodSeconds,
   fields: {
     'spec.nodeName': (pod) => pod.spec.nodeName ?? '',

@@ -14,6 +14,7 @@ export interface PodFacts {
   readonly startTime: string;
   readonly initStatuses: readonly ContainerStatus[];
   readonly statuses: readonly ContainerStatus[];
+  readonly ephemeralStatuses?: readonly ContainerStatus[];
   readonly initialized: boolean;
   readonly now: string;
 }
@@ -55,6 +56,7 @@ export function podStatus(facts: PodFacts): PodStatus {
     startTime: facts.startTime,
     ...(initStatuses.length > 0 ? { initContainerStatuses: [...initStatuses] } : {}),
     containerStatuses: [...statuses],
+    ...(facts.ephemeralStatuses?.length ? { ephemeralContainerStatuses: [...facts.ephemeralStatuses] } : {}),
     qosClass: qosClass(pod),
   };
 }

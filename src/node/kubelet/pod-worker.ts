@@ -29,6 +29,7 @@ import { mountedConfigMaps, VolumeError, volumeFiles } from './volumes.ts';
 const HOST_NETWORK =
   'hostNetwork: a Pod cannot join the network of an emulated Node, which is no network namespace; leave it out, and use a hostPort or a NodePort Service';
 const HOOK_TIMEOUT_MS = 30_000;
+const FIELDS = { main: 'containers', init: 'initContainers', ephemeral: 'ephemeralContainers' } as const;
 const DEADLINE_MESSAGE = 'Pod was active on the node longer than the specified deadline';
 
 export interface PodWorkerEnv {
@@ -67,6 +68,8 @@ export class PodWorker {
   #sandbox: Sandbox | null = null;
   #inits: ContainerRunner[] = [];
   #containers: ContainerRunner[] = [];
+  /** Added while the Pod runs, for debugging. */
+  readonly #ephemerals: ContainerRunner[] = [];
   #initialized = false;
   #podIP: string | undefined;
   #deadline: Timer | null = null;
@@ -101,7 +104,7 @@ export class PodWorker {
   container(name: string | undefined): ContainerRunner | undefined {
     return name === undefined
       ? this.#containers[0]
-      : [...this.#containers, ...this.#inits].find((c) => c.name === name);
+      : [...this.#containers, ...this.#inits, ...this.#ephemerals].find((c) => c.name === name);
   }
 
   /** The API's newest state of the Pod. */
@@ -111,6 +114,7 @@ export class PodWorker {
     this.#pod = pod;
     if (changed) this.#report();
     this.#armDeadline(); // it may have been set since
+    this.#runEphemerals();
     if (pod.metadata.deletionTimestamp) void this.terminate((pod.metadata.deletionGracePeriodSeconds ?? 30) * 1000);
   }
 
@@ -129,10 +133,11 @@ export class PodWorker {
     this.#armDeadline();
     await this.#makeSandbox();
     if (this.#ending || !this.#sandbox) return;
-    this.#inits = (this.#pod.spec.initContainers ?? []).map((spec) => this.#runner(spec, true));
-    this.#containers = this.#pod.spec.containers.map((spec) => this.#runner(spec, false));
+    this.#inits = (this.#pod.spec.initContainers ?? []).map((spec) => this.#runner(spec, 'init'));
+    this.#containers = this.#pod.spec.containers.map((spec) => this.#runner(spec, 'main'));
     for (const c of this.#containers) if (this.#inits.length > 0) c.state = { waiting: { reason: 'PodInitializing' } };
     this.#report();
+    this.#runEphemerals();
     for (const init of this.#inits) {
       if (isSidecar(init.spec)) {
         void init.run();
@@ -154,11 +159,22 @@ export class PodWorker {
   async #settle(): Promise<void> {
     this.#deadline?.cancel();
     const graceMs = (this.#pod.spec.terminationGracePeriodSeconds ?? 30) * 1000;
-    await Promise.all(this.#inits.filter((init) => isSidecar(init.spec)).map((init) => init.stop(graceMs)));
+    const helpers = this.#inits.filter((init) => isSidecar(init.spec));
+    await Promise.all([...helpers, ...this.#ephemerals].map((c) => c.stop(graceMs)));
     const sandbox = this.#sandbox;
     this.#sandbox = null;
     this.#report();
     await sandbox?.close();
+  }
+
+  #runEphemerals(): void {
+    if (!this.#sandbox || this.#ending || this.#failure) return;
+    for (const spec of this.#pod.spec.ephemeralContainers ?? []) {
+      if (this.#ephemerals.some((c) => c.name === spec.name)) continue;
+      const runner = this.#runner(spec, 'ephemeral');
+      this.#ephemerals.push(runner);
+      void runner.run();
+    }
   }
 
   async #hasStarted(runner: ContainerRunner): Promise<void> {
@@ -242,11 +258,12 @@ export class PodWorker {
     });
   }
 
-  #runner(spec: Pod['spec']['containers'][number], init: boolean): ContainerRunner {
+  #runner(spec: Container, role: 'main' | 'init' | 'ephemeral'): ContainerRunner {
     const { clock, images } = this.#env;
     const policy = this.#pod.spec.restartPolicy ?? 'Always';
+    const init = role === 'init';
     const own = isSidecar(spec) ? 'Always' : init && policy === 'Always' ? 'OnFailure' : policy;
-    const fieldPath = `spec.${init ? 'initContainers' : 'containers'}{${spec.name}}`;
+    const fieldPath = `spec.${FIELDS[role]}{${spec.name}}`;
     const runner: ContainerRunner = new ContainerRunner({
       pod: this.#pod,
       spec,
@@ -259,9 +276,9 @@ export class PodWorker {
       before: (init ? this.#earlier?.initContainerStatuses : this.#earlier?.containerStatuses)?.find(
         (c) => c.name === spec.name,
       ),
-      restart: own,
+      restart: role === 'ephemeral' ? 'Never' : own,
       event: (type, reason, message) => this.#env.event(this.#pod, type, reason, message, fieldPath),
-      changed: () => this.#changed(runner, init && !isSidecar(spec)),
+      changed: () => this.#changed(runner, role === 'main' || isSidecar(spec)),
     });
     return runner;
   }
@@ -288,12 +305,12 @@ export class PodWorker {
     else await actions.exec(exec?.command ?? [], HOOK_TIMEOUT_MS);
   }
 
-  #changed(runner: ContainerRunner, init: boolean): void {
+  #changed(runner: ContainerRunner, probed: boolean): void {
     const running = runner.state.running !== undefined;
     if (!running) {
       this.#probers.get(runner)?.close();
       this.#probers.delete(runner);
-    } else if (!init && !this.#probers.has(runner)) {
+    } else if (probed && !this.#probers.has(runner)) {
       this.#probe(runner);
     }
     this.#report();
@@ -335,7 +352,7 @@ export class PodWorker {
     this.#report(); // out of the endpoints before the processes go
     const sidecars = this.#inits.filter((init) => isSidecar(init.spec));
     const others = this.#inits.filter((init) => !sidecars.includes(init));
-    await Promise.all([...this.#containers, ...others].map((c) => c.stop(graceMs)));
+    await Promise.all([...this.#containers, ...others, ...this.#ephemerals].map((c) => c.stop(graceMs)));
     await Promise.all(sidecars.map((c) => c.stop(graceMs)));
     await this.#sandbox?.close();
     const { namespace, name, uid, deletionTimestamp } = this.#pod.metadata;
@@ -370,6 +387,7 @@ export class PodWorker {
         startTime: this.#startTime,
         initStatuses: this.#inits.map((c) => c.status()),
         statuses: this.#containers.map((c) => c.status()),
+        ephemeralStatuses: this.#ephemerals.map((c) => c.status()),
         initialized: this.#initialized,
         now: timestamp(this.#env.clock),
       });

@@ -26,7 +26,7 @@ async function run(t: Parameters<typeof apiWorld>[0], spec: Partial<Pod['spec']>
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: { name: 'p', namespace: 'default' },
-    spec: { containers: [container('c')], ...spec },
+    spec: { automountServiceAccountToken: false, containers: [container('c')], ...spec },
   });
   const worker = new PodWorker(
     {
@@ -217,6 +217,32 @@ t.test('the environment comes from a ConfigMap as soon as there is one', async (
   await client.create(CONFIGMAPS, configMap('settings', { colour: 'blue' }));
   await clock.run(6 * SECOND);
   t.equal(sandbox.started[0]!.env['COLOUR'], 'blue');
+});
+
+t.test('an ephemeral container joins a Pod that runs, and is not restarted', async (t) => {
+  const { client, clock, sandbox, worker, names, pod, events } = await run(t, {
+    containers: [container('c', { command: ['main'] })],
+  });
+  const ephemeralContainers = [container('debugger', { command: ['look'] })];
+  const patch = { spec: { ephemeralContainers } };
+  const added = await client.patch(PODS, 'default', 'p', 'strategic', patch, 'ephemeralcontainers');
+  worker.update(added);
+  await clock.run(1000);
+  t.same(names(), ['main', 'look']);
+  t.match((await pod()).status!.ephemeralContainerStatuses, [{ name: 'debugger', state: { running: {} } }]);
+  t.ok(events.includes('spec.ephemeralContainers{debugger} Started: Started container debugger'));
+  sandbox.end(0);
+  await clock.run(30 * SECOND);
+  t.same(names(), ['main', 'look']);
+  t.match((await pod()).status, { phase: 'Running', ephemeralContainerStatuses: [{ state: { terminated: {} } }] });
+  const other = { spec: { ephemeralContainers: [container('debugger', { command: ['other'] })] } };
+  await t.rejects(client.patch(PODS, 'default', 'p', 'strategic', other, 'ephemeralcontainers'), {
+    message:
+      'Pod "p" is invalid: spec.ephemeralContainers: Forbidden: existing ephemeral containers "debugger" may not be changed',
+  });
+  await t.rejects(client.patch(PODS, 'default', 'p', 'merge', { spec: { ephemeralContainers: null } }), {
+    code: 422,
+  });
 });
 
 t.test('hostNetwork is refused with a reason', async (t) => {
