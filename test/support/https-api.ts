@@ -9,6 +9,7 @@ import { kubeconfig } from '../../src/apiserver/auth/kubeconfig.ts';
 import { bootstrapRoles } from '../../src/apiserver/auth/rbac/bootstrap.ts';
 import type { User } from '../../src/apiserver/auth/user.ts';
 import { HttpsServer } from '../../src/apiserver/http/https-server.ts';
+import type { Store } from '../../src/apiserver/storage/store.ts';
 import type { PodBackend } from '../../src/apiserver/streaming/pod-backend.ts';
 import { RealClock } from '../../src/lib/clock.ts';
 import { SeededRng } from '../../src/lib/rng.ts';
@@ -57,11 +58,15 @@ export class HttpsApi {
   /** `users`: by their bearer tokens. */
   static async start(
     t: Test,
-    { backend = NO_NODES, users = {} }: { backend?: PodBackend; users?: Readonly<Record<string, User>> } = {},
+    {
+      backend = NO_NODES,
+      users = {},
+      store,
+    }: { backend?: PodBackend; users?: Readonly<Record<string, User>>; store?: Store } = {},
   ): Promise<HttpsApi> {
     const clock = new RealClock();
     const rng = new SeededRng(1);
-    const api = new ApiServer({ clock, rng });
+    const api = new ApiServer({ clock, rng, ...(store ? { store } : {}) });
     await api.client().create(NAMESPACES, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default' } });
     await api.client().create(SERVICEACCOUNTS, serviceAccount('default'));
     await bootstrapRoles(api.client());
@@ -132,6 +137,13 @@ export class HttpsApi {
       sent.on('error', reject);
       sent.end(raw);
     });
+  }
+
+  /** An HTTP/2 connection of the administrator's whose streams take about `windowBytes` unread. */
+  connect(windowBytes: number): ClientHttp2Session {
+    const { ca, cert, key } = this.#tls;
+    const settings = { initialWindowSize: windowBytes };
+    return connect(`https://127.0.0.1:${this.port}`, { ca, cert, key, settings });
   }
 
   /** Lines of a watch over HTTP/2, as they come. */

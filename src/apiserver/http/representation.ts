@@ -12,7 +12,8 @@ export interface Representation {
   bookmark(object: KubeObject): unknown;
 }
 
-const PLAIN: Representation = {
+/** Objects as they are. */
+export const PLAIN: Representation = {
   object: (object) => object,
   list: (list) => list,
   event: (object) => object,

@@ -47,6 +47,9 @@ const PATCH_TYPES: Readonly<Record<string, PatchType>> = {
   'application/strategic-merge-patch+json': 'strategic',
 };
 
+/** A DELETE answers with the object as it was last; other kinds answer with a Status. */
+const RETURNED: ReadonlySet<string> = new Set(['pods', 'services', 'serviceaccounts', 'resourcequotas']);
+
 const STORED_SUBRESOURCES: ReadonlySet<string> = new Set(['status', 'scale', 'finalize', 'ephemeralcontainers']);
 
 /** As the real server's --min-request-timeout: a watch ends between this and twice as long, unless the client says. */
@@ -59,6 +62,8 @@ export async function handleResource(call: ResourceRequest, env: HandlerEnv): Pr
   if (type.namespaced && !info.namespace && (info.name || info.verb === 'create' || info.verb === 'deletecollection')) {
     throw methodNotAllowed();
   }
+  if (info.name === undefined && (info.verb === 'update' || info.verb === 'patch')) throw methodNotAllowed();
+  if (info.subresource !== undefined && info.verb === 'delete') throw methodNotAllowed();
   switch (info.verb) {
     case 'watch':
       return await watch(call, env);
@@ -98,8 +103,9 @@ export async function handleResource(call: ResourceRequest, env: HandlerEnv): Pr
     case 'delete': {
       const { deletion, options } = await deletionOf(call);
       const { object, removed } = await registry.delete(info.namespace, info.name!, deletion, options);
-      const asObject = !removed || type.resource === PODS.resource;
-      return send(call, 200, asObject ? formOf(call, env).object(object) : deletedStatus(type, object));
+      const code = !removed && deletion.propagationPolicy === 'Foreground' ? 202 : 200;
+      const asObject = !removed || RETURNED.has(type.resource);
+      return send(call, code, asObject ? formOf(call, env).object(object) : deletedStatus(type, object));
     }
     case 'deletecollection': {
       const { deletion, options } = await deletionOf(call);

@@ -1,18 +1,28 @@
-// A watch as an HTTP answer: one JSON object a line, for as long as the client listens, the server runs and the time given
-// lasts. Written only as fast as the client reads: what it has not read yet waits in the store's shared history, and when that
-// is compacted away the client gets 410 and begins anew. After k8s.io/apiserver/pkg/endpoints/handlers/watch.go.
+// A watch as an HTTP answer: one JSON object a line, for as long as the client listens, the server runs and the time given lasts.
+// After k8s.io/apiserver/pkg/endpoints/handlers/watch.go and pkg/storage/cacher.
+//
+// Written only as fast as the client reads: about one chunk waits in the stream, the rest in the store's shared history, so that a
+// thousand watches that do not read cost a thousand chunks. When history slides past what such a watch has not read, it is over: a
+// client that reads on gets 410 in an ERROR event; one that does not is cut off (at the next reminder, see Registry.bookmark), as the
+// real watch cache drops a watcher that does not take its events.
 import type { ServerResponse } from 'node:http';
 import type { KubeObject } from '../../api/meta.ts';
+import { StatusError } from '../../api/status-error.ts';
 import type { WatchEvent } from '../../client/client.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Registry, RegistryWatchOptions } from '../registry/registry.ts';
 import type { RegistryWatch } from '../registry/watch.ts';
-import type { Representation } from './representation.ts';
+import { PLAIN, type Representation } from './representation.ts';
 import { asStatus } from './respond.ts';
 
 const BATCH = 100;
+const CHUNK_CHARS = 16 * 1024;
+const RECENT_CHARS = 4 * 1024 * 1024;
 
-/** Resolves once the watch is open (rejects with StatusError before anything is sent); it then runs by itself. */
+/**
+ * Resolves once the watch is open; it then runs by itself. Rejects with StatusError before anything is sent, except that a
+ * revision which is gone is told in the stream.
+ */
 export async function serveWatch(
   response: ServerResponse,
   registry: Registry<KubeObject>,
@@ -22,11 +32,19 @@ export async function serveWatch(
   timeoutS: number,
 ): Promise<void> {
   const stream = new WatchStream(response, form);
-  const watch = await registry.watch(options, () => stream.pump());
+  let watch: RegistryWatch<KubeObject> | undefined;
+  let gone: unknown;
+  try {
+    watch = await registry.watch(options, () => stream.pump());
+  } catch (error) {
+    if (!(error instanceof StatusError && error.reason === 'Expired')) throw error;
+    gone = error;
+  }
   response.statusCode = 200;
   response.setHeader('Content-Type', 'application/json');
   response.setHeader('Cache-Control', 'no-cache, private');
   response.flushHeaders();
+  if (!watch) return stream.fail(gone);
   const timer = clock.after(timeoutS * 1e6, () => stream.end());
   response.on('close', () => {
     timer.cancel();
@@ -39,6 +57,9 @@ class WatchStream {
   readonly #response: ServerResponse;
   readonly #form: Representation;
   #watch: RegistryWatch<KubeObject> | undefined;
+  /** Read from the watch, and written up to #next. */
+  #events: WatchEvent<KubeObject>[] = [];
+  #next = 0;
   #blocked = false;
   #first = true;
 
@@ -61,18 +82,34 @@ class WatchStream {
   }
 
   pump(): void {
-    while (this.#watch && !this.#blocked) {
-      let events: WatchEvent<KubeObject>[];
-      try {
-        events = this.#watch.read(BATCH);
-      } catch (error) {
-        this.#write([{ type: 'ERROR', object: asStatus(error).toStatus() }]);
-        this.end();
-        return;
-      }
-      if (events.length === 0) return;
-      this.#write(events.map((event) => this.#encode(event)));
+    if (this.#blocked && this.#watch?.lost) {
+      this.close();
+      this.#response.destroy();
+      return;
     }
+    while (this.#watch && !this.#blocked) {
+      if (this.#next === this.#events.length) {
+        this.#next = 0;
+        try {
+          this.#events = this.#watch.read(BATCH);
+        } catch (error) {
+          this.fail(error);
+          return;
+        }
+        if (this.#events.length === 0) return;
+      }
+      let chunk = '';
+      while (this.#next < this.#events.length && chunk.length < CHUNK_CHARS) {
+        chunk += this.#line(this.#events[this.#next++]!);
+      }
+      this.#blocked = !this.#response.write(chunk);
+    }
+  }
+
+  /** Ends with an ERROR event. */
+  fail(error: unknown): void {
+    this.close();
+    this.#response.end(`${JSON.stringify({ type: 'ERROR', object: asStatus(error).toStatus() })}\n`);
   }
 
   end(): void {
@@ -83,17 +120,37 @@ class WatchStream {
   close(): void {
     this.#watch?.close();
     this.#watch = undefined;
+    this.#events = [];
+    this.#next = 0;
   }
 
-  #encode({ type, object }: WatchEvent<KubeObject>): unknown {
-    if (type === 'BOOKMARK') return { type, object: this.#form.bookmark(object) };
+  #line({ type, object }: WatchEvent<KubeObject>): string {
+    if (this.#form === PLAIN) return `{"type":"${type}","object":${recent.textOf(object)}}\n`;
+    if (type === 'BOOKMARK') return `${JSON.stringify({ type, object: this.#form.bookmark(object) })}\n`;
     const first = this.#first;
     this.#first = false;
-    return { type, object: this.#form.event(object, first) };
-  }
-
-  #write(events: readonly unknown[]): void {
-    const lines = events.map((event) => `${JSON.stringify(event)}\n`).join('');
-    this.#blocked = !this.#response.write(lines);
+    return `${JSON.stringify({ type, object: this.#form.event(object, first) })}\n`;
   }
 }
+
+/** JSON of the objects that were sent last: an event usually goes to many watches at once. */
+class RecentTexts {
+  readonly #texts = new Map<object, string>();
+  #chars = 0;
+
+  textOf(object: object): string {
+    const known = this.#texts.get(object);
+    if (known !== undefined) return known;
+    const text = JSON.stringify(object);
+    this.#texts.set(object, text);
+    this.#chars += text.length;
+    for (const [oldest, gone] of this.#texts) {
+      if (this.#chars <= RECENT_CHARS || oldest === object) break;
+      this.#texts.delete(oldest);
+      this.#chars -= gone.length;
+    }
+    return text;
+  }
+}
+
+const recent = new RecentTexts();

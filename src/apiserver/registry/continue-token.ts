@@ -15,16 +15,21 @@ export function encodeContinue({ revision, after }: Continue): string {
   );
 }
 
+/** Throws StatusError 400, worded as there. */
 export function decodeContinue(token: string): Continue {
+  const invalid = (why: string): StatusError =>
+    new StatusError('BadRequest', 400, `invalid continue token: continue key is not valid${why}`);
   let parsed: unknown;
   try {
     parsed = JSON.parse(Buffer.from(token, 'base64url').toString('utf8'));
   } catch {
-    parsed = undefined;
+    throw invalid(': illegal base64 data or JSON');
   }
   const { v, rv, start } = (parsed ?? {}) as { v?: unknown; rv?: unknown; start?: unknown };
-  if (v !== 'meta.k8s.io/v1' || typeof rv !== 'number' || !Number.isInteger(rv) || typeof start !== 'string') {
-    throw new StatusError('BadRequest', 400, 'continue key is not valid: incorrect encoded start resourceVersion');
+  if (v !== 'meta.k8s.io/v1') throw invalid(`: server does not recognize this encoded version ${String(v ?? '')}`);
+  if (typeof rv !== 'number' || !Number.isInteger(rv) || rv === 0) {
+    throw invalid(': incorrect encoded start resourceVersion (version meta.k8s.io/v1)');
   }
+  if (typeof start !== 'string' || start === '') throw invalid(': encoded start key empty (version meta.k8s.io/v1)');
   return { revision: rv, after: start.endsWith('\u0000') ? start.slice(0, -1) : start };
 }

@@ -6,7 +6,7 @@
 //                    ▼                                │ finalizers empty and grace 0 (a second DELETE with grace 0, or the
 //             deletionTimestamp set ──────────────────┘ update that takes the last finalizer away)
 import type { KubeObject, ResourceType, Stored } from '../../api/meta.ts';
-import { conflict } from '../../api/status-error.ts';
+import { StatusError } from '../../api/status-error.ts';
 import type { DeleteOptions } from '../../client/client.ts';
 import { clone } from '../../lib/tree.ts';
 import type { Strategy } from './strategy.ts';
@@ -66,18 +66,23 @@ export function timestamp(unixMs: number): string {
   return `${new Date(unixMs).toISOString().slice(0, 19)}Z`;
 }
 
+/** Wording of rest.BeforeDelete, which names the kind and not the resource. */
 function checkPreconditions(type: ResourceType, object: Stored, { preconditions }: DeleteOptions): void {
   const { uid, resourceVersion, name } = object.metadata;
+  const refuse = (what: string, asked: string, found: string, hint: string): StatusError => {
+    const kind = type.group === '' ? type.kind : `${type.kind}.${type.group}`;
+    const why = `the ${what} in the precondition (${asked}) does not match the ${what} in record (${found}). The object might have been ${hint}`;
+    return new StatusError('Conflict', 409, `Operation cannot be fulfilled on ${kind} "${name}": ${why}`, {
+      name,
+      ...(type.group ? { group: type.group } : {}),
+      kind: type.kind,
+    });
+  };
   if (preconditions?.uid !== undefined && preconditions.uid !== uid) {
-    const why = `Precondition failed: UID in precondition: ${preconditions.uid}, UID in object meta: ${uid}`;
-    throw conflict(type, name, why);
+    throw refuse('UID', preconditions.uid, uid, 'deleted and then recreated');
   }
   if (preconditions?.resourceVersion !== undefined && preconditions.resourceVersion !== resourceVersion) {
-    throw conflict(
-      type,
-      name,
-      `Precondition failed: ResourceVersion in precondition: ${preconditions.resourceVersion}, ResourceVersion in object meta: ${resourceVersion}`,
-    );
+    throw refuse('ResourceVersion', preconditions.resourceVersion, resourceVersion, 'modified');
   }
 }
 

@@ -95,6 +95,9 @@ export class Registry<T extends KubeObject> {
     const matches = this.#matcher(options);
     const prefix = this.#rangePrefix(options.namespace);
     const token = options.continue ? decodeContinue(options.continue) : undefined;
+    if (token && options.resourceVersion && options.resourceVersion !== '0') {
+      throw new StatusError('BadRequest', 400, 'specifying resource version is not allowed when using continue');
+    }
     let revision = token && token.revision > 0 ? token.revision : undefined;
     if (!token && options.resourceVersion && options.resourceVersionMatch === 'Exact') {
       revision = this.#revision(options.resourceVersion);
@@ -192,8 +195,10 @@ export class Registry<T extends KubeObject> {
       try {
         return await this.#createOnce(clone(input), false, options);
       } catch (error) {
-        const again = error instanceof StatusError && error.reason === 'AlreadyExists' && generated;
-        if (!again || tries >= GENERATE_NAME_TRIES) throw error;
+        if (!(error instanceof StatusError && error.reason === 'AlreadyExists' && generated)) throw error;
+        if (tries < GENERATE_NAME_TRIES) continue;
+        const message = `${error.message}, the server was not able to generate a unique name for the object`;
+        throw new StatusError('AlreadyExists', 409, message, { ...error.details, retryAfterSeconds: 1 });
       }
     }
   }
@@ -247,7 +252,8 @@ export class Registry<T extends KubeObject> {
       const { uid } = input.metadata;
       if (uid && uid !== old.metadata.uid) {
         const why = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid}`;
-        throw conflict(this.type, name, why);
+        const where = `Key: ${this.#key(namespace, name)}, ResourceVersion: 0, AdditionalErrorMsg: ${why}`;
+        throw conflict(this.type, name, `StorageError: invalid object, Code: 4, ${where}`);
       }
       return clone(input);
     });

@@ -71,8 +71,14 @@ export class RegistryWatch<T extends KubeObject> {
     return [this.#bookmark()];
   }
 
-  /** It is time for a bookmark; watches without them ignore it. */
+  /** History has slid past what has not been read: the next `read` throws. */
+  get lost(): boolean {
+    return this.#store.lost;
+  }
+
+  /** It is time for a bookmark, or to notice that the watch is lost. */
   remind(): void {
+    if (this.lost) this.#wake();
     if (!this.#settings.bookmarks || this.#bookmarkDue) return;
     this.#bookmarkDue = true;
     this.#wake();

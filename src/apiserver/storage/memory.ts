@@ -1,8 +1,8 @@
 // The store in memory: a Map of frozen objects, their keys in order, and the last events as one shared history.
 //
-// History is a sliding window: at most `history` events (then the oldest tenth goes at once). A watch holds no queue: it is a
-// position in the history, or, while it has read everything that concerns it, no position at all (so an idle watch never
-// expires). States of past revisions are rebuilt by undoing the events since. Revisions start at 1.
+// History is a sliding window: at most `history` events, and not more than `historyBytes` of objects (then the oldest tenth goes at
+// once). A watch holds no queue: it is a position in the history, or, while it has read everything that concerns it, no
+// position at all (so an idle watch never expires). States of past revisions are rebuilt by undoing the events since. Revisions start at 1.
 import type { KubeObject, Stored } from '../../api/meta.ts';
 import { freeze } from '../../lib/tree.ts';
 import { SortedKeys } from './sorted-keys.ts';
@@ -20,22 +20,31 @@ import {
 } from './store.ts';
 
 export interface MemoryStoreOptions {
-  /** How many events are kept for watches and for lists of the past. */
+  /** How many events are kept for watches and for lists of the past, at most. */
   history?: number;
+  /** And how heavy their objects may be together, about in bytes. */
+  historyBytes?: number;
   /** State to begin with, as it was at a revision; what was before is compacted. */
   initial?: { readonly revision: number; readonly objects: Iterable<readonly [key: string, object: Stored]> };
 }
 
 const DEFAULT_HISTORY = 50_000;
+const DEFAULT_HISTORY_BYTES = 256 * 1024 * 1024;
+/** Of a member or an item, beside its text. */
+const NODE_BYTES = 16;
 
 export class MemoryStore implements Store {
   readonly #objects = new Map<string, Stored>();
   readonly #keys = new SortedKeys();
   readonly #history: number;
+  readonly #historyBytes: number;
   /** By prefix: a commit asks once for each prefix, not for each watch. */
   readonly #watches = new Map<string, Set<MemoryWatch>>();
   /** Events after #oldest, in order; several may share a revision. */
   readonly #log: StoreEvent[] = [];
+  /** The weight of each event in #log, and of all. */
+  readonly #weights: number[] = [];
+  #weight = 0;
   /** How many events were dropped from the front of #log since the start: the serial number of #log[0]. */
   #dropped = 0;
   #revision = 1;
@@ -44,6 +53,7 @@ export class MemoryStore implements Store {
 
   constructor(options: MemoryStoreOptions = {}) {
     this.#history = options.history ?? DEFAULT_HISTORY;
+    this.#historyBytes = options.historyBytes ?? DEFAULT_HISTORY_BYTES;
     if (options.initial) {
       this.#revision = options.initial.revision;
       this.#oldest = this.#revision;
@@ -156,6 +166,11 @@ export class MemoryStore implements Store {
     return this.#dropped + this.#log.length;
   }
 
+  /** For MemoryWatch: the serial number of the oldest event there still is. */
+  get firstSerial(): number {
+    return this.#dropped;
+  }
+
   get currentRevision(): number {
     return this.#revision;
   }
@@ -168,15 +183,22 @@ export class MemoryStore implements Store {
   #append(event: StoreEvent): void {
     const serial = this.endSerial;
     this.#log.push(event);
+    const weight = weightOf(event.object);
+    this.#weights.push(weight);
+    this.#weight += weight;
     for (const [prefix, group] of this.#watches) {
       if (event.key.startsWith(prefix)) for (const watch of group) watch.reach(serial);
     }
   }
 
   #trim(): void {
-    if (this.#log.length <= this.#history) return;
-    const count = this.#log.length - Math.ceil(this.#history * 0.9);
-    let end = count;
+    if (this.#log.length <= this.#history && this.#weight <= this.#historyBytes) return;
+    let end = Math.max(0, this.#log.length - Math.ceil(this.#history * 0.9));
+    let left = this.#weight;
+    for (let i = 0; i < end; i++) left -= this.#weights[i]!;
+    // The last commit stays, however heavy.
+    while (left > this.#historyBytes * 0.9 && end < this.#log.length - 1) left -= this.#weights[end++]!;
+    if (end === 0) return;
     // Never cut a commit in two.
     while (end < this.#log.length && this.#log[end]!.revision === this.#log[end - 1]!.revision) end++;
     this.#oldest = this.#log[end - 1]!.revision;
@@ -185,6 +207,7 @@ export class MemoryStore implements Store {
 
   #drop(count: number): void {
     this.#log.splice(0, count);
+    for (const weight of this.#weights.splice(0, count)) this.#weight -= weight;
     this.#dropped += count;
   }
 
@@ -248,6 +271,10 @@ class MemoryWatch implements StoreWatch {
     return this.#position < 0 ? this.#store.currentRevision : this.#revision;
   }
 
+  get lost(): boolean {
+    return this.#position >= 0 && this.#position < this.#store.firstSerial;
+  }
+
   reach(serial: number): void {
     if (this.#position < 0) this.#position = serial;
     if (this.#awake) return;
@@ -274,6 +301,16 @@ class MemoryWatch implements StoreWatch {
     this.#closed = true;
     this.#store.forget(this);
   }
+}
+
+/** About how many bytes a tree takes: its texts and a little for every node. */
+function weightOf(value: unknown): number {
+  if (typeof value === 'string') return value.length + NODE_BYTES;
+  if (value === null || typeof value !== 'object') return NODE_BYTES;
+  let weight = NODE_BYTES;
+  if (Array.isArray(value)) for (const item of value) weight += weightOf(item);
+  else for (const key in value) weight += NODE_BYTES + weightOf((value as Record<string, unknown>)[key]);
+  return weight;
 }
 
 /** Sets the revision and freezes; an object that is frozen already (stored elsewhere) is copied at the top. */

@@ -57,6 +57,8 @@ export interface StoreWatch {
   read(max: number): StoreEvent[];
   /** Everything of this prefix up to this revision has been read. */
   readonly revision: number;
+  /** What has not been read yet is compacted away: `read` will throw. */
+  readonly lost: boolean;
   /** Idempotent; `wake` is not called any more. */
   close(): void;
 }

@@ -127,13 +127,13 @@ t.test('preconditions', async (t) => {
     t,
     client.delete(PODS, 'default', 'a', { preconditions: { uid: 'x' } }),
     409,
-    `Operation cannot be fulfilled on pods "a": Precondition failed: UID in precondition: x, UID in object meta: ${made.metadata.uid}`,
+    `Operation cannot be fulfilled on Pod "a": the UID in the precondition (x) does not match the UID in record (${made.metadata.uid}). The object might have been deleted and then recreated`,
   );
   await refused(
     t,
     client.delete(PODS, 'default', 'a', { preconditions: { resourceVersion: '1' } }),
     409,
-    `Operation cannot be fulfilled on pods "a": Precondition failed: ResourceVersion in precondition: 1, ResourceVersion in object meta: ${made.metadata.resourceVersion}`,
+    `Operation cannot be fulfilled on Pod "a": the ResourceVersion in the precondition (1) does not match the ResourceVersion in record (${made.metadata.resourceVersion}). The object might have been modified`,
   );
   await client.delete(PODS, 'default', 'a', { preconditions: { uid: made.metadata.uid } });
   t.notOk(await exists(client, 'a'));

@@ -189,7 +189,7 @@ t.test('identity cannot be changed', async (t) => {
     t,
     client.update(CONFIGMAPS, { ...made, metadata: { ...made.metadata, uid: 'other' } }),
     409,
-    `Operation cannot be fulfilled on configmaps "a": Precondition failed: UID in precondition: other, UID in object meta: ${made.metadata.uid}`,
+    `Operation cannot be fulfilled on configmaps "a": StorageError: invalid object, Code: 4, Key: /registry/configmaps/default/a, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: other, UID in object meta: ${made.metadata.uid}`,
   );
   await refused(
     t,
@@ -357,7 +357,7 @@ t.test('lists: namespaces, selectors, chunks of one revision', async (t) => {
     t,
     registry.list({ continue: 'rubbish' }),
     400,
-    'continue key is not valid: incorrect encoded start resourceVersion',
+    'invalid continue token: continue key is not valid: illegal base64 data or JSON',
   );
   await server.store.compact(await server.store.revision());
   const gone = await registry
