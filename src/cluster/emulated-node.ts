@@ -11,6 +11,7 @@ import { DROP_REASONS } from '../kernel/core/drop-reason.ts';
 import { createNetlink } from '../kernel/core/netlink.ts';
 import { Ipvs } from '../kernel/ipvs/ipvs.ts';
 import { Kernel } from '../kernel/kernel.ts';
+import { kernelNet } from '../kernel/what-if/kernel-net.ts';
 import type { TraceAnswer, TraceQuestion } from '../kernel/what-if/types.ts';
 import { explain } from '../kernel/what-if/what-if.ts';
 import { Breath } from '../lib/breath.ts';
@@ -35,6 +36,7 @@ import { KubeProxy } from '../proxy/kube-proxy.ts';
 import { SkbPool } from '../tcpip-ts/skb.ts';
 import { Stack } from '../tcpip-ts/stack.ts';
 import { ipv4, parseCIDR } from '../tcpip-ts/wire/address.ts';
+import { parseIpPrefixes } from '../tcpip-ts/wire/ip-address.ts';
 import { relayApi, type Upstream } from './api-relay.ts';
 import type {
   AttachRequest,
@@ -126,7 +128,7 @@ export class EmulatedNode implements NodeHandle {
       config: {
         ...DEFAULT_CONFIG,
         mode: settings.proxyMode,
-        clusterCIDR: parseCIDR(settings.podCIDR),
+        clusterCIDRs: parseIpPrefixes([settings.podCIDR]),
         ipvs: { ...DEFAULT_CONFIG.ipvs, scheduler: settings.ipvsScheduler },
         // A sync costs little here, so none waits for kube-proxy's usual second: what is ready can be reached.
         iptables: { ...DEFAULT_CONFIG.iptables, minSyncPeriodUs: 0 },
@@ -237,7 +239,7 @@ export class EmulatedNode implements NodeHandle {
   }
 
   async trace(question: TraceQuestion): Promise<TraceAnswer> {
-    return explain({ net: this.kernel, ipvs: this.#ipvs, nodeName: this.name }, question);
+    return explain({ net: kernelNet(this.kernel, this.#ipvs), nodeName: this.name }, question);
   }
 
   async rules(format: RulesFormat): Promise<string> {

@@ -22,7 +22,11 @@ export async function resolveQuestion(
   cluster: Cluster,
   asked: AskedTrace,
 ): Promise<{ node: NodeHandle; question: TraceQuestion }> {
-  const [host, port] = splitHostPort(asked.to);
+  const [host, port] = splitHostPort(asked.to, asked.protocol !== 'icmp');
+  // Deviation: the emulated kernel has no packet path for IPv6.
+  for (const text of [host, asked.from ?? ''])
+    if (text.includes('::') || text.split(':').length > 2)
+      throw new Error(`${text}: a running cluster is IPv4 only; ask with -f about IPv6`);
   if (asked.protocol !== 'icmp' && port === undefined) throw new Error(`--to ${asked.to}: expected HOST:PORT`);
   const { client } = cluster;
   let node = cluster.nodes[0]!;
@@ -76,11 +80,19 @@ export function resolveService(name: string, namespace: string, domain: string, 
   );
 }
 
-export function splitHostPort(text: string): [host: string, port: number | undefined] {
+/** `10.0.0.1:80`, `[fd00::1]:80`, `ent:8080`; the port may be missing. An IPv6 address may do without its brackets. */
+export function splitHostPort(text: string, needsPort = false): [host: string, port: number | undefined] {
+  const bracketed = /^\[([^\]]*)\](?::(.*))?$/.exec(text);
+  if (bracketed) return [bracketed[1]!, bracketed[2] === undefined ? undefined : portOf(text, bracketed[2])];
   const at = text.lastIndexOf(':');
-  if (at < 0) return [text, undefined];
-  const port = Number(text.slice(at + 1));
-  if (!Number.isInteger(port) || port < 1 || port > 65535)
+  const isIPv6 = at !== text.indexOf(':');
+  if (at < 0 || (isIPv6 && !needsPort)) return [text, undefined];
+  return [text.slice(0, at), portOf(text, text.slice(at + 1))];
+}
+
+function portOf(text: string, digits: string): number {
+  const port = Number(digits);
+  if (!/^\d+$/.test(digits) || port < 1 || port > 65535)
     throw new Error(`${text}: expected a port from 1 to 65535 after the colon`);
-  return [text.slice(0, at), port];
+  return port;
 }

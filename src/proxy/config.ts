@@ -1,14 +1,10 @@
 // What kube-proxy is told: the fields of KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1) that the modes use, with
 // its defaults. Unknown fields are kept out silently, as they mean nothing here; wrong values are refused by name.
 // Durations are Go's (`30s`, `1m30s`) in the document, microseconds here.
-import { netmask, parseCIDR } from '../tcpip-ts/wire/address.ts';
+import { type IpPrefix, parseIpPrefix } from '../tcpip-ts/wire/ip-address.ts';
 
 /** Network address and prefix length. */
-export type Cidr = readonly [addr: number, prefixLen: number];
-
-export function contains([network, prefixLen]: Cidr, addr: number | undefined): boolean {
-  return addr !== undefined && (addr & netmask(prefixLen)) >>> 0 === network;
-}
+export type Cidr = IpPrefix;
 
 export const PROXY_MODES = ['iptables', 'ipvs', 'nftables'] as const;
 export type ProxyMode = (typeof PROXY_MODES)[number];
@@ -28,8 +24,8 @@ export interface KubeProxyConfig {
   readonly detectLocalMode: (typeof LOCAL_MODES)[number];
   readonly bridgeInterface: string;
   readonly interfaceNamePrefix: string;
-  /** Where Pods live: traffic to a ClusterIP from elsewhere is masqueraded. Absent: cannot be told. */
-  readonly clusterCIDR: Cidr | undefined;
+  /** Where Pods live, one range a family: traffic to a ClusterIP from elsewhere is masqueraded. Without one it cannot be told. */
+  readonly clusterCIDRs: readonly Cidr[];
   readonly masqueradeAll: boolean;
   /** The masquerade mark is 1 << masqueradeBit. */
   readonly masqueradeBit: number;
@@ -57,7 +53,7 @@ export const DEFAULT_CONFIG: KubeProxyConfig = {
   detectLocalMode: 'ClusterCIDR',
   bridgeInterface: '',
   interfaceNamePrefix: '',
-  clusterCIDR: undefined,
+  clusterCIDRs: [],
   masqueradeAll: false,
   masqueradeBit: 14,
   nodePortAddresses: [],
@@ -100,7 +96,7 @@ export function parseKubeProxyConfiguration(document: unknown, mode?: ProxyMode)
     detectLocalMode: root.oneOf('detectLocalMode', LOCAL_MODES, defaults.detectLocalMode),
     bridgeInterface: detectLocal.string('bridgeInterface', ''),
     interfaceNamePrefix: detectLocal.string('interfaceNamePrefix', ''),
-    clusterCIDR: clusterCIDR === '' ? undefined : cidrsOf('clusterCIDR', clusterCIDR.split(','))[0],
+    clusterCIDRs: clusterCIDR === '' ? [] : cidrsOf('clusterCIDR', clusterCIDR.split(',')),
     masqueradeAll: isNft ? nftables.boolean('masqueradeAll', masqueradeAll) : masqueradeAll,
     masqueradeBit: isNft ? nftables.number('masqueradeBit', masqueradeBit) : masqueradeBit,
     nodePortAddresses: cidrsOf(
@@ -149,15 +145,12 @@ export function parseDurationUs(text: string): number | undefined {
   return sum;
 }
 
-/** IPv6 ranges are left out: this house has IPv4 only. */
 function cidrsOf(field: string, texts: readonly string[]): Cidr[] {
-  return texts
-    .filter((text) => !text.includes(':'))
-    .map((text) => {
-      const cidr = parseCIDR(text.trim());
-      if (!cidr) throw new TypeError(`KubeProxyConfiguration.${field}: expected ADDRESS/LENGTH, not ${text}`);
-      return cidr;
-    });
+  return texts.map((text) => {
+    const cidr = parseIpPrefix(text.trim());
+    if (!cidr) throw new TypeError(`KubeProxyConfiguration.${field}: expected ADDRESS/LENGTH, not ${text}`);
+    return cidr;
+  });
 }
 
 /** The fields of one object of the document, by type. */

@@ -2,11 +2,11 @@
 // endpointslicecache.go of pkg/proxy, v1.31. Slices may overlap while they are being rearranged: of two endpoints with the
 // same address and port one is kept, a local one if there is.
 import { type EndpointSlice, LABEL_SERVICE_NAME } from '../api/discovery-v1.ts';
-import { formatIPv4, parseIPv4 } from '../tcpip-ts/wire/address.ts';
+import { formatHostPort, type IpAddress, type IpFamily, parseIpOf } from '../tcpip-ts/wire/ip-address.ts';
 import { portKey, protocolNumber } from './service-port.ts';
 
 export interface Endpoint {
-  readonly addr: number;
+  readonly addr: IpAddress;
   readonly port: number;
   readonly ready: boolean;
   readonly serving: boolean;
@@ -21,23 +21,26 @@ export interface Endpoint {
 /** By port key (see portKey), sorted by the text of address and port. */
 export type EndpointsByPort = ReadonlyMap<string, readonly Endpoint[]>;
 
-export function endpointName(endpoint: { readonly addr: number; readonly port: number }): string {
-  return `${formatIPv4(endpoint.addr)}:${endpoint.port}`;
+/** `10.244.0.5:80`, `[fd00::5]:80`. */
+export function endpointName(endpoint: { readonly addr: IpAddress; readonly port: number }): string {
+  return formatHostPort(endpoint.addr, endpoint.port);
 }
 
 export class EndpointSliceCache {
   readonly #nodeName: string;
+  readonly #family: IpFamily;
   /** Slices by name, by `namespace/name` of their Service. */
   readonly #slices = new Map<string, Map<string, EndpointSlice>>();
 
-  constructor(nodeName: string) {
+  constructor(nodeName: string, family: IpFamily = 4) {
     this.#nodeName = nodeName;
+    this.#family = family;
   }
 
-  /** Takes a slice in, or out when it was deleted. Returns its Service; undefined when it names none or is not IPv4. */
+  /** Takes a slice in, or out when it was deleted. Returns its Service; undefined when it names none or is of the other family. */
   update(slice: EndpointSlice, deleted: boolean): string | undefined {
     const name = slice.metadata.labels?.[LABEL_SERVICE_NAME];
-    if (!name || slice.addressType !== 'IPv4') return undefined;
+    if (!name || slice.addressType !== `IPv${this.#family}`) return undefined;
     const service = `${slice.metadata.namespace}/${name}`;
     let slices = this.#slices.get(service);
     if (!slices) this.#slices.set(service, (slices = new Map()));
@@ -72,7 +75,7 @@ export class EndpointSliceCache {
 
   #merge(into: Map<string, Endpoint>, slice: EndpointSlice, port: number): void {
     for (const { addresses, conditions, nodeName, hints } of slice.endpoints ?? []) {
-      const addr = parseIPv4(addresses[0] ?? '');
+      const addr = parseIpOf(this.#family, addresses[0] ?? '');
       if (addr === undefined) continue;
       const ready = conditions?.ready ?? true;
       const endpoint: Endpoint = {

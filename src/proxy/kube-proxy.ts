@@ -1,23 +1,26 @@
 // kube-proxy: watches Services, EndpointSlices and its own Node, accumulates what changes, and lets the proxier bring the
 // kernel in line, at most so often. After cmd/kube-proxy/app/server.go and the OnXxx handlers of pkg/proxy, v1.31.
 // Nothing is programmed before the first lists of Services and EndpointSlices are complete.
+
 import type { Node, Service } from '../api/core-v1.ts';
 import { type EndpointSlice, LABEL_HEADLESS, LABEL_SERVICE_PROXY_NAME } from '../api/discovery-v1.ts';
 import { ENDPOINTSLICES, NODES, SERVICES } from '../api/resources.ts';
 import type { ApiClient } from '../client/client.ts';
 import { Informer, keyOf } from '../client/informer.ts';
-import type { Netlink } from '../kernel/netlink.ts';
 import type { Clock } from '../lib/clock.ts';
-import { parseCIDR, parseIPv4 } from '../tcpip-ts/wire/address.ts';
+import { jsonOf, parseIpOf, parseIpPrefixes } from '../tcpip-ts/wire/ip-address.ts';
 import { BoundedRunner } from './bounded-runner.ts';
 import { ChangeTracker } from './change-tracker.ts';
 import type { Cidr, KubeProxyConfig } from './config.ts';
+import type { Netlink } from './either-family.ts';
 import { type Endpoint, EndpointSliceCache, type EndpointsByPort } from './endpoints.ts';
 import { localDetectorOf } from './local-detector.ts';
 import type { Proxier } from './proxier.ts';
 import { createProxier } from './proxiers.ts';
 import { type ServicePort, type ServicePorts, servicePortsOf } from './service-port.ts';
 
+/** Deviation: one proxier, for IPv4; the emulated kernel has no packet path for IPv6. */
+const FAMILY = 4;
 const NOT_OURS = `!${LABEL_SERVICE_PROXY_NAME},!${LABEL_HEADLESS}`;
 const ZONE_LABEL = 'topology.kubernetes.io/zone';
 const TRIGGER_TIME = 'endpoints.kubernetes.io/last-change-trigger-time';
@@ -65,7 +68,7 @@ export class KubeProxy {
     const { client, netlink, clock, nodeName, config, onError = () => {} } = options;
     this.#options = options;
     this.#proxier = createProxier({ netlink, clock, nodeName, config, onError });
-    this.#cache = new EndpointSliceCache(nodeName);
+    this.#cache = new EndpointSliceCache(nodeName, FAMILY);
     const { minSyncPeriodUs: minPeriodUs, syncPeriodUs: maxPeriodUs } = config[config.mode];
     this.#runner = new BoundedRunner({ clock, minPeriodUs, maxPeriodUs, run: () => this.#sync() });
     const common = { client, clock, onError };
@@ -112,8 +115,8 @@ export class KubeProxy {
   #serviceChanged(old: Service | undefined, service: Service | undefined): void {
     const changed = this.#serviceChanges.update(
       keyOf((service ?? old)!),
-      old && servicePortsOf(old),
-      service && servicePortsOf(service),
+      old && servicePortsOf(old, FAMILY),
+      service && servicePortsOf(service, FAMILY),
     );
     if (changed) this.#request();
   }
@@ -142,18 +145,16 @@ export class KubeProxy {
     const triggers = this.#triggerTimesMs;
     this.#triggerTimesMs = [];
     const node = this.#node.list()[0];
-    const address = node?.status?.addresses?.find((a) => a.type === 'InternalIP' && !a.address.includes(':'))?.address;
-    const podCIDR = parseCIDR(
-      (node?.spec?.podCIDRs ?? [node?.spec?.podCIDR ?? '']).find((c) => !c.includes(':')) ?? '',
-    );
+    const internal = node?.status?.addresses?.filter((a) => a.type === 'InternalIP') ?? [];
+    const podCIDRs = node?.spec?.podCIDRs ?? [node?.spec?.podCIDR ?? ''];
     try {
       const operations = this.#proxier.sync({
         ports: this.#ports,
         endpoints: this.#endpoints,
         changed,
         zone: node?.metadata.labels?.[ZONE_LABEL] ?? '',
-        nodeIP: parseIPv4(address ?? ''),
-        local: localDetectorOf(config, podCIDR),
+        nodeIP: internal.map(({ address }) => parseIpOf(FAMILY, address)).find((addr) => addr !== undefined),
+        local: localDetectorOf(config, parseIpPrefixes(podCIDRs), FAMILY),
         serviceCIDRs: this.#options.serviceCIDRs ?? [],
       });
       const latenciesMs = triggers.map((ms) => clock.unixMs() - ms);
@@ -181,5 +182,5 @@ function apply<T>(changes: ChangeTracker<ReadonlyMap<string, T>>, into: Map<stri
 }
 
 function samePorts<T>(a: ReadonlyMap<string, T> | undefined, b: ReadonlyMap<string, T> | undefined): boolean {
-  return JSON.stringify([...(a ?? [])]) === JSON.stringify([...(b ?? [])]);
+  return jsonOf([...(a ?? [])]) === jsonOf([...(b ?? [])]);
 }

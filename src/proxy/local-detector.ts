@@ -1,22 +1,30 @@
 // How kube-proxy tells traffic of this Node's or cluster's own Pods from that of others, after pkg/proxy/util/localdetector.go,
 // v1.31. The same match means "from a Pod" and, inverted, "from elsewhere".
-// Deviation: only one range is kept; the real one too has one an address family.
-import type { Match } from '../kernel/netfilter/iptables/rule.ts';
+
+import { familyOf, type IpFamily } from '../tcpip-ts/wire/ip-address.ts';
 import type { Cidr, KubeProxyConfig } from './config.ts';
+import type { Match } from './either-family.ts';
 
 export type LocalDetector =
   | { readonly kind: 'cidr'; readonly cidr: Cidr }
   /** A name that ends in `+` stands for all that begin so. */
   | { readonly kind: 'interface'; readonly name: string };
 
-/** Undefined: cannot be told, as with a NoOp detector. `podCIDR` is the Node's. */
-export function localDetectorOf(config: KubeProxyConfig, podCIDR: Cidr | undefined): LocalDetector | undefined {
-  const cidr = (range: Cidr | undefined): LocalDetector | undefined => range && { kind: 'cidr', cidr: range };
+/** For traffic of `family`. Undefined: cannot be told, as with a NoOp detector. `podCIDRs` are the Node's. */
+export function localDetectorOf(
+  config: KubeProxyConfig,
+  podCIDRs: readonly Cidr[],
+  family: IpFamily = 4,
+): LocalDetector | undefined {
+  const cidr = (ranges: readonly Cidr[]): LocalDetector | undefined => {
+    const range = ranges.find(([addr]) => familyOf(addr) === family);
+    return range && { kind: 'cidr', cidr: range };
+  };
   switch (config.detectLocalMode) {
     case 'ClusterCIDR':
-      return cidr(config.clusterCIDR);
+      return cidr(config.clusterCIDRs);
     case 'NodeCIDR':
-      return cidr(podCIDR);
+      return cidr(podCIDRs);
     case 'BridgeInterface':
       return { kind: 'interface', name: config.bridgeInterface };
     case 'InterfaceNamePrefix':

@@ -1,8 +1,10 @@
 // What a proxier is: the part of kube-proxy that brings the kernel in line with the service ports. One folder a kind (ipvs/,
 // iptables/, nftables/); kube-proxy.ts chooses by the configuration's mode. After the Provider interface of pkg/proxy/types.go.
-import type { Netlink } from '../kernel/netlink.ts';
+
 import type { Clock } from '../lib/clock.ts';
+import type { IpAddress, IpFamily } from '../tcpip-ts/wire/ip-address.ts';
 import type { Cidr, KubeProxyConfig } from './config.ts';
+import type { Netlink } from './either-family.ts';
 import type { Endpoint } from './endpoints.ts';
 import type { LocalDetector } from './local-detector.ts';
 import type { ServicePort } from './service-port.ts';
@@ -14,6 +16,8 @@ export interface ProxierOptions {
   readonly netlink: Netlink;
   readonly clock: Clock;
   readonly nodeName: string;
+  /** Of the traffic that it is for; its input is of that family alone. */
+  readonly family?: IpFamily;
   readonly config: KubeProxyConfig;
   /** Told of what fails outside a sync. */
   readonly onError?: (error: unknown) => void;
@@ -26,8 +30,8 @@ export interface ProxierInput {
   readonly changed: Iterable<string>;
   /** Label topology.kubernetes.io/zone of the Node, '' without. */
   readonly zone: string;
-  /** The Node's primary InternalIP. */
-  readonly nodeIP: number | undefined;
+  /** The Node's primary InternalIP of the family. */
+  readonly nodeIP: IpAddress | undefined;
   /** How Pods' traffic is told from others'; undefined: it cannot be. */
   readonly local: LocalDetector | undefined;
   /** Networks that ClusterIPs are from, when they are known. */

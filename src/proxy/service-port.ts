@@ -1,8 +1,9 @@
 // A Service as proxies see it: one ServicePort for each of its ports, after BaseServicePortInfo and newBaseServiceInfo() of
-// pkg/proxy/serviceport.go, v1.31. Addresses are host-order numbers; what is not IPv4 is left out.
+// pkg/proxy/serviceport.go, v1.31. One of
+// a family's ServicePorts holds addresses of that family alone: a dual-stack Service has two, with the same key.
 import type { Service, ServicePort as ServicePortSpec } from '../api/core-v1.ts';
 import { LABEL_SERVICE_PROXY_NAME } from '../api/discovery-v1.ts';
-import { parseCIDR, parseIPv4 } from '../tcpip-ts/wire/address.ts';
+import { familyOf, type IpAddress, type IpFamily, parseIpOf, parseIpPrefix } from '../tcpip-ts/wire/ip-address.ts';
 import { IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP } from '../tcpip-ts/wire/ipv4.ts';
 import type { Cidr } from './config.ts';
 
@@ -15,12 +16,12 @@ export interface ServicePort {
   readonly portName: string;
   readonly proto: number;
   readonly port: number;
-  readonly clusterIP: number;
+  readonly clusterIP: IpAddress;
   /** 0: none. */
   readonly nodePort: number;
-  readonly externalIPs: readonly number[];
+  readonly externalIPs: readonly IpAddress[];
   /** Of the status, those with ipMode VIP. */
-  readonly loadBalancerIPs: readonly number[];
+  readonly loadBalancerIPs: readonly IpAddress[];
   readonly sourceRanges: readonly Cidr[];
   /** Of session affinity ClientIP; 0: none. */
   readonly affinityS: number;
@@ -46,12 +47,12 @@ export function protocolNumber(protocol: string | undefined): number | undefined
   return protocol === 'UDP' ? IPPROTO_UDP : protocol === 'SCTP' ? IPPROTO_SCTP : undefined;
 }
 
-/** Empty for a Service that is not proxied: headless, ExternalName, somebody else's, IPv6 only. */
-export function servicePortsOf(service: Service): ServicePorts {
+/** Empty for a Service that is not proxied: headless, ExternalName, somebody else's, of the other family only. */
+export function servicePortsOf(service: Service, family: IpFamily = 4): ServicePorts {
   const ports = new Map<string, ServicePort>();
   const { spec } = service;
   const clusterIPs = spec.clusterIPs?.length ? spec.clusterIPs : [spec.clusterIP ?? ''];
-  const clusterIP = addresses(clusterIPs)[0];
+  const clusterIP = addresses(clusterIPs, family)[0];
   if (spec.type === 'ExternalName' || clusterIP === undefined) return ports;
   if (service.metadata.labels?.[LABEL_SERVICE_PROXY_NAME] !== undefined) return ports;
   for (const port of spec.ports ?? []) {
@@ -61,12 +62,13 @@ export function servicePortsOf(service: Service): ServicePorts {
   return ports;
 }
 
-function servicePortOf(service: Service, port: ServicePortSpec, clusterIP: number): ServicePort | undefined {
+function servicePortOf(service: Service, port: ServicePortSpec, clusterIP: IpAddress): ServicePort | undefined {
   const { spec } = service;
   const proto = protocolNumber(port.protocol);
   if (proto === undefined) return undefined;
   const name = `${service.metadata.namespace}/${service.metadata.name}`;
-  const externalIPs = addresses(spec.externalIPs ?? []);
+  const family = familyOf(clusterIP);
+  const externalIPs = addresses(spec.externalIPs ?? [], family);
   const ingress = service.status?.loadBalancer?.ingress ?? [];
   const vips =
     spec.type === 'LoadBalancer' ? ingress.filter((i) => i.ip && (i.ipMode ?? 'VIP') === 'VIP').map((i) => i.ip!) : [];
@@ -82,10 +84,10 @@ function servicePortOf(service: Service, port: ServicePortSpec, clusterIP: numbe
     clusterIP,
     nodePort: port.nodePort ?? 0,
     externalIPs,
-    loadBalancerIPs: addresses(vips),
+    loadBalancerIPs: addresses(vips, family),
     sourceRanges: (spec.loadBalancerSourceRanges ?? []).flatMap((text) => {
-      const cidr = parseCIDR(text.trim());
-      return cidr ? [cidr] : [];
+      const cidr = parseIpPrefix(text.trim());
+      return cidr && familyOf(cidr[0]) === family ? [cidr] : [];
     }),
     affinityS: affinity,
     internalPolicyLocal: spec.internalTrafficPolicy === 'Local',
@@ -109,6 +111,6 @@ export function usesLocalEndpoints(port: ServicePort): boolean {
 }
 
 /** Leading zeros are read as decimal, as the Kubernetes API always did. */
-function addresses(texts: readonly string[]): number[] {
-  return texts.flatMap((text) => parseIPv4(text) ?? []);
+function addresses(texts: readonly string[], family: IpFamily): IpAddress[] {
+  return texts.flatMap((text) => parseIpOf(family, text) ?? []);
 }

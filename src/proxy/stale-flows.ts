@@ -1,8 +1,10 @@
 // UDP flows that must be forgotten: those of a service port whose endpoint is no longer one, or that came when there was none.
 // Their next packet is a first one again. After CleanStaleEntries() of pkg/proxy/conntrack, v1.32. TCP connections are left to
 // end by themselves.
-import type { ConntrackOp, Netlink } from '../kernel/netlink.ts';
+
+import type { ConntrackOp } from '../kernel/netlink.ts';
 import { IPPROTO_UDP } from '../tcpip-ts/wire/ipv4.ts';
+import type { Netlink } from './either-family.ts';
 import { type Endpoint, endpointName } from './endpoints.ts';
 import type { ServicePort } from './service-port.ts';
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
 import type { TraceAnswer } from '../../src/kernel/what-if/types.ts';
-import { type FlowRun, flowRuns } from '../support/flow-groups.ts';
+import { type FlowRun, flowRuns, SAMPLE } from '../support/flow-groups.ts';
 
 const PODWIRE = join(import.meta.dirname, '../../src/cli/podwire.js');
 const run = promisify(execFile);
@@ -35,7 +35,7 @@ function files(
   return paths;
 }
 
-for (const flowRun of flowRuns()) {
+for (const flowRun of flowRuns(SAMPLE)) {
   t.test(`${flowRun.mode}: ${flowRun.name}`, async (t) => {
     const paths = files(t.testdir(), flowRun);
     const args = ['-f', paths.objects, '--proxy-mode', flowRun.mode, '--flows', paths.flows, '-o', 'json'];
@@ -54,7 +54,7 @@ for (const flowRun of flowRuns()) {
 }
 
 t.test('what is expected and does not hold is told, and the exit code is 1', async (t) => {
-  const [first] = flowRuns();
+  const [first] = flowRuns(SAMPLE);
   const flows = first!.flows.map((flow) => ({ ...flow, expect: { verdict: 'DNAT', endpoints: ['10.180.0.1:80'] } }));
   const paths = files(t.testdir(), { objects: first!.objects, flows });
   const { code, stdout, stderr } = await trace('-f', paths.objects, '--flows', paths.flows, '-o', 'json');
@@ -66,7 +66,7 @@ t.test('what is expected and does not hold is told, and the exit code is 1', asy
 });
 
 t.test('all modes side by side: differences are marked, known ones named', async (t) => {
-  const etpLocal = flowRuns().find((r) => r.name === 'overall')!;
+  const etpLocal = flowRuns(SAMPLE).find((r) => r.name === 'overall')!;
   const paths = files(t.testdir(), etpLocal);
   const args = ['-f', paths.objects, '--proxy-mode', 'all', '--from', '203.0.113.2', '--to', '192.168.99.22:80'];
   const text = await trace(...args);
@@ -83,11 +83,11 @@ t.test('all modes side by side: differences are marked, known ones named', async
 });
 
 t.test('a question that cannot be answered keeps its place in the list', async (t) => {
-  const [first] = flowRuns();
-  const six = { name: 'six', from: 'fd00:10::2', to: '[fd00::1]:80', protocol: 'tcp' };
+  const [first] = flowRuns(SAMPLE);
+  const six = { name: 'six', from: 'fd00:10::2', to: '[fd00::1]', protocol: 'tcp' };
   const paths = files(t.testdir(), { objects: first!.objects, flows: [six, first!.flows[1]!] });
   const { code, stdout, stderr } = await trace('-f', paths.objects, '--flows', paths.flows, '-o', 'json');
   t.equal(code, 1);
-  t.match(JSON.parse(stdout), [{ error: /IPv6 is not emulated/ }, { verdict: 'DNAT' }]);
-  t.equal(stderr, 'six: [fd00::1]:80: IPv6 is not emulated\n');
+  t.match(JSON.parse(stdout), [{ error: /expected HOST:PORT/ }, { verdict: 'DNAT' }]);
+  t.equal(stderr, 'six: [fd00::1]: expected HOST:PORT\n');
 });

@@ -24,8 +24,14 @@ t.test('what a document sets is read', (t) => {
     },
   });
   t.match(config, {
-    clusterCIDR: [ipv4('10.0.0.0'), 8],
-    nodePortAddresses: [[ipv4('192.168.0.0'), 24]],
+    clusterCIDRs: [
+      [ipv4('10.0.0.0'), 8],
+      [0xfd000010n << 96n, 64],
+    ],
+    nodePortAddresses: [
+      [ipv4('192.168.0.0'), 24],
+      [0n, 0],
+    ],
     masqueradeAll: true,
     masqueradeBit: 15,
     ipvs: {

@@ -1,5 +1,5 @@
-// The sample of upstream's packet-flow tables (test/fixtures/proxy-flows.json, made from kubernetes/kubernetes pkg/proxy/*_test.go;
-// its own `sources` say which) as what `podwire trace -f OBJECTS --flows FLOWS` takes: objects with a KubeProxyConfiguration and a
+// A sample of upstream's packet-flow tables (test/fixtures/proxy-flows.json, made from kubernetes/kubernetes pkg/proxy/*_test.go;
+// its own `sources` say which), and more situations after the same tests, IPv6 and the other modes included (proxy-flows-more.json), as what `podwire trace -f OBJECTS --flows FLOWS` takes: objects with a KubeProxyConfiguration and a
 // Node that carry a group's configuration, and flows with what is expected in a mode.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -44,11 +44,14 @@ export interface FlowRun {
   readonly flows: readonly Record<string, unknown>[];
 }
 
-const NODE_IPS = ['192.168.0.2', '192.168.1.2', '192.168.99.11'];
+const NODE_IPS = ['192.168.0.2', '192.168.1.2', '192.168.99.11', '2001:db8::1', '2001:db8:1::2'];
+const FIXTURES = join(import.meta.dirname, '../../../test/fixtures');
+export const SAMPLE = 'proxy-flows.json';
+export const MORE = 'proxy-flows-more.json';
 
-/** Every group, once for each of its modes and phases; `file` defaults to the sample. */
-export function flowRuns(file = join(import.meta.dirname, '../../../test/fixtures/proxy-flows.json')): FlowRun[] {
-  const { groups } = JSON.parse(readFileSync(file, 'utf8')) as { groups: readonly Group[] };
+/** Every group of a file, once for each of its modes and phases. */
+export function flowRuns(file: string): FlowRun[] {
+  const { groups } = JSON.parse(readFileSync(join(FIXTURES, file), 'utf8')) as { groups: Group[] };
   const runs: FlowRun[] = [];
   for (const group of groups) {
     for (const mode of PROXY_MODES.filter((m) => group.modes.includes(m))) {
@@ -75,7 +78,7 @@ function asked(
   return {
     name,
     from: source,
-    to: `${dest}:${port}`,
+    to: dest.includes(':') ? `[${dest}]:${port}` : `${dest}:${port}`,
     protocol: protocol.toLowerCase(),
     expect: expectByMode?.[mode] ?? expect,
   };
@@ -87,7 +90,7 @@ function kubeProxy(config: Record<string, unknown>, mode: ProxyMode): unknown {
     apiVersion: 'kubeproxy.config.k8s.io/v1alpha1',
     kind: 'KubeProxyConfiguration',
     mode,
-    clusterCIDR: '10.0.0.0/8',
+    clusterCIDR: '10.0.0.0/8,fd00:10::/64',
     nodePortAddresses,
     iptables: { masqueradeAll, localhostNodePorts },
     nftables: { masqueradeAll },

@@ -5,6 +5,7 @@ import type { EndpointSlice } from '../../src/api/discovery-v1.ts';
 import { createNetlink } from '../../src/kernel/core/netlink.ts';
 import { Ipvs } from '../../src/kernel/ipvs/ipvs.ts';
 import type { Netlink } from '../../src/kernel/netlink.ts';
+import { kernelNet } from '../../src/kernel/what-if/kernel-net.ts';
 import type { TraceAnswer, TraceQuestion } from '../../src/kernel/what-if/types.ts';
 import { explain } from '../../src/kernel/what-if/what-if.ts';
 import { type ProxyMode, parseKubeProxyConfiguration } from '../../src/proxy/config.ts';
@@ -120,13 +121,13 @@ export class ObjectBench {
       changed,
       zone: '',
       nodeIP: this.#nodeIP,
-      local: localDetectorOf(this.#config, undefined),
+      local: localDetectorOf(this.#config, []),
       serviceCIDRs: [parseCIDR(this.#serviceCIDR)!],
     });
   }
 
   explain(question: TraceQuestion): TraceAnswer {
-    return explain({ net: this.lab.kernel, ipvs: this.#ipvs, nodeName: this.#nodeName }, question);
+    return explain({ net: kernelNet(this.lab.kernel, this.#ipvs), nodeName: this.#nodeName }, question);
   }
 
   close(): void {

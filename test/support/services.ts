@@ -6,6 +6,7 @@ import type { EndpointSlice, Endpoint as SliceEndpoint } from '../../src/api/dis
 import { createNetlink } from '../../src/kernel/core/netlink.ts';
 import { Ipvs } from '../../src/kernel/ipvs/ipvs.ts';
 import type { Netlink } from '../../src/kernel/netlink.ts';
+import { kernelNet } from '../../src/kernel/what-if/kernel-net.ts';
 import type { TraceAnswer, TraceQuestion } from '../../src/kernel/what-if/types.ts';
 import { explain } from '../../src/kernel/what-if/what-if.ts';
 import { type KubeProxyConfig, type ProxyMode, parseKubeProxyConfiguration } from '../../src/proxy/config.ts';
@@ -84,13 +85,13 @@ export class ServiceBench {
       changed,
       zone,
       nodeIP: ipv4(NODE_IP),
-      local: localDetectorOf(this.config, undefined),
+      local: localDetectorOf(this.config, []),
       serviceCIDRs: [parseCIDR('10.96.0.0/12')!],
     });
   }
 
   explain(question: TraceQuestion): TraceAnswer {
-    return explain({ net: this.lab.kernel, ipvs: this.ipvs, nodeName: NODE_NAME }, question);
+    return explain({ net: kernelNet(this.lab.kernel, this.ipvs), nodeName: NODE_NAME }, question);
   }
 
   close(): void {

@@ -1,7 +1,8 @@
 // Many questions at once, and whether the answers are the expected ones: the FLOWS file of `podwire trace --flows`, a list (YAML
 // or JSON) of {name, from, to, protocol, expect?}. `from` is an address, perhaps with a port, or a Pod as `namespace/name`.
 import { parse } from 'yaml';
-import type { TraceAnswer } from '../../kernel/what-if/types.ts';
+import { endpointText } from '../../kernel/what-if/text.ts';
+import type { TraceAnswer, TraceEndpoint } from '../../kernel/what-if/types.ts';
 import type { AskedTrace } from '../trace-question.ts';
 
 export interface ExpectedAnswer {
@@ -49,16 +50,15 @@ function expectOf(name: string, value: unknown): ExpectedAnswer | undefined {
   if (endpoints && !Array.isArray(endpoints)) throw new TypeError(`${name}: expect.endpoints: expected a list`);
   return {
     ...(typeof verdict === 'string' ? { verdict } : {}),
-    ...(endpoints ? { endpoints: (endpoints as unknown[]).map(endpointText) } : {}),
+    ...(endpoints ? { endpoints: (endpoints as unknown[]).map(expectedEndpoint) } : {}),
     ...(typeof masquerade === 'boolean' ? { masquerade } : {}),
   };
 }
 
 /** Endpoints may also be written as an answer has them. */
-function endpointText(value: unknown): string {
+function expectedEndpoint(value: unknown): string {
   if (typeof value === 'string') return value;
-  const { address, port } = value as { address: string; port: number };
-  return `${address}:${port}`;
+  return endpointText(value as TraceEndpoint);
 }
 
 /** One line for each thing that does not hold. LOCAL is one of the ways of NONE: kube-proxy does not send it anywhere. */

@@ -15,6 +15,14 @@ import { matchesSet } from '../../api/selectors.ts';
 import { desiredGroups, newSlice } from '../../controller/endpointslice/desired.ts';
 import { type KubeProxyConfig, type ProxyMode, parseKubeProxyConfiguration } from '../../proxy/config.ts';
 import { formatIPv4, parseCIDR, parseIPv4 } from '../../tcpip-ts/wire/address.ts';
+import {
+  familyOf,
+  formatIpPrefix,
+  isInPrefix,
+  networkOf,
+  parseIpAddress,
+  parseIpPrefix,
+} from '../../tcpip-ts/wire/ip-address.ts';
 
 export interface OfflineObjects {
   readonly services: readonly Service[];
@@ -36,6 +44,7 @@ const DEFAULT_NODE: Node = {
 };
 const DEFAULT_SERVICE_CIDR = '10.96.0.0/12';
 const DEFAULT_POD_CIDR = '10.244.0.0/16';
+const LIKELY_PREFIX = { 4: 16, 6: 112 } as const;
 /** Above the static bands of the allocators. */
 const FIRST_CLUSTER_IP = '10.96.1.1';
 const FIRST_NODE_PORT = 30086;
@@ -86,17 +95,19 @@ export function nodeOf({ nodes, kubeProxy }: OfflineObjects): Node {
   return nodes.find((n) => n.metadata.name === override) ?? nodes[0]!;
 }
 
-/** Deviation: without a ServiceCIDR object, the default network, or the /16 around each ClusterIP outside of it. */
+/** Deviation: without a ServiceCIDR object, the default network, or the /16 (IPv6: /112) around each ClusterIP
+ * outside of it. */
 function likelyServiceCIDRs(services: readonly Service[]): string[] {
-  const [network, prefixLen] = parseCIDR(DEFAULT_SERVICE_CIDR)!;
-  const shift = 32 - prefixLen;
+  const defaultNetwork = parseIpPrefix(DEFAULT_SERVICE_CIDR)!;
   const cidrs = new Set<string>();
   for (const { spec } of services) {
     for (const text of spec.clusterIPs ?? [spec.clusterIP ?? '']) {
-      const ip = parseIPv4(text);
+      const ip = parseIpAddress(text);
       if (ip === undefined) continue;
-      const isDefault = ip >>> shift === network >>> shift;
-      cidrs.add(isDefault ? DEFAULT_SERVICE_CIDR : `${formatIPv4((ip & 0xffff0000) >>> 0)}/16`);
+      const prefixLen = LIKELY_PREFIX[familyOf(ip)];
+      cidrs.add(
+        isInPrefix(defaultNetwork, ip) ? DEFAULT_SERVICE_CIDR : formatIpPrefix([networkOf(ip, prefixLen), prefixLen]),
+      );
     }
   }
   return cidrs.size > 0 ? [...cidrs] : [DEFAULT_SERVICE_CIDR];

@@ -1,6 +1,7 @@
 // From what a user asks to what the Node of the files is asked: Pods and Services by their names in the files.
+import type { Pod } from '../../api/core-v1.ts';
 import type { TraceQuestion } from '../../kernel/what-if/types.ts';
-import { parseIPv4 } from '../../tcpip-ts/wire/address.ts';
+import { parseIpAddress } from '../../tcpip-ts/wire/ip-address.ts';
 import { type AskedTrace, resolveService, splitHostPort } from '../trace-question.ts';
 import type { OfflineObjects } from './objects.ts';
 
@@ -8,11 +9,7 @@ const CLUSTER_DOMAIN = 'cluster.local';
 
 /** Throws Error with a message for the user. */
 export function offlineQuestion({ pods, services }: OfflineObjects, asked: AskedTrace): TraceQuestion {
-  for (const text of [asked.to, asked.from ?? '']) {
-    // Deviation: the emulated kernel has IPv4 only.
-    if (text.split(':').length > 2) throw new Error(`${text}: IPv6 is not emulated`);
-  }
-  const [host, port] = splitHostPort(asked.to);
+  const [host, port] = splitHostPort(asked.to, asked.protocol !== 'icmp');
   if (asked.protocol !== 'icmp' && port === undefined) throw new Error(`${asked.to}: expected HOST:PORT`);
   let namespace = 'default';
   let from = asked.from;
@@ -21,11 +18,11 @@ export function offlineQuestion({ pods, services }: OfflineObjects, asked: Asked
     const pod = pods.find((p) => p.metadata.namespace === podNamespace && p.metadata.name === name);
     if (!pod) throw new Error(`the files have no Pod ${asked.pod}`);
     namespace = podNamespace!;
-    from = pod.status!.podIP!;
+    from = addressOf(pod, host);
   }
   if (!from) throw new Error('expected --pod NAMESPACE/NAME or --from ADDRESS');
   const [source, sourcePort] = splitHostPort(from);
-  const isAddress = parseIPv4(host) !== undefined;
+  const isAddress = parseIpAddress(host) !== undefined;
   return {
     from: source,
     ...(sourcePort !== undefined ? { fromPort: sourcePort } : {}),
@@ -33,4 +30,10 @@ export function offlineQuestion({ pods, services }: OfflineObjects, asked: Asked
     ...(port !== undefined ? { toPort: port } : {}),
     protocol: asked.protocol,
   };
+}
+
+/** The Pod's address of the family of what it sends to, if it has one. */
+function addressOf({ status }: Pod, to: string): string {
+  const addresses = [status!.podIP!, ...(status!.podIPs ?? []).map(({ ip }) => ip)];
+  return addresses.find((ip) => ip.includes(':') === to.includes(':')) ?? addresses[0]!;
 }

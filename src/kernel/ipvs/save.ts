@@ -1,6 +1,7 @@
 // The live tables as text: `ipvsadm-save -n` (ipvsadm -S -n, 1.31) and the rows of /proc/net/ip_vs_conn that
 // `ipvsadm -Lnc` shows. Services and dests come sorted, as the tool sorts them; the kernel's own order is another.
 import { formatIPv4 } from '../../tcpip-ts/wire/address.ts';
+import { formatHostPort, type IpAddress } from '../../tcpip-ts/wire/ip-address.ts';
 import { IPPROTO_TCP, IPPROTO_UDP } from '../../tcpip-ts/wire/ipv4.ts';
 import { CONN_F_TEMPLATE, TEMPLATE_ASSURED } from './conn.ts';
 import type { Dest } from './dest.ts';
@@ -8,6 +9,19 @@ import type { Ipvs } from './ipvs.ts';
 import { SVC_F_FALLBACK, SVC_F_ONEPACKET, SVC_F_PORT } from './scheduler/scheduler.ts';
 import type { VirtualService } from './service.ts';
 import { TCP_STATE_NAMES } from './state.ts';
+
+/** A service as text tells it; of either family. */
+type ServiceView = Pick<
+  VirtualService,
+  'proto' | 'port' | 'schedulerName' | 'flags' | 'persistent' | 'timeoutS' | 'netmask'
+> & {
+  readonly addr: IpAddress;
+};
+
+interface DestView extends Pick<Dest, 'port' | 'weight'> {
+  readonly svc: ServiceView;
+  readonly addr: IpAddress;
+}
 
 /** One rule a line, newline after each; empty without services. */
 export function ipvsadmSave(ipvs: Ipvs): string {
@@ -21,11 +35,12 @@ export function ipvsadmSave(ipvs: Ipvs): string {
 }
 
 /** `-A -t 10.96.0.1:443 -s rr`, with affinity, one-packet mode and scheduler flags where set. */
-export function formatService(svc: VirtualService): string {
+export function formatService(svc: ServiceView): string {
   const words = [`-A ${keyOf(svc)} -s ${svc.schedulerName}`];
   if (svc.persistent) {
     words.push(`-p ${svc.timeoutS}`);
-    if (svc.netmask !== 0xffffffff) words.push(`-M ${formatIPv4(svc.netmask)}`);
+    if (typeof svc.addr === 'bigint') words.push(...(svc.netmask === 128 ? [] : [`-M ${svc.netmask}`]));
+    else if (svc.netmask !== 0xffffffff) words.push(`-M ${formatIPv4(svc.netmask)}`);
   }
   if ((svc.flags & SVC_F_ONEPACKET) !== 0) words.push('-o');
   const flags = schedulerFlags(svc);
@@ -34,8 +49,8 @@ export function formatService(svc: VirtualService): string {
 }
 
 /** `-a -t 10.96.0.1:443 -r 10.244.0.2:8443 -m -w 1`. */
-export function formatDest(dest: Dest): string {
-  return `-a ${keyOf(dest.svc)} -r ${formatIPv4(dest.addr)}:${dest.port} -m -w ${dest.weight}`;
+export function formatDest(dest: DestView): string {
+  return `-a ${keyOf(dest.svc)} -r ${formatHostPort(dest.addr, dest.port)} -m -w ${dest.weight}`;
 }
 
 /** One connection, as a row of `ipvsadm -Lnc` has it. */
@@ -67,12 +82,12 @@ export function connRows(ipvs: Ipvs): ConnRow[] {
   return rows;
 }
 
-function keyOf(svc: VirtualService): string {
+function keyOf(svc: ServiceView): string {
   const option = svc.proto === IPPROTO_TCP ? '-t' : svc.proto === IPPROTO_UDP ? '-u' : '--sctp-service';
-  return `${option} ${formatIPv4(svc.addr)}:${svc.port}`;
+  return `${option} ${formatHostPort(svc.addr, svc.port)}`;
 }
 
-function schedulerFlags(svc: VirtualService): string {
+function schedulerFlags(svc: ServiceView): string {
   const name = svc.schedulerName;
   const flags: string[] = [];
   if ((svc.flags & SVC_F_FALLBACK) !== 0) flags.push(name === 'sh' || name === 'mh' ? `${name}-fallback` : 'flag-1');

@@ -78,7 +78,11 @@ export class VirtualService implements ServiceKey {
 
   /** Undefined when the service has that dest already. */
   addDest(options: DestOptions, table: DestTable): Dest | undefined {
-    if (this.find(options.addr, options.port)) return undefined;
+    return this.find(options.addr, options.port) ? undefined : this.linkDest(options, table);
+  }
+
+  /** Links a dest in without asking whether there is one with that address: of IPv6 two may fold into one. */
+  linkDest(options: DestOptions, table: DestTable): Dest {
     const dest = table.obtain(this, options.addr, options.port);
     setDest(dest, options);
     dest.lastWeight = options.weight;

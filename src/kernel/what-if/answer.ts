@@ -3,7 +3,7 @@
 // Endpoints are those that a path reaches, with the sum of its probabilities. The hops are those of the first path, and where
 // the others part from it, what chose them. Masquerade is said of the endpoints other than the sender itself: what meets
 // itself always comes back masqueraded, so that counts only when there is no other.
-import { formatIPv4 } from '../../tcpip-ts/wire/address.ts';
+import { formatHostPort, formatIpAddress, type IpAddress } from '../../tcpip-ts/wire/ip-address.ts';
 import { type Flow, formatFlow } from './flow.ts';
 import type { Path, WhatIfEnv } from './path.ts';
 import { replyHops } from './reply.ts';
@@ -43,9 +43,9 @@ function endpointsOf(paths: readonly Path[]): TraceEndpoint[] {
   const sums = new Map<string, TraceEndpoint>();
   for (const { chosen, probability } of paths) {
     const { addr, port } = chosen!;
-    const key = `${addr}:${port}`;
+    const key = formatHostPort(addr, port);
     const before = sums.get(key)?.probability ?? 0;
-    sums.set(key, { address: formatIPv4(addr), port, probability: before + probability });
+    sums.set(key, { address: formatIpAddress(addr), port, probability: before + probability });
   }
   // Dice are thrown with 31 bits; what is left of a sum is not worth telling.
   return [...sums.values()].map((e) => ({ ...e, probability: Number(e.probability.toFixed(9)) }));
@@ -97,7 +97,6 @@ function untouched(env: WhatIfEnv, request: Flow, paths: readonly Path[]): Trace
 }
 
 /** An address that this host has because of a Service: it is on the device that kube-proxy's IPVS mode makes for them. */
-function isServiceAddress({ net }: WhatIfEnv, addr: number): boolean {
-  const device = net.devices.byName('kube-ipvs0');
-  return device !== undefined && net.addresses.isOn(device.ifindex, addr);
+function isServiceAddress({ net }: WhatIfEnv, addr: IpAddress): boolean {
+  return net.isOn('kube-ipvs0', addr);
 }

@@ -2,9 +2,8 @@
 // same semantics as netfilter/iptables/table.ts, on values instead of bytes; nothing is counted, bound or remembered. A
 // statistic match takes both ways, so a walk has as many endings as the dice have outcomes.
 // A match on a port that is not known does not match.
-import { netmask } from '../../tcpip-ts/wire/address.ts';
+import { familyOf, type IpAddress, isInPrefix, networkOf } from '../../tcpip-ts/wire/ip-address.ts';
 import { IPPROTO_ICMP } from '../../tcpip-ts/wire/ipv4.ts';
-import type { Fib } from '../ip/fib.ts';
 import {
   NF_IP_PRI_FILTER,
   NF_IP_PRI_MANGLE,
@@ -12,18 +11,31 @@ import {
   NF_IP_PRI_NAT_SRC,
   NF_IP_PRI_RAW,
 } from '../netfilter/hooks.ts';
-import type { IpSets } from '../netfilter/ipset/ipset.ts';
 import { BUILTIN, statisticThreshold } from '../netfilter/iptables/compile.ts';
-import type { Iptables } from '../netfilter/iptables/iptables.ts';
-import type { Chain, Match, Rule, TableName, Target } from '../netfilter/iptables/rule.ts';
+import type * as tree from '../netfilter/iptables/rule.ts';
 import { formatRule } from '../netfilter/iptables/save.ts';
 import type { Flow } from './flow.ts';
 import type { HookChain, HookName, RuleStep, Walk } from './walk.ts';
 
+type Chain = tree.Chain<IpAddress>;
+type Match = tree.Match<IpAddress>;
+type Rule = tree.Rule<IpAddress>;
+type Target = tree.Target<IpAddress>;
+type TableName = tree.TableName;
+
+interface IpSet {
+  readonly type: string;
+  readonly dimensions: number;
+  test(ip: IpAddress, proto: number, port: number, ip2: IpAddress): boolean;
+}
+
 export interface IptablesNet {
-  readonly iptables: Iptables;
-  readonly ipset: IpSets;
-  readonly fib: Fib;
+  readonly iptables: {
+    chains(table: TableName): readonly Chain[];
+    readonly recent: { check(name: string, addr: IpAddress, seconds: number): boolean };
+  };
+  readonly ipset: { get(name: string): { readonly set: IpSet } };
+  isLocal(addr: IpAddress): boolean;
 }
 
 const TABLES: readonly TableName[] = ['raw', 'mangle', 'nat', 'filter'];
@@ -124,7 +136,10 @@ class Walker {
       const { target } = rule;
       steps = [
         ...steps,
-        { rule: `-t ${this.#table} ${formatRule(frame.chain.name, rule)}`, action: actionOf(target, flow, chance) },
+        {
+          rule: `-t ${this.#table} ${formatRule(frame.chain.name, rule, familyOf(flow.daddr))}`,
+          action: actionOf(target, flow, chance),
+        },
       ];
       switch (target.kind) {
         case 'jump':
@@ -180,8 +195,7 @@ class Walker {
       case 'source':
       case 'destination': {
         const addr = match.kind === 'source' ? flow.saddr : flow.daddr;
-        const mask = netmask(match.prefixLen);
-        return invertible(match, (addr & mask) >>> 0 === (match.addr & mask) >>> 0);
+        return invertible(match, isInPrefix([networkOf(match.addr, match.prefixLen), match.prefixLen], addr));
       }
       case 'protocol':
         return invertible(match, match.proto === 0 || match.proto === flow.proto);
@@ -195,7 +209,7 @@ class Walker {
       case 'out-interface':
         return invertible(match, isInterface(match.name, flow.oif));
       case 'addrtype':
-        return invertible(match, this.#net.fib.isLocal(match.side === 'src' ? flow.saddr : flow.daddr));
+        return invertible(match, this.#net.isLocal(match.side === 'src' ? flow.saddr : flow.daddr));
       case 'set':
         return invertible(match, this.#inSet(match, flow));
       case 'mark':
@@ -213,7 +227,7 @@ class Walker {
   #inSet({ name, dims }: Extract<Match, { kind: 'set' }>, flow: Flow): boolean {
     const { set } = this.#net.ipset.get(name);
     const [first = 'dst', second = 'dst', third = 'dst'] = dims;
-    const addr = (side: 'src' | 'dst'): number => (side === 'src' ? flow.saddr : flow.daddr);
+    const addr = (side: 'src' | 'dst'): IpAddress => (side === 'src' ? flow.saddr : flow.daddr);
     const bySide = (set.type === 'bitmap:port' ? first : second) === 'src' ? flow.sport : flow.dport;
     // An echo request stands in a port's place by its type and code.
     const port = flow.proto === IPPROTO_ICMP ? 0x0800 : bySide;

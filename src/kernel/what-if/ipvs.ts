@@ -1,7 +1,6 @@
 // What IPVS would do to a packet that reaches it: which real server, why, and how likely; without counting or keeping anything.
-import { formatIPv4 } from '../../tcpip-ts/wire/address.ts';
+import { formatHostPort, type IpAddress } from '../../tcpip-ts/wire/ip-address.ts';
 import { NO_CONN } from '../ipvs/conn.ts';
-import type { Dest } from '../ipvs/dest.ts';
 import type { Ipvs } from '../ipvs/ipvs.ts';
 import { formatDest, formatService } from '../ipvs/save.ts';
 import type { Share } from '../ipvs/scheduler/scheduler.ts';
@@ -10,28 +9,78 @@ import { protoName } from '../netfilter/ipset/ipset.ts';
 import type { Flow } from './flow.ts';
 import { onward, type Path } from './path.ts';
 
+/** A real server with the share of such packets that it gets. */
+export interface BalancedShare {
+  readonly addr: IpAddress;
+  readonly port: number;
+  /** As ipvsadm-save has it. */
+  readonly text: string;
+  readonly probability: number;
+}
+
+export interface Balancing {
+  /** As ipvsadm-save has it. */
+  readonly service: string;
+  /** `10.96.0.10:53/udp`. */
+  readonly name: string;
+  readonly shares: readonly BalancedShare[];
+  /** The clause for it. */
+  readonly why: string;
+}
+
+/** Who a packet would get; undefined when it is for no virtual server. */
+export interface Balancer {
+  balance(flow: Flow): Balancing | undefined;
+}
+
 /** At INPUT or OUTPUT; undefined when the packet is for no virtual server. */
-export function balance({ ipvs }: { readonly ipvs: Ipvs | null }, path: Path): Path[] | undefined {
-  const { flow } = path;
-  const svc = flow.dport === undefined ? undefined : ipvs?.table.lookup(flow.proto, flow.daddr, flow.dport);
-  if (!ipvs || !svc) return undefined;
-  const { shares, why } = choose(ipvs, svc, flow);
+export function balance(path: Path): Path[] | undefined {
+  const balancing = path.net.balancer?.balance(path.flow);
+  if (!balancing) return undefined;
+  const { service, name, shares } = balancing;
   if (shares.length === 0) {
-    path.hop('IPVS', formatService(svc), 'no real server takes it: ICMP port unreachable');
-    path.end('REJECT', `virtual server ${name(svc)} has no real server to give it to`);
+    path.hop('IPVS', service, 'no real server takes it: ICMP port unreachable');
+    path.end('REJECT', `virtual server ${name} has no real server to give it to`);
     return [path];
   }
-  return shares.flatMap(({ dest, probability }, i) => {
+  return shares.flatMap((share, i) => {
     const way = i === shares.length - 1 ? path : path.fork();
-    way.probability *= probability;
-    return sendTo(way, svc, dest, why);
+    way.probability *= share.probability;
+    return sendTo(way, balancing, share);
   });
+}
+
+/** `rr picks one of 3 real servers`. */
+export function reasonOf(scheduler: string, n: number): string {
+  return `${scheduler} picks ${n === 1 ? 'the one real server it can' : `one of ${n} real servers`}`;
+}
+
+/** The emulated kernel's IPVS. */
+export function ipvsBalancer(ipvs: Ipvs): Balancer {
+  return {
+    balance(flow) {
+      const { proto, daddr, dport } = flow;
+      if (typeof daddr !== 'number' || dport === undefined) return undefined;
+      const svc = ipvs.table.lookup(proto, daddr, dport);
+      if (!svc) return undefined;
+      const { shares, why } = choose(ipvs, svc, flow);
+      return {
+        service: formatService(svc),
+        name: `${formatHostPort(svc.addr, svc.port)}/${protoName(svc.proto)}`,
+        why,
+        shares: shares.map(({ dest, probability }) => {
+          return { addr: dest.addr, port: dest.port, text: formatDest(dest), probability };
+        }),
+      };
+    },
+  };
 }
 
 /** Who a connection would get, and the clause for it. */
 function choose(ipvs: Ipvs, svc: VirtualService, flow: Flow): { shares: readonly Share[]; why: string } {
   const { conns, destTable } = ipvs;
-  const { proto, saddr, sport, daddr, dport } = flow;
+  const { proto, sport, dport } = flow;
+  const [saddr, daddr] = [Number(flow.saddr), Number(flow.daddr)];
   if (sport !== undefined) {
     const id = conns.findIn(proto, saddr | 0, sport, daddr | 0, dport!);
     const dest = id === NO_CONN ? undefined : destTable.at(conns.dest[id]!);
@@ -50,22 +99,19 @@ function choose(ipvs: Ipvs, svc: VirtualService, flow: Flow): { shares: readonly
     }
   }
   const shares = svc.scheduler.shares(saddr, sport, daddr);
-  const n = shares.length;
-  const picks = `${svc.schedulerName} picks ${n === 1 ? 'the one real server it can' : `one of ${n} real servers`}`;
-  return { shares, why: picks };
+  return { shares, why: reasonOf(svc.schedulerName, shares.length) };
 }
 
 /** From IPVS on, with the real server chosen. */
-function sendTo(path: Path, svc: VirtualService, dest: Dest, why: string): readonly Path[] {
-  const realServer = formatDest(dest);
-  path.hop('IPVS', `${formatService(svc)}\n${realServer}`, `${why}: to ${formatIPv4(dest.addr)}:${dest.port}`, {
+function sendTo(path: Path, { service, name, why }: Balancing, share: BalancedShare): readonly Path[] {
+  const { addr, port, text: realServer } = share;
+  path.hop('IPVS', `${service}\n${realServer}`, `${why}: to ${formatHostPort(addr, port)}`, {
     ...path.flow,
-    daddr: dest.addr,
-    dport: dest.port,
+    daddr: addr,
+    dport: port,
     ctDnat: true, // ip_vs_update_conntrack
   });
-  const { addr, port } = dest;
-  path.chosen = { addr, port, hops: path.hops.length, realServer, why: `virtual server ${name(svc)}: ${why}` };
+  path.chosen = { addr, port, hops: path.hops.length, realServer, why: `virtual server ${name}: ${why}` };
   const routed = path.routing();
   if (routed.kind === 'unreachable') return [path];
   if (routed.kind === 'local') {
@@ -74,8 +120,4 @@ function sendTo(path: Path, svc: VirtualService, dest: Dest, why: string): reado
     return [path];
   }
   return onward(path.hook('OUTPUT'), (p) => p.leave(routed.device));
-}
-
-function name(svc: VirtualService): string {
-  return `${formatIPv4(svc.addr)}:${svc.port}/${protoName(svc.proto)}`;
 }

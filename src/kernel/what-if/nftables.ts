@@ -1,24 +1,34 @@
 // Walks an nftables base chain for a packet that does not exist, over the tables that run: the semantics of
 // netfilter/nftables/evaluate.ts on values instead of bytes; nothing is bound or remembered. numgen goes every way it could, so
 // a walk has as many endings as the dice have outcomes. What needs a port that is not known does not match.
-import { netmask } from '../../tcpip-ts/wire/address.ts';
-import type { Fib } from '../ip/fib.ts';
-import { formatAddRule, formatVerdict } from '../netfilter/nftables/list.ts';
-import type { BaseChainInfo, Nftables } from '../netfilter/nftables/nftables.ts';
+import { type IpAddress, isInPrefix, networkOf } from '../../tcpip-ts/wire/ip-address.ts';
+import { type ChainView, formatAddRule, formatVerdict, type TableView } from '../netfilter/nftables/list.ts';
 import { isInRanges, rangesOf } from '../netfilter/nftables/ranges.ts';
-import type { AddressField, ChainHook, Expression, NftRule, NftVerdict } from '../netfilter/nftables/ruleset.ts';
-import type { ChainState, NftTable } from '../netfilter/nftables/table.ts';
+import type * as tree from '../netfilter/nftables/ruleset.ts';
 import type { Flow } from './flow.ts';
 import type { HookChain, HookName, RuleStep, Walk } from './walk.ts';
 
+type Expression = tree.Expression<IpAddress>;
+type NftRule = tree.NftRule<IpAddress>;
+type NftVerdict = tree.NftVerdict;
+
+interface BaseChainInfo {
+  readonly table: TableView;
+  readonly chain: ChainView;
+}
+
 export interface NftablesNet {
-  readonly nftables: Nftables;
-  readonly fib: Fib;
+  readonly nftables: {
+    baseChains(hook: tree.ChainHook): readonly BaseChainInfo[];
+    isInSet(table: TableView, set: string, addr: IpAddress): boolean;
+    verdictOf(table: TableView, map: string, key: tree.MapElementKey<IpAddress>): NftVerdict | undefined;
+  };
+  isLocal(addr: IpAddress): boolean;
 }
 
 /** The base chains on `hook`. */
 export function nftablesChains(net: NftablesNet, hook: HookName): readonly HookChain[] {
-  return net.nftables.baseChains(hook.toLowerCase() as ChainHook).map((base) => ({
+  return net.nftables.baseChains(hook.toLowerCase() as tree.ChainHook).map((base) => ({
     priority: base.chain.spec.base!.priority,
     isNat: base.chain.spec.base!.type === 'nat',
     walk: (flow) => new Walker(net, base).walk(flow),
@@ -26,7 +36,7 @@ export function nftablesChains(net: NftablesNet, hook: HookName): readonly HookC
 }
 
 interface Frame {
-  readonly chain: ChainState;
+  readonly chain: ChainView;
   readonly index: number;
 }
 
@@ -48,8 +58,8 @@ const NEXT: Outcome = { verdict: { kind: 'next' }, chance: 1 };
 
 class Walker {
   readonly #net: NftablesNet;
-  readonly #table: NftTable;
-  readonly #base: ChainState;
+  readonly #table: TableView;
+  readonly #base: ChainView;
   readonly #walks: Walk[] = [];
 
   constructor(net: NftablesNet, { table, chain }: BaseChainInfo) {
@@ -136,7 +146,7 @@ class Walker {
     });
   }
 
-  #stepOf(chain: ChainState, rule: NftRule, { verdict, chance }: Outcome, flow: Flow): RuleStep {
+  #stepOf(chain: ChainView, rule: NftRule, { verdict, chance }: Outcome, flow: Flow): RuleStep {
     const dice = chance < 1 ? ` (probability ${chance.toFixed(10)})` : '';
     let action: string;
     switch (verdict.kind) {
@@ -203,8 +213,7 @@ class Walker {
   ): boolean {
     switch (e.kind) {
       case 'address': {
-        const mask = netmask(e.prefixLen);
-        return invertible(e, (addressOf(flow, e.field) & mask) >>> 0 === (e.addr & mask) >>> 0);
+        return invertible(e, isInPrefix([networkOf(e.addr, e.prefixLen), e.prefixLen], addressOf(flow, e.field)));
       }
       case 'address-in':
         return invertible(e, isInRanges(rangesOf(e.prefixes), addressOf(flow, e.field)));
@@ -219,14 +228,14 @@ class Walker {
       case 'ct-state-new':
         return flow.ctState === 'NEW';
       case 'fib-local':
-        return this.#net.fib.isLocal(addressOf(flow, e.field));
+        return this.#net.isLocal(addressOf(flow, e.field));
       case 'mark':
         return (flow.mark & e.mask) >>> 0 === e.value;
     }
   }
 }
 
-function addressOf(flow: Flow, field: AddressField): number {
+function addressOf(flow: Flow, field: tree.AddressField): IpAddress {
   return flow[field];
 }
 

@@ -1,21 +1,15 @@
 // One packet's way through the emulated kernel without sending it: the same hooks in the same order as ip/input.ts,
 // ip/output.ts and ip/forward.ts, each stage leaving hops. Where rules roll dice a path forks, into one for each outcome, with
 // its probability. What ends the packet is an Ending.
-import { formatIPv4 } from '../../tcpip-ts/wire/address.ts';
-import { NO_ROUTE, RTN_BLACKHOLE, RTN_BROADCAST, RTN_LOCAL, RTN_UNICAST } from '../ip/fib.ts';
-import type { Ipvs } from '../ipvs/ipvs.ts';
-import type { Kernel } from '../kernel.ts';
-import { hookChains, type RulesNet } from './engines.ts';
+import { formatHostPort, formatIpAddress, type IpAddress } from '../../tcpip-ts/wire/ip-address.ts';
+import { hookChains } from './engines.ts';
 import { type Flow, formatFlow } from './flow.ts';
+import type { Routed, WhatIfNet } from './net.ts';
 import type { TraceHop } from './types.ts';
 import type { HookChain, HookName, Walk } from './walk.ts';
 
-/** What the engine reads of the kernel; it changes none of it. */
-export type WhatIfNet = Pick<Kernel, 'fib' | 'devices' | 'addresses' | 'conntrack'> & RulesNet;
-
 export interface WhatIfEnv {
   readonly net: WhatIfNet;
-  readonly ipvs: Ipvs | null;
   readonly nodeName: string;
 }
 
@@ -28,7 +22,7 @@ export interface Ending {
 
 /** Where a proxy sends the packet. */
 export interface Chosen {
-  readonly addr: number;
+  readonly addr: IpAddress;
   readonly port: number;
   /** How many hops there were when it was chosen. */
   readonly hops: number;
@@ -36,15 +30,6 @@ export interface Chosen {
   readonly realServer: string;
   /** One clause: who chose it and why. */
   readonly why: string;
-}
-
-export interface Routed {
-  readonly kind: 'local' | 'forward' | 'unreachable';
-  /** As `ip route` prints it. */
-  readonly text: string;
-  readonly device: string;
-  readonly ifindex: number;
-  readonly nexthop: number;
 }
 
 export class Path {
@@ -127,14 +112,13 @@ export class Path {
     let after = flow;
     let action = last.action;
     if (masquerade) {
-      const device = this.net.devices.byName(flow.oif);
-      const addr = device ? this.net.addresses.select(device.ifindex, flow.daddr) : 0;
+      const addr = this.net.sourceFor(flow.oif, flow.daddr);
       this.masqueraded = true;
       after = { ...flow, saddr: addr, sport: masquerade.randomFully ? undefined : flow.sport };
-      action = `source becomes ${formatIPv4(addr)}`;
+      action = `source becomes ${formatIpAddress(addr)}`;
     } else if (dnat) {
       after = { ...flow, daddr: dnat.addr, dport: dnat.port === 0 ? flow.dport : dnat.port, ctDnat: true };
-      action = `destination becomes ${formatIPv4(dnat.addr)}:${after.dport}`;
+      action = `destination becomes ${formatHostPort(dnat.addr, after.dport ?? '*')}`;
     }
     this.hop(stage, last.rule, action, after);
     if (dnat) {
@@ -143,37 +127,17 @@ export class Path {
     }
   }
 
-  route(): Routed {
-    const { fib, devices } = this.net;
-    const { daddr } = this.flow;
-    const id = fib.lookup(daddr);
-    if (id === NO_ROUTE) return { kind: 'unreachable', text: '', device: '', ifindex: 0, nexthop: 0 };
-    const { type, oif, gateway, network, prefixLen } = fib.routeOf(id);
-    const device = devices.byIndex(oif)?.name ?? '';
-    const prefix = prefixLen === 0 ? 'default' : `${formatIPv4(network)}${prefixLen === 32 ? '' : `/${prefixLen}`}`;
-    const kinds: Partial<Record<number, string>> = {
-      [RTN_LOCAL]: 'local ',
-      [RTN_BROADCAST]: 'broadcast ',
-      [RTN_BLACKHOLE]: 'blackhole ',
-    };
-    const via = gateway === 0 ? '' : ` via ${formatIPv4(gateway)}`;
-    const scope = type === RTN_LOCAL ? ' table local' : type === RTN_UNICAST && gateway === 0 ? ' scope link' : '';
-    const text = `${kinds[type] ?? ''}${prefix}${via}${device ? ` dev ${device}` : ''}${scope}`;
-    const kind = type === RTN_LOCAL ? 'local' : type === RTN_UNICAST ? 'forward' : 'unreachable';
-    return { kind, text, device, ifindex: oif, nexthop: gateway === 0 ? daddr : gateway };
-  }
-
   /** Routes and notes it; sets the outgoing device. Unreachable is the packet's end. */
   routing(): Routed {
-    const routed = this.route();
+    const routed = this.net.route(this.flow.daddr);
     const actions = {
       local: 'for this host',
-      forward: `out of ${routed.device}${routed.nexthop === this.flow.daddr ? '' : ` to ${formatIPv4(routed.nexthop)}`}`,
+      forward: `out of ${routed.device}${routed.nexthop === this.flow.daddr ? '' : ` to ${formatIpAddress(routed.nexthop)}`}`,
       unreachable: 'no route',
     };
     this.hop('ROUTING', routed.text, actions[routed.kind]);
     this.flow = { ...this.flow, oif: routed.kind === 'local' ? 'lo' : routed.device };
-    if (routed.kind === 'unreachable') this.end('REJECT', `there is no route to ${formatIPv4(this.flow.daddr)}`);
+    if (routed.kind === 'unreachable') this.end('REJECT', `there is no route to ${formatIpAddress(this.flow.daddr)}`);
     return routed;
   }
 

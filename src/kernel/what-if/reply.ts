@@ -1,7 +1,7 @@
 // The way back: the answer of whoever got the packet, through the same kernel to whoever sent it. Its connection is known, so
 // conntrack (and IPVS, where it chose) undoes the translations and no nat chain is asked. Where rules would fork it, which
 // those for known connections do not, the first way is told.
-import { formatIPv4 } from '../../tcpip-ts/wire/address.ts';
+import { formatHostPort, formatIpAddress } from '../../tcpip-ts/wire/ip-address.ts';
 import { type Flow, NO_FLOW } from './flow.ts';
 import { Path, type WhatIfEnv } from './path.ts';
 import type { TraceHop } from './types.ts';
@@ -38,7 +38,7 @@ class Reply {
   }
 
   hops(): readonly TraceHop[] {
-    if (this.#env.net.fib.isLocal(this.#path.flow.saddr)) this.#fromHere();
+    if (this.#env.net.isLocal(this.#path.flow.saddr)) this.#fromHere();
     else this.#fromOutside();
     return this.#path.hops;
   }
@@ -88,7 +88,7 @@ class Reply {
     if (!this.#sent.masqueraded) return;
     const { saddr: daddr, sport: dport } = this.#request;
     const after: Flow = { ...this.#path.flow, daddr, dport };
-    this.#path.hop('PREROUTING', 'conntrack', `destination becomes ${formatIPv4(daddr)} again`, after);
+    this.#path.hop('PREROUTING', 'conntrack', `destination becomes ${formatIpAddress(daddr)} again`, after);
   }
 
   /** The address that was asked, in place of the endpoint's. */
@@ -96,7 +96,7 @@ class Reply {
     const { chosen } = this.#sent;
     const { daddr: saddr, dport: sport } = this.#request;
     if (!chosen || this.#path.flow.saddr === saddr) return;
-    const action = `source becomes ${formatIPv4(saddr)}:${sport}`;
+    const action = `source becomes ${formatHostPort(saddr, sport ?? '*')}`;
     const byIpvs = chosen.realServer !== '';
     this.#path.hop(byIpvs ? 'IPVS' : stage, byIpvs ? `reply of ${chosen.realServer}` : 'conntrack', action, {
       ...this.#path.flow,

@@ -1,6 +1,6 @@
 // A TraceAnswer as text, laid out like `ovs-appctl ofproto/trace`: the flow, numbered stages with the rule that matched and
 // what it did, the way back, and one closing line.
-import type { TraceAnswer, TraceHop } from './types.ts';
+import type { TraceAnswer, TraceEndpoint, TraceHop } from './types.ts';
 
 /** Ends with a newline. */
 export function formatTrace(answer: TraceAnswer): string {
@@ -29,8 +29,13 @@ function section(lines: string[], title: string, hops: readonly TraceHop[]): voi
 }
 
 function final({ verdict, endpoints, reason }: TraceAnswer): string {
-  const targets = endpoints.map((e) => `${e.address}:${e.port} (${percent(e.probability)})`).join(', ');
+  const targets = endpoints.map((e) => `${endpointText(e)} (${percent(e.probability)})`).join(', ');
   return `${verdict}${targets ? ` to ${targets}` : ''}; ${reason}`;
+}
+
+/** `10.244.0.5:80`, `[fd00::5]:80`. */
+export function endpointText({ address, port }: Pick<TraceEndpoint, 'address' | 'port'>): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 function percent(probability: number): string {

@@ -1,5 +1,6 @@
 // What a rule engine (iptables, nftables) answers when asked to walk a chain for a packet that does not exist: every way through
 // it, each with its probability. Where rules roll dice, there is more than one.
+import type { IpAddress } from '../../tcpip-ts/wire/ip-address.ts';
 import type { Flow } from './flow.ts';
 
 /** A rule that matched, in its tool's own syntax, and what it did. */
@@ -19,7 +20,7 @@ export interface Walk {
   readonly explicit: boolean;
   readonly masquerade: { readonly randomFully: boolean } | undefined;
   /** Port 0: kept. */
-  readonly dnat: { readonly addr: number; readonly port: number } | undefined;
+  readonly dnat: { readonly addr: IpAddress; readonly port: number } | undefined;
 }
 
 /** One chain that stands on a hook. */

@@ -5,13 +5,14 @@
 //
 // Rules come from whichever engines stand on the hooks (engines.ts), IPVS from ipvs.ts; both fork the path where there is
 // more than one outcome. answer.ts puts the ends of all paths together.
-import { parseIPv4 } from '../../tcpip-ts/wire/address.ts';
+import { familyOf, parseIpAddress } from '../../tcpip-ts/wire/ip-address.ts';
 import { IPPROTO_ICMP, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP } from '../../tcpip-ts/wire/ipv4.ts';
 import { NF_IP_PRI_NAT_DST, NF_IP_PRI_NAT_SRC } from '../netfilter/hooks.ts';
 import { answerOf } from './answer.ts';
 import { type Flow, NO_FLOW } from './flow.ts';
 import { balance } from './ipvs.ts';
-import { onward, Path, type Routed, type WhatIfEnv } from './path.ts';
+import type { Routed } from './net.ts';
+import { onward, Path, type WhatIfEnv } from './path.ts';
 import type { TraceAnswer, TraceQuestion } from './types.ts';
 
 /** IPVS looks at packets right after NAT_DST of LOCAL_OUT, and right before NAT_SRC of LOCAL_IN. */
@@ -22,18 +23,19 @@ const BEFORE_NAT_SRC = NF_IP_PRI_NAT_SRC - 1;
 export function explain(env: WhatIfEnv, question: TraceQuestion): TraceAnswer {
   const flow = flowOf(env, question);
   const path = new Path(env.net, env.nodeName, flow);
-  const paths = env.net.fib.isLocal(flow.saddr) ? fromHere(env, path) : fromOutside(env, path);
+  const paths = env.net.isLocal(flow.saddr) ? fromHere(path) : fromOutside(path);
   return answerOf(env, flow, paths);
 }
 
 function flowOf(env: WhatIfEnv, q: TraceQuestion): Flow {
   const proto = { tcp: IPPROTO_TCP, udp: IPPROTO_UDP, sctp: IPPROTO_SCTP, icmp: IPPROTO_ICMP }[q.protocol];
-  const saddr = parseIPv4(q.from);
-  const daddr = parseIPv4(q.to);
-  if (saddr === undefined) throw new TypeError(`from: ${q.from} is not an IPv4 address`);
-  if (daddr === undefined) throw new TypeError(`to: ${q.to} is not an IPv4 address`);
+  const saddr = parseIpAddress(q.from);
+  const daddr = parseIpAddress(q.to);
+  if (saddr === undefined) throw new TypeError(`from: ${q.from} is not an IP address`);
+  if (daddr === undefined) throw new TypeError(`to: ${q.to} is not an IP address`);
+  if (familyOf(saddr) !== familyOf(daddr)) throw new TypeError(`from ${q.from} to ${q.to}: of two address families`);
   if (proto !== IPPROTO_ICMP && q.toPort === undefined) throw new TypeError(`to: ${q.protocol} needs a port`);
-  const back = new Path(env.net, env.nodeName, { ...NO_FLOW, daddr: saddr }).route();
+  const back = env.net.route(saddr);
   const iif = q.inDevice ?? (back.kind === 'forward' ? back.device : '');
   const isIcmp = proto === IPPROTO_ICMP;
   return {
@@ -48,45 +50,45 @@ function flowOf(env: WhatIfEnv, q: TraceQuestion): Flow {
 }
 
 /** A packet that comes in by a device. */
-function fromOutside(env: WhatIfEnv, start: Path): Path[] {
+function fromOutside(start: Path): Path[] {
   start.hop('RECEIVE', '', start.flow.iif === '' ? 'from outside' : `in by ${start.flow.iif}`);
   return onward(start.hook('PREROUTING'), (path) => {
     const routed = path.routing();
     if (routed.kind === 'unreachable') return [path];
     if (routed.kind === 'forward') return onward(path.hook('FORWARD'), (p) => p.leave(routed.device));
     path.flow = { ...path.flow, oif: '' };
-    return toHere(env, path, true);
+    return toHere(path, true);
   });
 }
 
 /** A packet that this host makes. */
-function fromHere(env: WhatIfEnv, start: Path): Path[] {
+function fromHere(start: Path): Path[] {
   const first = start.routing();
   if (first.kind === 'unreachable') return [start];
   const { daddr } = start.flow;
   return onward(start.hook('OUTPUT', undefined, NF_IP_PRI_NAT_DST), (path) => {
-    const balanced = balance(env, path);
+    const balanced = balance(path);
     if (balanced) return balanced;
     // A new destination is a new route (ip_route_me_harder).
     const routed = path.flow.daddr === daddr ? first : path.routing();
     if (routed.kind === 'unreachable') return [path];
-    return onward(path.hook('OUTPUT', AFTER_NAT_DST), (p) => leaveOrLoop(env, p, routed));
+    return onward(path.hook('OUTPUT', AFTER_NAT_DST), (p) => leaveOrLoop(p, routed));
   });
 }
 
-function leaveOrLoop(env: WhatIfEnv, path: Path, routed: Routed): readonly Path[] {
+function leaveOrLoop(path: Path, routed: Routed): readonly Path[] {
   if (routed.kind === 'forward') return path.leave(routed.device);
   path.flow = { ...path.flow, oif: 'lo' };
   return onward(path.hook('POSTROUTING'), (p) => {
     p.flow = { ...p.flow, iif: 'lo', oif: '' };
-    return toHere(env, p, false);
+    return toHere(p, false);
   });
 }
 
 /** To this host: its virtual servers, or its sockets. Those of its own packets were asked at OUTPUT. */
-function toHere(env: WhatIfEnv, path: Path, asksIpvs: boolean): Path[] {
+function toHere(path: Path, asksIpvs: boolean): Path[] {
   return onward(path.hook('INPUT', undefined, BEFORE_NAT_SRC), (p) => {
-    const balanced = asksIpvs ? balance(env, p) : undefined;
+    const balanced = asksIpvs ? balance(p) : undefined;
     if (balanced) return balanced;
     const { explicit } = p;
     return onward(p.hook('INPUT', NF_IP_PRI_NAT_SRC), (q) => {

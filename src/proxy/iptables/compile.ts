@@ -7,10 +7,10 @@
 //
 // Services without an endpoint to give have rules in the filter table instead: REJECT without any, DROP when the policy is
 // Local and the endpoints are elsewhere.
-import type { Chain, Match, Rule, Target } from '../../kernel/netfilter/iptables/rule.ts';
-import { formatIPv4 } from '../../tcpip-ts/wire/address.ts';
+
+import { familyOf, type IpAddress, isInPrefix, widthOf } from '../../tcpip-ts/wire/ip-address.ts';
 import { IPPROTO_TCP } from '../../tcpip-ts/wire/ipv4.ts';
-import { contains } from '../config.ts';
+import type { Chain, Match, Rule, Target } from '../either-family.ts';
 import { type Endpoint, endpointName } from '../endpoints.ts';
 import { fromElsewhere, fromPods, type LocalDetector } from '../local-detector.ts';
 import { isExternallyAccessible, type ServicePort, usesClusterEndpoints, usesLocalEndpoints } from '../service-port.ts';
@@ -21,7 +21,7 @@ import { endpointChain, probabilityText, type ServiceChains, serviceChains, serv
 export interface CompileContext extends Topology {
   readonly masqueradeAll: boolean;
   readonly local: LocalDetector | undefined;
-  readonly nodeIP: number | undefined;
+  readonly nodeIP: IpAddress | undefined;
   /** Many endpoints on the cluster: rules of endpoints go without comments. */
   readonly isLarge: boolean;
 }
@@ -106,7 +106,7 @@ class PortCompiler {
     }
   }
 
-  #captureExternal(ip: number, kind: 'external IP' | 'loadbalancer IP', chain: string): void {
+  #captureExternal(ip: IpAddress, kind: 'external IP' | 'loadbalancer IP', chain: string): void {
     if (this.#categories.hasAny) this.#top(this.#nat, SERVICES, jump(chain), ...this.#to(ip, this.#comment(kind)));
     if (!this.#hasExternal && kind === 'external IP') this.#refuseExternal(ip);
   }
@@ -149,12 +149,12 @@ class PortCompiler {
     );
   }
 
-  #refuseExternal(ip: number): void {
+  #refuseExternal(ip: IpAddress): void {
     this.#top(this.#filter, EXTERNAL_SERVICES, this.#refusal(), ...this.#to(ip, this.#refusalComment()));
   }
 
   #refusal(): Target {
-    return this.#categories.hasAny ? { kind: 'DROP' } : { kind: 'REJECT', rejectWith: 'icmp-port-unreachable' };
+    return this.#categories.hasAny ? { kind: 'DROP' } : reject(this.#port.clusterIP);
   }
 
   #refusalComment(): Match {
@@ -200,9 +200,8 @@ class PortCompiler {
     for (const [addr, prefixLen] of this.#port.sourceRanges)
       this.#add(fw, jump(ext), { kind: 'source', addr, prefixLen }, why);
     // The Node reaches an address that is bound here with that very address as source.
-    if (this.#port.sourceRanges.some((range) => contains(range, nodeIP))) {
-      for (const addr of this.#port.loadBalancerIPs)
-        this.#add(fw, jump(ext), { kind: 'source', addr, prefixLen: 32 }, why);
+    if (this.#port.sourceRanges.some((range) => isInPrefix(range, nodeIP))) {
+      for (const addr of this.#port.loadBalancerIPs) this.#add(fw, jump(ext), from(addr), why);
     }
     const rest = comment(`other traffic to ${this.#name} will be dropped by KUBE-PROXY-FIREWALL`);
     this.#chain(fw).push({ matches: [rest] });
@@ -231,7 +230,7 @@ class PortCompiler {
     const chain = endpointChain(this.#port, endpointName(endpoint));
     const why: Match[] = this.#ctx.isLarge ? [] : [comment(this.#name)];
     // What loops back to its sender must come back here.
-    this.#add(chain, MARK, { kind: 'source', addr: endpoint.addr, prefixLen: 32 }, ...why);
+    this.#add(chain, MARK, from(endpoint.addr), ...why);
     const remember: Match[] = affinityS > 0 ? [{ kind: 'recent', name: chain, op: 'set' }] : [];
     const target: Target = { kind: 'DNAT', addr: endpoint.addr, port: endpoint.port };
     this.#add(chain, target, { kind: 'protocol', proto }, ...why, ...remember, { kind: 'transport' });
@@ -239,13 +238,13 @@ class PortCompiler {
 
   #endpointComment(endpoint: Endpoint): readonly Match[] {
     if (this.#ctx.isLarge) return [];
-    return [comment(`${this.#name} -> ${formatIPv4(endpoint.addr)}:${endpoint.port}`)];
+    return [comment(`${this.#name} -> ${endpointName(endpoint)}`)];
   }
 
-  #to(ip: number, why: Match): Match[] {
+  #to(ip: IpAddress, why: Match): Match[] {
     const { proto, port } = this.#port;
     return [
-      { kind: 'destination', addr: ip, prefixLen: 32 },
+      { kind: 'destination', addr: ip, prefixLen: widthOf(familyOf(ip)) },
       { kind: 'protocol', proto },
       why,
       { kind: 'dport', first: port, last: port },
@@ -271,4 +270,12 @@ class PortCompiler {
     if (!rules) this.#chains.set(name, (rules = []));
     return rules;
   }
+}
+
+function from(addr: IpAddress): Match {
+  return { kind: 'source', addr, prefixLen: widthOf(familyOf(addr)) };
+}
+
+function reject(addr: IpAddress): Target {
+  return { kind: 'REJECT', rejectWith: familyOf(addr) === 6 ? 'icmp6-port-unreachable' : 'icmp-port-unreachable' };
 }

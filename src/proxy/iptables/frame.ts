@@ -2,9 +2,11 @@
 // masquerading, after syncProxyRules() of pkg/proxy/iptables/proxier.go, v1.31.
 //
 // Deviation: the counters of nfacct are left out; the emulated kernel has none.
-import type { Chain, Match, Rule, Target } from '../../kernel/netfilter/iptables/rule.ts';
+
 import { ipv4 } from '../../tcpip-ts/wire/address.ts';
+import { familyOf, type IpAddress, type IpFamily, isLoopback, widthOf } from '../../tcpip-ts/wire/ip-address.ts';
 import type { KubeProxyConfig } from '../config.ts';
+import type { Chain, Match, Rule, Target } from '../either-family.ts';
 
 export const SERVICES = 'KUBE-SERVICES';
 export const EXTERNAL_SERVICES = 'KUBE-EXTERNAL-SERVICES';
@@ -18,6 +20,7 @@ const FIREWALL = 'KUBE-FIREWALL';
 
 const NEW: Match = { kind: 'ctstate', states: ['NEW'] };
 const LOOPBACK = { addr: ipv4('127.0.0.0'), prefixLen: 8 } as const;
+const LOOPBACK6 = { addr: 1n, prefixLen: 128 } as const;
 
 export interface Jump {
   readonly chain: string;
@@ -111,14 +114,19 @@ export function filterFrame({ masqueradeBit, localhostNodePorts }: FrameConfig):
 const LAST = comment('kubernetes service nodeports; NOTE: this must be the last rule in this chain');
 
 /** The end of KUBE-SERVICES: to NodePorts on any address of the Node (null), or on these. */
-export function nodePortJumps(addresses: readonly number[] | null, localhostNodePorts: boolean): readonly Rule[] {
+export function nodePortJumps(
+  addresses: readonly IpAddress[] | null,
+  localhostNodePorts: boolean,
+  family: IpFamily,
+): readonly Rule[] {
   const target = jump(NODEPORTS);
   if (addresses !== null) {
     return addresses
-      .filter((addr) => localhostNodePorts || addr >>> 24 !== 127)
-      .map((addr) => ({ matches: [{ kind: 'destination', addr, prefixLen: 32 }, LAST], target }));
+      .filter((addr) => localhostNodePorts || !isLoopback(addr))
+      .map((addr) => ({ matches: [{ kind: 'destination', addr, prefixLen: widthOf(familyOf(addr)) }, LAST], target }));
   }
-  const notLoopback: readonly Match[] = localhostNodePorts ? [] : [{ kind: 'destination', ...LOOPBACK, invert: true }];
+  const loopback = family === 6 ? LOOPBACK6 : LOOPBACK;
+  const notLoopback: readonly Match[] = localhostNodePorts ? [] : [{ kind: 'destination', ...loopback, invert: true }];
   return [{ matches: [...notLoopback, LAST, { kind: 'addrtype', side: 'dst', type: 'LOCAL' }], target }];
 }
 

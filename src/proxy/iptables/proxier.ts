@@ -10,10 +10,11 @@
 //
 // Deviation: service ports are written in the order of their names, the real one's order is that of a Go map.
 
-import type { Chain } from '../../kernel/netfilter/iptables/rule.ts';
-import type { Netlink, NetlinkOp } from '../../kernel/netlink.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { type Cidr, contains, type KubeProxyConfig } from '../config.ts';
+import { type IpAddress, type IpFamily, jsonOf } from '../../tcpip-ts/wire/ip-address.ts';
+import type { KubeProxyConfig } from '../config.ts';
+import type { Chain, Netlink, NetlinkOp } from '../either-family.ts';
+import { addressesIn, isEverything, nodePortRanges } from '../node-ports.ts';
 import { FULL_SYNC_PERIOD_US, type Proxier, type ProxierInput, type ProxierOptions } from '../proxier.ts';
 import type { ServicePort } from '../service-port.ts';
 import { staleFlows } from '../stale-flows.ts';
@@ -43,6 +44,7 @@ export class IptablesProxier implements Proxier {
   readonly #netlink: Netlink;
   readonly #clock: Clock;
   readonly #nodeName: string;
+  readonly #family: IpFamily;
   readonly #config: KubeProxyConfig;
   readonly #compiled = new Map<string, CompiledPort>();
   /** Service ports as compiled, to know their flows when they go. */
@@ -61,13 +63,15 @@ export class IptablesProxier implements Proxier {
   /** False until a sync went through. */
   #known = false;
   #context = '';
-  #nodeIP: number | undefined;
+  #nodeIP: IpAddress | undefined;
 
-  constructor({ netlink, clock, nodeName, config }: ProxierOptions) {
+  constructor({ netlink, clock, nodeName, family = 4, config }: ProxierOptions) {
     this.#netlink = netlink;
     this.#clock = clock;
     this.#nodeName = nodeName;
-    this.#config = config;
+    this.#family = family;
+    // The kernel has no route_localnet for IPv6.
+    this.#config = family === 6 ? { ...config, localhostNodePorts: false } : config;
   }
 
   /** route_localnet is not needed: the emulated kernel routes 127.0.0.0/8 as it is told. */
@@ -76,7 +80,7 @@ export class IptablesProxier implements Proxier {
   sync(input: ProxierInput): number {
     this.#nodeIP = input.nodeIP;
     const now = this.#clock.nowUs();
-    const context = JSON.stringify([input.zone, input.local ?? null, input.nodeIP ?? null]);
+    const context = jsonOf([input.zone, input.local ?? null, input.nodeIP ?? null]);
     const isDue = now - this.#fullSyncUs > FULL_SYNC_PERIOD_US && this.#endpointCount <= LARGE_CLUSTER_ENDPOINTS;
     const isFull = !this.#known || context !== this.#context || isDue;
     const keys = isFull ? new Set([...input.ports.keys(), ...this.#compiled.keys()]) : new Set(input.changed);
@@ -178,7 +182,7 @@ export class IptablesProxier implements Proxier {
 
   #natOp(isFull: boolean, own: readonly Chain[], stale: readonly string[]): NetlinkOp {
     const { localhostNodePorts } = this.#config;
-    const jumps = nodePortJumps(this.#nodePortAddresses(), localhostNodePorts);
+    const jumps = nodePortJumps(this.#nodePortAddresses(), localhostNodePorts, this.#family);
     const services = this.#topChain('nat', SERVICES);
     return {
       op: 'iptables-restore',
@@ -207,13 +211,8 @@ export class IptablesProxier implements Proxier {
   }
 
   /** Null: all of the Node's. */
-  #nodePortAddresses(): readonly number[] | null {
-    const { nodePortAddresses, nodePortPrimary } = this.#config;
-    const primary: Cidr[] = nodePortPrimary && this.#nodeIP !== undefined ? [[this.#nodeIP, 32]] : [];
-    const wanted = [...nodePortAddresses, ...primary];
-    if (wanted.length === 0 || wanted.some(([, prefixLen]) => prefixLen === 0)) return null;
-    // Addresses that an IPVS mode of before has left are no Node's.
-    const own = this.#netlink.addresses().filter(({ dev }) => dev !== 'kube-ipvs0');
-    return [...new Set(own.map(({ addr }) => addr))].filter((addr) => wanted.some((cidr) => contains(cidr, addr)));
+  #nodePortAddresses(): readonly IpAddress[] | null {
+    const ranges = nodePortRanges(this.#config, this.#family, this.#nodeIP);
+    return ranges.length === 0 || isEverything(ranges) ? null : addressesIn(ranges, this.#netlink);
   }
 }

@@ -1,6 +1,6 @@
 // A top-level chain of the iptables mode (KUBE-SERVICES and its kin): the rules of all service ports, in the order of their keys.
 // A service port's rules are put in place by binary search, so that a sync does not sort, nor ask ten thousand maps.
-import type { Rule } from '../../kernel/netfilter/iptables/rule.ts';
+import type { Rule } from '../either-family.ts';
 
 export class TopChain {
   readonly #keys: string[] = [];

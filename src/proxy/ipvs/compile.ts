@@ -2,9 +2,11 @@
 // A pure function; after the loop over services in syncProxyRules() of pkg/proxy/ipvs/proxier.go, v1.31.
 //
 // The IPVS mode differs from the others in one point: when a Local policy finds no local endpoint, all endpoints are used.
-import type { IpSetEntry, RealServer, VirtualServer } from '../../kernel/netlink.ts';
+
+import { familyOf, type IpAddress, isInPrefix } from '../../tcpip-ts/wire/ip-address.ts';
 import { IPPROTO_SCTP, IPPROTO_TCP } from '../../tcpip-ts/wire/ipv4.ts';
-import { type Cidr, contains } from '../config.ts';
+import type { Cidr } from '../config.ts';
+import type { IpSetEntry, RealServer, VirtualServer } from '../either-family.ts';
 import { type Endpoint, endpointName } from '../endpoints.ts';
 import type { ServicePort } from '../service-port.ts';
 import { categorizeEndpoints, type Topology } from '../topology.ts';
@@ -17,11 +19,11 @@ const FLAG_SOURCE_HASH = 0x10;
 export interface CompileContext extends Topology {
   readonly scheduler: string;
   /** All of this Node's addresses but loopback and kube-ipvs0's: never bound to kube-ipvs0. */
-  readonly nodeAddresses: ReadonlySet<number>;
+  readonly nodeAddresses: ReadonlySet<IpAddress>;
   /** Those that take NodePorts. */
-  readonly nodePortAddresses: readonly number[];
+  readonly nodePortAddresses: readonly IpAddress[];
   /** The Node's InternalIP, if known. */
-  readonly nodeIP: number | undefined;
+  readonly nodeIP: IpAddress | undefined;
 }
 
 export interface CompiledServer {
@@ -40,13 +42,13 @@ export interface SetEntry {
 export interface CompiledPort {
   readonly servers: readonly CompiledServer[];
   /** Addresses for kube-ipvs0. */
-  readonly bind: readonly number[];
+  readonly bind: readonly IpAddress[];
   readonly entries: readonly SetEntry[];
   /** Whether another set of Node addresses could change any of it. */
   readonly dependsOnNode: boolean;
 }
 
-export function serverKey(server: { readonly proto: number; readonly addr: number; readonly port: number }): string {
+export function serverKey(server: { readonly proto: number; readonly addr: IpAddress; readonly port: number }): string {
   return `${server.proto}/${server.addr}:${server.port}`;
 }
 
@@ -63,20 +65,20 @@ export function compileServicePort(
   const external = destsOf(chosen(port.externalPolicyLocal));
 
   const servers: CompiledServer[] = [];
-  const bind: number[] = [];
+  const bind: IpAddress[] = [];
   const entries: SetEntry[] = [];
-  const serve = (addr: number, portNumber: number, dests: ReadonlyMap<string, RealServer>): void => {
+  const serve = (addr: IpAddress, portNumber: number, dests: ReadonlyMap<string, RealServer>): void => {
     const server = virtualServer(port, addr, portNumber, ctx.scheduler);
     servers.push({ key: serverKey(server), server, dests });
   };
   const add = (set: SetName, entry: IpSetEntry): void => {
     entries.push({ set, key: entryKey(entry), entry });
   };
-  const bindAddress = (addr: number): void => {
+  const bindAddress = (addr: IpAddress): void => {
     bind.push(addr);
     add('KUBE-IPVS-IPS', { ip: addr });
   };
-  const bindUnlessOurs = (addr: number): void => {
+  const bindUnlessOurs = (addr: IpAddress): void => {
     if (!ctx.nodeAddresses.has(addr)) bindAddress(addr);
   };
 
@@ -102,7 +104,7 @@ export function compileServicePort(
         add('KUBE-LOAD-BALANCER-SOURCE-CIDR', { ...entry, ip2, prefixLen });
       }
       // The Node reaches the address by itself, with that very address as source.
-      if (port.sourceRanges.some((range) => contains(range, ctx.nodeIP))) {
+      if (port.sourceRanges.some((range) => isInPrefix(range, ctx.nodeIP))) {
         add('KUBE-LOAD-BALANCER-SOURCE-IP', { ...entry, ip2: ip });
       }
     }
@@ -136,7 +138,7 @@ function destsOf(endpoints: readonly Endpoint[]): ReadonlyMap<string, RealServer
   return new Map(endpoints.map((e) => [endpointName(e), { addr: e.addr, port: e.port, weight: 1 }]));
 }
 
-function virtualServer(port: ServicePort, addr: number, portNumber: number, scheduler: string): VirtualServer {
+function virtualServer(port: ServicePort, addr: IpAddress, portNumber: number, scheduler: string): VirtualServer {
   const persistent = port.affinityS > 0;
   return {
     proto: port.proto,
@@ -145,15 +147,21 @@ function virtualServer(port: ServicePort, addr: number, portNumber: number, sche
     scheduler,
     flags: (persistent ? FLAG_PERSISTENT : 0) | (scheduler === 'mh' ? FLAG_SOURCE_HASH : 0),
     timeoutS: port.affinityS,
-    netmask: 0xffffffff,
+    netmask: familyOf(addr) === 6 ? 128 : 0xffffffff,
   };
 }
 
+const HALVES: readonly Cidr[] = [
+  [0, 1],
+  [0x80000000, 1],
+];
+const HALVES6: readonly Cidr[] = [
+  [0n, 1],
+  [1n << 127n, 1],
+];
+
 /** An ipset cannot hold a /0: it becomes its two halves. */
 function halved(range: Cidr): readonly Cidr[] {
-  const everything: readonly Cidr[] = [
-    [0, 1],
-    [0x80000000, 1],
-  ];
-  return range[1] === 0 ? everything : [range];
+  if (range[1] !== 0) return [range];
+  return familyOf(range[0]) === 6 ? HALVES6 : HALVES;
 }

@@ -1,6 +1,7 @@
 // The sum of what all service ports ask for. Several may ask for the same address, ipset entry or virtual server (one
 // ClusterIP has many ports; two Services may claim one external IP): addresses and entries are counted, of virtual servers the
 // last claim stands. Keeps a note of what was touched since the last drain, so that a sync looks at nothing else.
+import type { IpAddress } from '../../tcpip-ts/wire/ip-address.ts';
 import type { CompiledPort, CompiledServer, SetEntry } from './compile.ts';
 import { SET_NAMES, type SetName } from './ipsets.ts';
 
@@ -11,19 +12,19 @@ interface Claim {
 
 export interface Touched {
   readonly servers: ReadonlySet<string>;
-  readonly addresses: ReadonlySet<number>;
+  readonly addresses: ReadonlySet<IpAddress>;
   readonly entries: ReadonlyMap<SetName, ReadonlySet<string>>;
 }
 
 export class DesiredState {
   readonly #ports = new Map<string, CompiledPort>();
   readonly #claims = new Map<string, Claim[]>();
-  readonly #addresses = new Map<number, number>();
+  readonly #addresses = new Map<IpAddress, number>();
   readonly #entries = new Map<SetName, Map<string, { entry: SetEntry; count: number }>>(
     SET_NAMES.map((name) => [name, new Map()]),
   );
   #touchedServers = new Set<string>();
-  #touchedAddresses = new Set<number>();
+  #touchedAddresses = new Set<IpAddress>();
   #touchedEntries = new Map<SetName, Set<string>>();
 
   /** Puts what a service port asks for in place of what it asked before; undefined: nothing any more. */
@@ -67,11 +68,11 @@ export class DesiredState {
     return this.#claims.keys();
   }
 
-  hasAddress(addr: number): boolean {
+  hasAddress(addr: IpAddress): boolean {
     return this.#addresses.has(addr);
   }
 
-  addresses(): Iterable<number> {
+  addresses(): Iterable<IpAddress> {
     return this.#addresses.keys();
   }
 

@@ -1,5 +1,8 @@
 // The ipsets of kube-proxy's IPVS mode: names, types and comments as in pkg/proxy/ipvs/ipset.go, v1.31.
-import type { IpSetEntry, IpSetType } from '../../kernel/netlink.ts';
+
+import type { IpSetType } from '../../kernel/netlink.ts';
+import type { IpFamily } from '../../tcpip-ts/wire/ip-address.ts';
+import type { IpSetEntry } from '../either-family.ts';
 
 export interface SetInfo {
   readonly type: IpSetType;
@@ -65,6 +68,11 @@ export const SETS = {
 export type SetName = keyof typeof SETS;
 
 export const SET_NAMES = Object.keys(SETS) as SetName[];
+
+/** What the kernel knows the set by: in IPv6 `KUBE-6-` for `KUBE-`, cut at the 31 characters that a set's name may have. */
+export function kernelName(name: SetName, family: IpFamily): string {
+  return family === 4 ? name : name.replace('KUBE-', 'KUBE-6-').slice(0, 31);
+}
 
 /** One text for one entry of a set of any type. */
 export function entryKey(entry: IpSetEntry): string {

@@ -8,23 +8,27 @@
 //
 // Graceful termination: a real server that is no longer wanted but has connections gets weight 0 and is looked at every
 // minute; UDP ones go at once. One that comes back meanwhile is deleted and added again with weight 1.
-import type {
-  IpSetEntry,
-  Netlink,
-  NetlinkOp,
-  RealServer,
-  RealServerStatus,
-  VirtualServer,
-} from '../../kernel/netlink.ts';
+
 import type { Clock, Timer } from '../../lib/clock.ts';
+import {
+  type IpAddress,
+  type IpFamily,
+  isInPrefix,
+  isLinkLocal,
+  isLoopback,
+  jsonOf,
+  widthOf,
+} from '../../tcpip-ts/wire/ip-address.ts';
 import { IPPROTO_TCP, IPPROTO_UDP } from '../../tcpip-ts/wire/ipv4.ts';
-import { contains, type KubeProxyConfig } from '../config.ts';
+import type { KubeProxyConfig } from '../config.ts';
+import type { IpSetEntry, Netlink, NetlinkOp, RealServer, RealServerStatus, VirtualServer } from '../either-family.ts';
 import { endpointName } from '../endpoints.ts';
 import type { LocalDetector } from '../local-detector.ts';
+import { nodePortRanges } from '../node-ports.ts';
 import { FULL_SYNC_PERIOD_US, type Proxier, type ProxierInput, type ProxierOptions } from '../proxier.ts';
 import { type CompileContext, type CompiledServer, compileServicePort, serverKey } from './compile.ts';
 import { DesiredState } from './desired.ts';
-import { entryKey, SET_NAMES, SETS, type SetName } from './ipsets.ts';
+import { entryKey, kernelName, SET_NAMES, SETS, type SetName } from './ipsets.ts';
 import { CHAINS, JUMPS, kubeChains } from './rules.ts';
 
 export const DUMMY_DEVICE = 'kube-ipvs0';
@@ -43,12 +47,13 @@ export class IpvsProxier implements Proxier {
   readonly #netlink: Netlink;
   readonly #clock: Clock;
   readonly #nodeName: string;
+  readonly #family: IpFamily;
   readonly #config: KubeProxyConfig;
   readonly #onError: (error: unknown) => void;
   readonly #desired = new DesiredState();
   // What the kernel holds of ours.
   #servers = new Map<string, HeldServer>();
-  #addresses = new Set<number>();
+  #addresses = new Set<IpAddress>();
   #entries = new Map<SetName, Map<string, IpSetEntry>>();
   /** Which rules there are, as a text; '' when unknown. */
   #rules = '';
@@ -62,10 +67,11 @@ export class IpvsProxier implements Proxier {
   #nodeAddresses = '';
   #topology = '';
 
-  constructor({ netlink, clock, nodeName, config, onError = () => {} }: ProxierOptions) {
+  constructor({ netlink, clock, nodeName, family = 4, config, onError = () => {} }: ProxierOptions) {
     this.#netlink = netlink;
     this.#clock = clock;
     this.#nodeName = nodeName;
+    this.#family = family;
     this.#config = config;
     this.#onError = onError;
   }
@@ -126,7 +132,10 @@ export class IpvsProxier implements Proxier {
       ops.push({ op: 'iptables-restore', table, deleteRules: JUMPS[table], deleteChains: CHAINS[table] });
     }
     const there = new Set(this.#netlink.ipsets().map((set) => set.name));
-    for (const name of SET_NAMES) if (there.has(name)) ops.push({ op: 'ipset-destroy', name });
+    for (const set of SET_NAMES) {
+      const name = this.#nameOf(set);
+      if (there.has(name)) ops.push({ op: 'ipset-destroy', name });
+    }
     this.close();
     this.#known = false;
     this.#netlink.commit(ops);
@@ -150,12 +159,14 @@ export class IpvsProxier implements Proxier {
     const held = new Map(this.#netlink.ipsets().map((set) => [set.name, set.entries]));
     this.#entries = new Map();
     for (const name of SET_NAMES) {
-      if (!held.has(name)) ops.push({ op: 'ipset-create', name, type: SETS[name].type, maxElem: SET_MAXELEM });
-      this.#entries.set(name, new Map((held.get(name) ?? []).map((entry) => [entryKey(entry), entry])));
+      const inKernel = this.#nameOf(name);
+      if (!held.has(inKernel))
+        ops.push({ op: 'ipset-create', name: inKernel, type: SETS[name].type, maxElem: SET_MAXELEM });
+      this.#entries.set(name, new Map((held.get(inKernel) ?? []).map((entry) => [entryKey(entry), entry])));
     }
     this.#servers = new Map();
     for (const server of this.#netlink.ipvsServices()) {
-      if (this.#config.ipvs.excludeCIDRs.some((cidr) => contains(cidr, server.addr))) continue;
+      if (this.#config.ipvs.excludeCIDRs.some((cidr) => isInPrefix(cidr, server.addr))) continue;
       const dests = this.#netlink.ipvsDests(server).map(({ addr, port, weight }): [string, RealServer] => {
         return [endpointName({ addr, port }), { addr, port, weight }];
       });
@@ -171,16 +182,16 @@ export class IpvsProxier implements Proxier {
       .filter(({ name }) => name !== DUMMY_DEVICE)
       .flatMap(({ name }) => this.#netlink.addresses(name))
       .map(({ addr }) => addr)
-      .filter((addr) => addr >>> 24 !== 127 && addr >>> 16 !== 0xa9fe); // loopback, link-local
+      .filter((addr) => !isLoopback(addr) && !isLinkLocal(addr));
     const nodeAddresses = new Set(own);
-    const { nodePortAddresses: wanted } = this.#config;
+    const wanted = nodePortRanges(this.#config, this.#family, input.nodeIP);
     return {
       nodeName: this.#nodeName,
       zone: input.zone,
       scheduler: this.#config.ipvs.scheduler,
       nodeAddresses,
       nodePortAddresses: [...nodeAddresses].filter(
-        (addr) => wanted.length === 0 || wanted.some((c) => contains(c, addr)),
+        (addr) => wanted.length === 0 || wanted.some((c) => isInPrefix(c, addr)),
       ),
       nodeIP: input.nodeIP,
     };
@@ -198,15 +209,15 @@ export class IpvsProxier implements Proxier {
     return dependents ? new Set([...input.changed, ...this.#desired.dependents()]) : input.changed;
   }
 
-  #bind(addr: number, ops: NetlinkOp[]): void {
+  #bind(addr: IpAddress, ops: NetlinkOp[]): void {
     if (!this.#desired.hasAddress(addr) || this.#addresses.has(addr)) return;
-    ops.push({ op: 'addr-add', dev: DUMMY_DEVICE, addr, prefixLen: 32 });
+    ops.push({ op: 'addr-add', dev: DUMMY_DEVICE, addr, prefixLen: widthOf(this.#family) });
     this.#addresses.add(addr);
   }
 
-  #unbind(addr: number, ops: NetlinkOp[]): void {
+  #unbind(addr: IpAddress, ops: NetlinkOp[]): void {
     if (this.#desired.hasAddress(addr) || !this.#addresses.has(addr)) return;
-    ops.push({ op: 'addr-del', dev: DUMMY_DEVICE, addr, prefixLen: 32 });
+    ops.push({ op: 'addr-del', dev: DUMMY_DEVICE, addr, prefixLen: widthOf(this.#family) });
     this.#addresses.delete(addr);
   }
 
@@ -262,11 +273,15 @@ export class IpvsProxier implements Proxier {
     this.#servers.delete(key);
   }
 
+  #nameOf(set: SetName): string {
+    return kernelName(set, this.#family);
+  }
+
   #restoreSet(set: SetName, ops: NetlinkOp[]): void {
     const held = this.#entries.get(set)!;
     const wanted = this.#desired.entries(set);
     if (wanted.length === held.size && wanted.every(({ key }) => held.has(key))) return;
-    ops.push({ op: 'ipset-restore', name: set, entries: wanted.map(({ entry }) => entry) });
+    ops.push({ op: 'ipset-restore', name: this.#nameOf(set), entries: wanted.map(({ entry }) => entry) });
     this.#entries.set(set, new Map(wanted.map(({ key, entry }) => [key, entry])));
   }
 
@@ -276,10 +291,10 @@ export class IpvsProxier implements Proxier {
       const wanted = this.#desired.entry(set, key);
       const old = held.get(key);
       if (wanted && !old) {
-        ops.push({ op: 'ipset-add', name: set, entry: wanted.entry });
+        ops.push({ op: 'ipset-add', name: this.#nameOf(set), entry: wanted.entry });
         held.set(key, wanted.entry);
       } else if (!wanted && old) {
-        ops.push({ op: 'ipset-del', name: set, entry: old });
+        ops.push({ op: 'ipset-del', name: this.#nameOf(set), entry: old });
         held.delete(key);
       }
     }
@@ -288,9 +303,9 @@ export class IpvsProxier implements Proxier {
   #writeRules(ops: NetlinkOp[]): void {
     const isEmpty = (set: SetName): boolean => this.#desired.isEmpty(set);
     const sets = SET_NAMES.filter((set) => !isEmpty(set)).join(' ');
-    const rules = `${JSON.stringify(this.#local ?? null)} ${sets}`;
+    const rules = `${jsonOf(this.#local ?? null)} ${sets}`;
     if (rules === this.#rules) return;
-    ops.push(...kubeChains(this.#config, this.#local, isEmpty));
+    ops.push(...kubeChains(this.#config, this.#local, this.#family, isEmpty));
     this.#rules = rules;
   }
 

@@ -4,12 +4,13 @@
 //
 // Deviation: `-m physdev ! --physdev-is-in` is left out of the externalIP rules; the emulated Node has no bridge, so it would
 // always match. Deviation: KUBE-IPVS-OUT-FILTER exists but stays empty; its rules need `-m ipvs`.
-import type { IptablesRestoreOp } from '../../kernel/netlink.ts';
-import { parseIPv4 } from '../../tcpip-ts/wire/address.ts';
+
+import type { IpFamily } from '../../tcpip-ts/wire/ip-address.ts';
 import { IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP } from '../../tcpip-ts/wire/ipv4.ts';
 import type { KubeProxyConfig } from '../config.ts';
+import type { IptablesRestoreOp } from '../either-family.ts';
 import { fromElsewhere, type LocalDetector } from '../local-detector.ts';
-import { SETS, type SetName } from './ipsets.ts';
+import { kernelName, SETS, type SetName } from './ipsets.ts';
 
 type Chain = NonNullable<IptablesRestoreOp['chains']>[number];
 type Rule = Chain['rules'][number];
@@ -70,6 +71,7 @@ const SET_RULES: readonly (readonly ['nat' | 'filter', SetName, string, readonly
 export function kubeChains(
   config: Pick<KubeProxyConfig, 'masqueradeAll' | 'masqueradeBit'>,
   local: LocalDetector | undefined,
+  family: IpFamily,
   isEmpty: (set: SetName) => boolean,
 ): readonly IptablesRestoreOp[] {
   const mark = 2 ** config.masqueradeBit;
@@ -78,7 +80,9 @@ export function kubeChains(
     tables[table].get(chain)!.push({ matches, target });
   };
 
-  add('nat', SERVICES, { kind: 'RETURN' }, { kind: 'source', addr: parseIPv4('127.0.0.0')!, prefixLen: 8 });
+  const loopback =
+    family === 6 ? ({ addr: 1n, prefixLen: 128 } as const) : ({ addr: 0x7f000000, prefixLen: 8 } as const);
+  add('nat', SERVICES, { kind: 'RETURN' }, { kind: 'source', ...loopback });
   for (const [table, name, chain, dims, target, proto] of SET_RULES) {
     if (isEmpty(name)) continue;
     const protocol: Match[] = proto === undefined ? [] : [{ kind: 'protocol', proto }];
@@ -133,7 +137,8 @@ export function kubeChains(
     add('filter', IPVS_FILTER, { kind: 'RETURN' }, set(name, 'dst', 'dst'));
   }
   add('filter', IPVS_FILTER, { kind: 'RETURN' }, health);
-  const reject: Target = { kind: 'REJECT', rejectWith: 'icmp-port-unreachable' };
+  const rejectWith = family === 6 ? 'icmp6-port-unreachable' : 'icmp-port-unreachable';
+  const reject: Target = { kind: 'REJECT', rejectWith };
   add('filter', IPVS_FILTER, reject, { kind: 'ctstate', states: ['NEW'] }, set('KUBE-IPVS-IPS', 'dst'));
 
   add('nat', POSTROUTING, { kind: 'RETURN' }, { kind: 'mark', value: mark, mask: mark, invert: true });
@@ -145,9 +150,17 @@ export function kubeChains(
   return (['nat', 'filter'] as const).map((table) => ({
     op: 'iptables-restore',
     table,
-    chains: [...tables[table]].map(([name, rules]) => ({ name, rules })),
+    chains: [...tables[table]].map(([name, rules]) => ({ name, rules: rules.map((rule) => inFamily(rule, family)) })),
     ensureFirst: JUMPS[table],
   }));
+}
+
+/** With the names that the family's sets have in the kernel. */
+function inFamily(rule: Rule, family: IpFamily): Rule {
+  if (family === 4) return rule;
+  const named = (match: Match): Match =>
+    match.kind === 'set' ? { ...match, name: kernelName(match.name as SetName, family) } : match;
+  return { ...rule, matches: rule.matches.map(named) };
 }
 
 function emptyChains(table: 'nat' | 'filter'): Map<string, Rule[]> {

@@ -6,8 +6,10 @@
 //   @service-nodeports ─ node port ─────▶ external
 //   @firewall-ips ─ LB IPs ─────────────▶ firewall ─▶ drop, unless the source is allowed
 //   @no-endpoint-services, @no-endpoint-nodeports ─▶ reject without any endpoint, drop without a local one
-import type { Expression, NftRule, NftVerdict } from '../../kernel/netfilter/nftables/ruleset.ts';
-import { contains } from '../config.ts';
+
+import type { AddressField, NftVerdict } from '../../kernel/netfilter/nftables/ruleset.ts';
+import { familyOf, type IpAddress, isInPrefix, widthOf } from '../../tcpip-ts/wire/ip-address.ts';
+import type { Expression, NftRule } from '../either-family.ts';
 import type { Endpoint } from '../endpoints.ts';
 import { servicePortName } from '../iptables/names.ts';
 import type { LocalDetector } from '../local-detector.ts';
@@ -20,7 +22,7 @@ import { endpointNames, type ServiceChains, serviceChains } from './names.ts';
 export interface CompileContext extends Topology {
   readonly masqueradeAll: boolean;
   readonly local: LocalDetector | undefined;
-  readonly nodeIP: number | undefined;
+  readonly nodeIP: IpAddress | undefined;
 }
 
 export interface CompiledPort {
@@ -123,7 +125,7 @@ class PortCompiler {
 
   /** Traffic to the ClusterIP from elsewhere is masqueraded: it might be sent on to another Node. */
   #internalTraffic(): void {
-    const toClusterIP: Expression = { kind: 'address', field: 'daddr', addr: this.#port.clusterIP, prefixLen: 32 };
+    const toClusterIP: Expression = only('daddr', this.#port.clusterIP);
     if (this.#ctx.masqueradeAll) this.#rule(this.#internalChain(), [toClusterIP, jump(MARK_MASQ)]);
     else if (this.#ctx.local)
       this.#rule(this.#internalChain(), [toClusterIP, from(this.#ctx.local, true), jump(MARK_MASQ)]);
@@ -146,8 +148,8 @@ class PortCompiler {
   #firewall(): void {
     const { sourceRanges, loadBalancerIPs } = this.#port;
     // A Node reaches a load balancer's address that is its own with that very address as source.
-    const own = sourceRanges.some((range) => contains(range, this.#ctx.nodeIP)) ? loadBalancerIPs : [];
-    const prefixes = [...sourceRanges, ...own.map((addr) => [addr, 32] as const)];
+    const own = sourceRanges.some((range) => isInPrefix(range, this.#ctx.nodeIP)) ? loadBalancerIPs : [];
+    const prefixes = [...sourceRanges, ...own.map((addr) => [addr, widthOf(familyOf(addr))] as const)];
     this.#rule(this.#names.firewall, [
       { kind: 'address-in', field: 'saddr', prefixes, invert: true },
       { kind: 'verdict', verdict: DROP },
@@ -167,7 +169,7 @@ class PortCompiler {
     const { addr, port } = endpoint;
     const { chain, affinity } = endpointNames(this.#port, endpoint);
     // Hairpin: from itself to itself.
-    this.#rule(chain, [{ kind: 'address', field: 'saddr', addr, prefixLen: 32 }, jump(MARK_MASQ)]);
+    this.#rule(chain, [only('saddr', addr), jump(MARK_MASQ)]);
     if (this.#port.affinityS > 0) this.#rule(chain, [{ kind: 'update', set: affinity }]);
     this.#rule(chain, [
       { kind: 'l4proto', proto: this.#port.proto },
@@ -176,12 +178,12 @@ class PortCompiler {
   }
 
   /** Without any endpoint: reject; with none for this traffic: drop. */
-  #refuse(map: MapName, addr: number, port: number): void {
+  #refuse(map: MapName, addr: IpAddress, port: number): void {
     const verdict: NftVerdict = this.#categories.hasAny ? DROP : goto(REJECT);
     this.#element(map, addr, port, verdict, servicePortName(this.#port));
   }
 
-  #element(map: MapName, addr: number, port: number, verdict: NftVerdict, comment?: string): void {
+  #element(map: MapName, addr: IpAddress, port: number, verdict: NftVerdict, comment?: string): void {
     const { proto } = this.#port;
     const element = { addr, proto, port, verdict, ...(comment === undefined ? {} : { comment }) };
     this.#elements.push({ kind: 'map', map, element });
@@ -204,4 +206,8 @@ function from(local: LocalDetector, elsewhere: boolean): Expression {
   }
   const [addr, prefixLen] = local.cidr;
   return { kind: 'address', field: 'saddr', addr, prefixLen, invert: elsewhere };
+}
+
+function only(field: AddressField, addr: IpAddress): Expression {
+  return { kind: 'address', field, addr, prefixLen: widthOf(familyOf(addr)) };
 }

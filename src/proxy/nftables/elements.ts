@@ -1,11 +1,12 @@
 // The elements that service ports ask for in the shared set and maps, and what the kernel holds of them. Several may ask for the
 // same one (every port of a Service has its ClusterIP; two Services may claim one external IP): of verdicts the last claim
 // stands. The counterpart of nftElementStorage in pkg/proxy/nftables/proxier.go, v1.34, which asks all of them at each sync.
-import type { MapElement, NftCommand } from '../../kernel/netfilter/nftables/ruleset.ts';
+import type { IpAddress } from '../../tcpip-ts/wire/ip-address.ts';
+import type { MapElement, NftCommand } from '../either-family.ts';
 import { CLUSTER_IPS, type MapName } from './frame.ts';
 
 export type ElementClaim =
-  | { readonly kind: 'cluster-ip'; readonly addr: number }
+  | { readonly kind: 'cluster-ip'; readonly addr: IpAddress }
   | { readonly kind: 'map'; readonly map: MapName; readonly element: MapElement };
 
 interface Held {

@@ -6,10 +6,15 @@
 //               0  filter-input, filter-forward, filter-output ─ new ─▶ nodeport-endpoints-check, service-endpoints-check,
 //                                                                       cluster-ips-check
 //             100  nat-postrouting ─▶ masquerading
-import type { BaseChain, Expression, MapKey, NftCommand, NftRule } from '../../kernel/netfilter/nftables/ruleset.ts';
+
+import type { BaseChain, MapKey } from '../../kernel/netfilter/nftables/ruleset.ts';
+import type { IpAddress, IpFamily } from '../../tcpip-ts/wire/ip-address.ts';
 import type { Cidr } from '../config.ts';
+import type { Expression, NftCommand, NftRule } from '../either-family.ts';
 
 export const TABLE = 'kube-proxy';
+const LOOPBACK = { addr: 0x7f000000, prefixLen: 8 } as const;
+const LOOPBACK6 = { addr: 1n, prefixLen: 128 } as const;
 export const MARK_MASQ = 'mark-for-masquerade';
 export const REJECT = 'reject-chain';
 
@@ -71,14 +76,15 @@ export interface FrameOptions {
   /** The masquerade mark. */
   readonly mark: number;
   readonly serviceCIDRs: readonly Cidr[];
-  /** Addresses that take NodePorts; null: all of this host but 127.0.0.0/8. */
-  readonly nodePortIPs: readonly number[] | null;
+  /** Addresses that take NodePorts; null: all of this host but its loopback. */
+  readonly nodePortIPs: readonly IpAddress[] | null;
+  readonly family: IpFamily;
   /** The first time: base chains that an earlier version left with other priorities are made anew. */
   readonly recreate: boolean;
 }
 
 /** Makes the frame, or empties and refills it; sets and maps end up empty, service ports' chains untouched. */
-export function frame({ mark, serviceCIDRs, nodePortIPs, recreate }: FrameOptions): NftCommand[] {
+export function frame({ mark, serviceCIDRs, nodePortIPs, family, recreate }: FrameOptions): NftCommand[] {
   const commands: NftCommand[] = [{ command: 'add-table', comment: 'rules for kube-proxy' }];
   const rule = (chain: string, ...expressions: Expression[]): void => {
     commands.push({ command: 'add-rule', chain, rule: { expressions } });
@@ -137,8 +143,7 @@ export function frame({ mark, serviceCIDRs, nodePortIPs, recreate }: FrameOption
   const notLocalhost: Expression = {
     kind: 'address',
     field: 'daddr',
-    addr: 0x7f000000,
-    prefixLen: 8,
+    ...(family === 6 ? LOOPBACK6 : LOOPBACK),
     invert: true,
   };
   const atNodePorts: Expression[] = nodePortIPs

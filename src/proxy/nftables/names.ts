@@ -1,7 +1,7 @@
 // Names of the nftables mode's chains and sets, after servicePortChainNameBase(), servicePortEndpointChainNameBase() and
 // hashAndTruncate() of pkg/proxy/nftables/proxier.go, v1.34: nft takes `/`, which no Kubernetes name has, so the whole name of a
 // service port stands in them, after 8 characters of its hash.
-import { formatIPv4 } from '../../tcpip-ts/wire/address.ts';
+import { formatIpAddress, type IpAddress } from '../../tcpip-ts/wire/ip-address.ts';
 import { chainHash, protocolName } from '../iptables/names.ts';
 import type { ServicePort } from '../service-port.ts';
 
@@ -29,9 +29,9 @@ export function serviceChains(port: Pick<ServicePort, 'service' | 'portName' | '
 /** The endpoint's chain and the set of clients bound to it. */
 export function endpointNames(
   port: Pick<ServicePort, 'service' | 'portName' | 'proto'>,
-  endpoint: { readonly addr: number; readonly port: number },
+  endpoint: { readonly addr: IpAddress; readonly port: number },
 ): { readonly chain: string; readonly affinity: string } {
-  const base = hashed(`${nameOf(port)}__${formatIPv4(endpoint.addr)}/${endpoint.port}`);
+  const base = hashed(`${nameOf(port)}__${formatIpAddress(endpoint.addr).replaceAll(':', '.')}/${endpoint.port}`);
   return { chain: `endpoint-${base}`, affinity: `affinity-${base}` };
 }
 

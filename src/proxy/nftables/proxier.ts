@@ -7,10 +7,12 @@
 //
 // Stale chains: kernels before 6.2 notice only after a while that a deleted element no longer points to its chain, so a stale
 // chain is emptied at once and deleted in a sync that comes more than a second later, by a transaction of its own.
-import type { NftCommand } from '../../kernel/netfilter/nftables/ruleset.ts';
-import type { Netlink, NetlinkOp } from '../../kernel/netlink.ts';
+
 import type { Clock } from '../../lib/clock.ts';
-import { type Cidr, contains, type KubeProxyConfig } from '../config.ts';
+import { type IpAddress, type IpFamily, isLoopback, jsonOf, widthOf } from '../../tcpip-ts/wire/ip-address.ts';
+import type { KubeProxyConfig } from '../config.ts';
+import type { Netlink, NetlinkOp, NftCommand } from '../either-family.ts';
+import { addressesIn, isEverything, nodePortRanges } from '../node-ports.ts';
 import { FULL_SYNC_PERIOD_US, type Proxier, type ProxierInput, type ProxierOptions } from '../proxier.ts';
 import type { ServicePort } from '../service-port.ts';
 import { staleFlows } from '../stale-flows.ts';
@@ -25,6 +27,7 @@ export class NftablesProxier implements Proxier {
   readonly #netlink: Netlink;
   readonly #clock: Clock;
   readonly #nodeName: string;
+  readonly #family: IpFamily;
   readonly #config: KubeProxyConfig;
   readonly #compiled = new Map<string, CompiledPort>();
   /** Service ports as compiled, to know their flows when they go. */
@@ -41,10 +44,11 @@ export class NftablesProxier implements Proxier {
   #recreated = false;
   #context = '';
 
-  constructor({ netlink, clock, nodeName, config }: ProxierOptions) {
+  constructor({ netlink, clock, nodeName, family = 4, config }: ProxierOptions) {
     this.#netlink = netlink;
     this.#clock = clock;
     this.#nodeName = nodeName;
+    this.#family = family;
     this.#config = config;
   }
 
@@ -60,7 +64,7 @@ export class NftablesProxier implements Proxier {
       nodeIP: input.nodeIP,
     };
     const nodePortIPs = this.#nodePortIPs(input.nodeIP);
-    const context = JSON.stringify([ctx, nodePortIPs, input.serviceCIDRs]);
+    const context = jsonOf([ctx, nodePortIPs, input.serviceCIDRs]);
     const now = this.#clock.nowUs();
     const isDue = now - this.#fullSyncUs > FULL_SYNC_PERIOD_US;
     const isFull = !this.#known || context !== this.#context || isDue;
@@ -77,7 +81,7 @@ export class NftablesProxier implements Proxier {
     if (isFull) {
       const mark = 2 ** this.#config.masqueradeBit;
       const { serviceCIDRs } = input;
-      commands.push(...frame({ mark, serviceCIDRs, nodePortIPs, recreate: !this.#recreated }));
+      commands.push(...frame({ mark, serviceCIDRs, nodePortIPs, family: this.#family, recreate: !this.#recreated }));
       this.#elements.forget();
     }
     this.#write(keys, input, ctx, isFull, commands);
@@ -190,13 +194,11 @@ export class NftablesProxier implements Proxier {
   }
 
   /** Null: all of this host's. Loopback addresses never take NodePorts. */
-  #nodePortIPs(nodeIP: number | undefined): readonly number[] | null {
-    const { nodePortAddresses, nodePortPrimary } = this.#config;
-    const isDefault = nodePortAddresses.length === 0;
-    const primary: Cidr[] = (nodePortPrimary || isDefault) && nodeIP !== undefined ? [[nodeIP, 32]] : [];
-    const wanted = [...nodePortAddresses, ...primary];
-    if (wanted.some(([, prefixLen]) => prefixLen === 0)) return null;
-    const own = new Set(this.#netlink.addresses().map(({ addr }) => addr));
-    return [...own].filter((addr) => addr >>> 24 !== 127 && wanted.some((cidr) => contains(cidr, addr)));
+  #nodePortIPs(nodeIP: IpAddress | undefined): readonly IpAddress[] | null {
+    const asked = nodePortRanges(this.#config, this.#family, nodeIP);
+    const isDefault = this.#config.nodePortAddresses.length === 0 && nodeIP !== undefined;
+    const ranges = asked.length === 0 && isDefault ? [[nodeIP, widthOf(this.#family)] as const] : asked;
+    if (ranges.length === 0 || isEverything(ranges)) return null;
+    return addressesIn(ranges, this.#netlink).filter((addr) => !isLoopback(addr));
   }
 }

@@ -1,12 +1,13 @@
 // The offline Node on the situations of upstream's packet-flow tables that the sample leaves out: source ranges, both policies,
-// with and without a local detector, masqueradeAll, several protocols on one port. From kubernetes/kubernetes
+// with and without a local detector, masqueradeAll, several protocols on one port, and those of proxy-flows-more.json. From kubernetes/kubernetes
 // pkg/proxy/iptables/proxier_test.go (TestInternalExternalMasquerade, TestLoadBalancer, TestClusterIPGeneral).
 import t from 'tap';
-import { differences } from '../../../src/cluster/offline/flows.ts';
+import { differences, parseFlows } from '../../../src/cluster/offline/flows.ts';
 import { readObjects } from '../../../src/cluster/offline/objects.ts';
 import { OfflineNode } from '../../../src/cluster/offline/offline-node.ts';
 import { offlineQuestion } from '../../../src/cluster/offline/question.ts';
 import type { AskedTrace } from '../../../src/cluster/trace-question.ts';
+import { flowRuns, MORE } from '../../support/flow-groups.ts';
 
 const POD = '10.0.0.2';
 const NODE = '192.168.0.2';
@@ -188,6 +189,17 @@ for (const mode of ['iptables', 'nftables']) {
     }
     const unknown = mode === 'nftables' ? 'REJECT' : 'NONE';
     t.same(check({ from: POD, to: '172.30.0.42:54', protocol: 'tcp' }, unknown), [], 'a port of nobody');
+    t.end();
+  });
+}
+
+for (const { name, mode, objects: list, flows } of flowRuns(MORE)) {
+  t.test(`${mode}: ${name}`, (t) => {
+    const objects = readObjects([{ name, text: JSON.stringify(list) }]);
+    const offline = new OfflineNode(objects, mode);
+    for (const { name: flow, asked, expect } of parseFlows(JSON.stringify(flows)))
+      t.same(differences(expect!, offline.explain(offlineQuestion(objects, asked))), [], flow);
+    offline.close();
     t.end();
   });
 }

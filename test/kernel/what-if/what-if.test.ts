@@ -238,10 +238,7 @@ t.test('explaining changes nothing', (t) => {
 
 t.test('a question that makes no sense is refused', (t) => {
   const b = bench();
-  t.throws(
-    () => b.explain({ from: 'jump', to: VIP, toPort: 80, protocol: 'tcp' }),
-    /from: jump is not an IPv4 address/,
-  );
+  t.throws(() => b.explain({ from: 'jump', to: VIP, toPort: 80, protocol: 'tcp' }), /from: jump is not an IP address/);
   t.throws(() => b.explain({ from: POD_A, to: VIP, protocol: 'udp' }), /udp needs a port/);
   b.close();
   t.end();

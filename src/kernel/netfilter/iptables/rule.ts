@@ -1,14 +1,15 @@
 // An iptables rule as data. From this one tree come the running program (compile.ts, walked by
 // table.ts) and the iptables-save text (save.ts).
-// Addresses are host-order numbers. `invert` is the `!` before the match.
+// Addresses (A) are host-order numbers; rules that are held for ip6tables have bigints (wire/ip-address.ts). `invert` is the `!`
+// before the match.
 
 /** SNAT and DNAT: the connection's source or destination is rewritten. */
 export type CtState = 'NEW' | 'ESTABLISHED' | 'RELATED' | 'INVALID' | 'UNTRACKED' | 'SNAT' | 'DNAT';
 
-export type Match =
+export type Match<A = number> =
   | {
       readonly kind: 'source' | 'destination';
-      readonly addr: number;
+      readonly addr: A;
       readonly prefixLen: number;
       readonly invert?: boolean;
     }
@@ -33,26 +34,29 @@ export type Match =
   | { readonly kind: 'transport' }
   | { readonly kind: 'comment'; readonly text: string };
 
-export type Target =
+export type Target<A = number> =
   | { readonly kind: 'ACCEPT' | 'DROP' | 'RETURN' }
   | { readonly kind: 'jump' | 'goto'; readonly chain: string }
-  | { readonly kind: 'REJECT'; readonly rejectWith: 'icmp-port-unreachable' | 'tcp-reset' }
+  | { readonly kind: 'REJECT'; readonly rejectWith: RejectWith }
   /** mark = (mark & ~mask) ^ value, as -j MARK --set-xmark value/mask. */
   | { readonly kind: 'MARK'; readonly value: number; readonly mask: number }
   | { readonly kind: 'MASQUERADE'; readonly randomFully: boolean }
-  | { readonly kind: 'DNAT'; readonly addr: number; readonly port: number };
+  | { readonly kind: 'DNAT'; readonly addr: A; readonly port: number };
 
-export interface Rule {
-  readonly matches: readonly Match[];
+/** icmp6- in ip6tables. */
+export type RejectWith = 'icmp-port-unreachable' | 'icmp6-port-unreachable' | 'tcp-reset';
+
+export interface Rule<A = number> {
+  readonly matches: readonly Match<A>[];
   /** Without a target the rule only counts. */
-  readonly target?: Target;
+  readonly target?: Target<A>;
 }
 
-export interface Chain {
+export interface Chain<A = number> {
   readonly name: string;
   /** Built-in chains only. */
   readonly policy?: 'ACCEPT' | 'DROP';
-  readonly rules: readonly Rule[];
+  readonly rules: readonly Rule<A>[];
 }
 
 export type TableName = 'filter' | 'nat' | 'mangle' | 'raw';

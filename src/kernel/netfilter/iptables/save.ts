@@ -1,5 +1,5 @@
 // Rules as text, exactly as iptables-save 1.8.9 prints them, so that the real iptables-restore takes them.
-import { formatIPv4 } from '../../../tcpip-ts/wire/address.ts';
+import { formatHostPort, formatIpAddress, type IpAddress, type IpFamily } from '../../../tcpip-ts/wire/ip-address.ts';
 import { protoName } from '../ipset/ipset.ts';
 import { statisticThreshold } from './compile.ts';
 import type { Chain, CtState, Match, Rule, Target } from './rule.ts';
@@ -7,13 +7,15 @@ import type { Chain, CtState, Match, Rule, Target } from './rule.ts';
 /** libxt_conntrack's order. */
 const CT_STATES: readonly CtState[] = ['INVALID', 'NEW', 'RELATED', 'ESTABLISHED', 'UNTRACKED', 'SNAT', 'DNAT'];
 
+const ALL_ONES6 = 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff';
+
 /** `-A CHAIN …`, without counters and newline. */
-export function formatRule(chain: string, rule: Rule): string {
-  return `-A ${chain}${formatRuleSpec(rule)}`;
+export function formatRule(chain: string, rule: Rule<IpAddress>, family: IpFamily = 4): string {
+  return `-A ${chain}${formatRuleSpec(rule, family)}`;
 }
 
 /** What stands after the chain's name; equal rules have equal specs. */
-export function formatRuleSpec(rule: Rule): string {
+export function formatRuleSpec(rule: Rule<IpAddress>, family: IpFamily = 4): string {
   const parts = [...headerParts(rule.matches)];
   for (let i = 0; i < rule.matches.length; i++) {
     const match = rule.matches[i]!;
@@ -28,7 +30,7 @@ export function formatRuleSpec(rule: Rule): string {
       }
       continue;
     }
-    const text = match.kind === 'transport' ? `-m ${protoOf(rule)}` : formatMatch(match);
+    const text = match.kind === 'transport' ? `-m ${protoOf(rule)}` : formatMatch(match, family);
     if (text !== '') parts.push(text);
   }
   if (rule.target) parts.push(formatTarget(rule.target));
@@ -36,31 +38,32 @@ export function formatRuleSpec(rule: Rule): string {
 }
 
 /** A whole table: built-in chains in hook order, the others by name. `counters` gives each rule's, in chain order. */
-export function formatTable(
+export function formatTable<A extends IpAddress>(
   table: string,
-  chains: readonly Chain[],
-  chainCounters: (chain: Chain) => string,
-  ruleCounters: ((chain: Chain, index: number) => string) | undefined,
+  chains: readonly Chain<A>[],
+  chainCounters: (chain: Chain<A>) => string,
+  ruleCounters: ((chain: Chain<A>, index: number) => string) | undefined,
+  family: IpFamily = 4,
 ): string {
   const lines = [`*${table}`];
   for (const chain of chains) lines.push(`:${chain.name} ${chain.policy ?? '-'} ${chainCounters(chain)}`);
   for (const chain of chains) {
     chain.rules.forEach((rule, i) => {
-      lines.push(`${ruleCounters ? `${ruleCounters(chain, i)} ` : ''}${formatRule(chain.name, rule)}`);
+      lines.push(`${ruleCounters ? `${ruleCounters(chain, i)} ` : ''}${formatRule(chain.name, rule, family)}`);
     });
   }
   lines.push('COMMIT');
   return `${lines.join('\n')}\n`;
 }
 
-function* headerParts(matches: readonly Match[]): Generator<string> {
+function* headerParts(matches: readonly Match<IpAddress>[]): Generator<string> {
   for (const kind of ['source', 'destination', 'in-interface', 'out-interface', 'protocol'] as const) {
     for (const match of matches) {
       if (match.kind !== kind) continue;
       const not = match.invert ? '! ' : '';
       if (match.kind === 'source' || match.kind === 'destination') {
         if (match.prefixLen === 0 && !match.invert) continue;
-        yield `${not}${match.kind === 'source' ? '-s' : '-d'} ${formatIPv4(match.addr)}/${match.prefixLen}`;
+        yield `${not}${match.kind === 'source' ? '-s' : '-d'} ${formatIpAddress(match.addr)}/${match.prefixLen}`;
       } else if (match.kind === 'protocol') {
         yield `${not}-p ${protoName(match.proto)}`;
       } else if (match.kind === 'in-interface' || match.kind === 'out-interface') {
@@ -70,7 +73,7 @@ function* headerParts(matches: readonly Match[]): Generator<string> {
   }
 }
 
-function formatMatch(match: Match): string {
+function formatMatch(match: Match<IpAddress>, family: IpFamily): string {
   switch (match.kind) {
     case 'addrtype':
       return `-m addrtype ${match.invert ? '! ' : ''}--${match.side}-type ${match.type}`;
@@ -84,7 +87,7 @@ function formatMatch(match: Match): string {
       return `-m statistic --mode random --probability ${(statisticThreshold(match.probability) / 0x80000000).toFixed(11)}`;
     case 'recent': {
       const op = match.op === 'set' ? '--set' : `--rcheck --seconds ${match.seconds} --reap`;
-      return `-m recent ${op} --name ${match.name} --mask 255.255.255.255 --rsource`;
+      return `-m recent ${op} --name ${match.name} --mask ${family === 6 ? ALL_ONES6 : '255.255.255.255'} --rsource`;
     }
     case 'comment':
       return `-m comment --comment ${quote(match.text)}`;
@@ -93,12 +96,12 @@ function formatMatch(match: Match): string {
   }
 }
 
-function formatPorts(match: Extract<Match, { kind: 'sport' | 'dport' }>): string {
+function formatPorts(match: Extract<Match<IpAddress>, { kind: 'sport' | 'dport' }>): string {
   const range = match.first === match.last ? `${match.first}` : `${match.first}:${match.last}`;
   return `${match.invert ? '! ' : ''}--${match.kind} ${range}`;
 }
 
-function formatTarget(target: Target): string {
+function formatTarget(target: Target<IpAddress>): string {
   switch (target.kind) {
     case 'jump':
       return `-j ${target.chain}`;
@@ -111,13 +114,13 @@ function formatTarget(target: Target): string {
     case 'MASQUERADE':
       return `-j MASQUERADE${target.randomFully ? ' --random-fully' : ''}`;
     case 'DNAT':
-      return `-j DNAT --to-destination ${formatIPv4(target.addr)}${target.port === 0 ? '' : `:${target.port}`}`;
+      return `-j DNAT --to-destination ${target.port === 0 ? formatIpAddress(target.addr) : formatHostPort(target.addr, target.port)}`;
     default:
       return `-j ${target.kind}`;
   }
 }
 
-function protoOf(rule: Rule): string {
+function protoOf(rule: Rule<IpAddress>): string {
   const match = rule.matches.find((m) => m.kind === 'protocol');
   return match?.kind === 'protocol' ? protoName(match.proto) : 'tcp';
 }

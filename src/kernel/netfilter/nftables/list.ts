@@ -1,20 +1,59 @@
 // A table as `nft list ruleset` of nftables 1.0.6 prints it, so that `nft -f` takes it and prints the same again.
-import { formatIPv4 } from '../../../tcpip-ts/wire/address.ts';
+import {
+  familyOf,
+  formatHostPort,
+  formatIpAddress,
+  type IpAddress,
+  widthOf,
+} from '../../../tcpip-ts/wire/ip-address.ts';
 import { protoName } from '../ipset/ipset.ts';
 import { formatRange, rangesOf } from './ranges.ts';
-import type { BaseChain, Expression, MapElement, MapKey, NftRule, NftVerdict } from './ruleset.ts';
+import type {
+  BaseChain,
+  Expression,
+  MapElement,
+  MapKey,
+  NftChain,
+  NftMap,
+  NftRule,
+  NftSet,
+  NftVerdict,
+} from './ruleset.ts';
 import { DYNAMIC_SET_SIZE } from './set-table.ts';
-import { type ChainState, isMap, type MapState, type NftTable, type SetState } from './table.ts';
+
+/** A table as it is shown, and walked by what-if: NftTable, or one that is only held (ip6/nftables.ts). */
+export interface TableView extends RuleScope {
+  readonly family: 'ip' | 'ip6';
+  readonly name: string;
+  readonly comment: string | undefined;
+  /** In the order they were made. */
+  readonly containers: readonly (SetView | MapView)[];
+  readonly chains: ReadonlyMap<string, ChainView>;
+  chain(name: string): ChainView;
+}
+
+export interface ChainView {
+  readonly spec: NftChain;
+  readonly rules: readonly NftRule<IpAddress>[];
+}
+
+interface SetView {
+  readonly spec: NftSet;
+  readonly table: { entries(nowUs: number): readonly { readonly addr: IpAddress; readonly deadlineUs: number }[] };
+}
+
+interface MapView {
+  readonly spec: NftMap;
+  readonly elements: ReadonlyMap<string, MapElement<IpAddress>>;
+}
 
 /** What a rule's text needs to know of its table: the keys of its maps. */
-export interface RuleScope {
+interface RuleScope {
+  readonly family: 'ip' | 'ip6';
   map(name: string): { readonly spec: { readonly key: MapKey } };
 }
 
-const KEY_TYPES: Readonly<Record<MapKey, string>> = {
-  'addr.proto.port': 'ipv4_addr . inet_proto . inet_service',
-  'proto.port': 'inet_proto . inet_service',
-};
+const ADDRESS_TYPES = { ip: 'ipv4_addr', ip6: 'ipv6_addr' } as const;
 /** nft's names for priorities of family ip, some on one hook only; near ones are printed as a distance from them. */
 const PRIORITY_NAMES: readonly (readonly [string, number, hook?: string])[] = [
   ['raw', -300],
@@ -25,17 +64,17 @@ const PRIORITY_NAMES: readonly (readonly [string, number, hook?: string])[] = [
   ['srcnat', 100, 'postrouting'],
 ];
 
-export function formatTable(table: NftTable, nowUs: number): string {
+export function formatTable(table: TableView, nowUs: number): string {
   const parts = [
-    ...table.containers.map((c) => (isMap(c) ? formatMap(c) : formatSet(c, nowUs))),
+    ...table.containers.map((c) => ('elements' in c ? formatMap(c, table) : formatSet(c, table, nowUs))),
     ...Array.from(table.chains.values(), (chain) => formatChain(chain, table)),
   ];
   const comment = table.comment === undefined ? '' : `\tcomment "${table.comment}"\n`;
-  return `table ip ${table.name} {\n${comment}${parts.join('\n')}}\n`;
+  return `table ${table.family} ${table.name} {\n${comment}${parts.join('\n')}}\n`;
 }
 
-function formatSet({ spec, table }: SetState, nowUs: number): string {
-  const lines = [`\tset ${spec.name} {`, '\t\ttype ipv4_addr'];
+function formatSet({ spec, table }: SetView, { family }: TableView, nowUs: number): string {
+  const lines = [`\tset ${spec.name} {`, `\t\ttype ${ADDRESS_TYPES[family]}`];
   if (spec.timeoutS !== undefined) {
     lines.push(`\t\tsize ${DYNAMIC_SET_SIZE}`, '\t\tflags dynamic,timeout');
     lines.push(`\t\ttimeout ${formatDuration(spec.timeoutS * 1000)}`);
@@ -43,22 +82,23 @@ function formatSet({ spec, table }: SetState, nowUs: number): string {
   if (spec.comment !== undefined) lines.push(`\t\tcomment "${spec.comment}"`);
   const texts = table.entries(nowUs).map(({ addr, deadlineUs }) => {
     const left = deadlineUs - nowUs;
-    return `${formatIPv4(addr)}${Number.isFinite(left) ? ` expires ${formatDuration(Math.floor(left / 1000))}` : ''}`;
+    return `${formatIpAddress(addr)}${Number.isFinite(left) ? ` expires ${formatDuration(Math.floor(left / 1000))}` : ''}`;
   });
   lines.push(...formatElements(texts, spec.timeoutS === undefined ? 2 : 1), '\t}', '');
   return lines.join('\n');
 }
 
-function formatMap({ spec, elements }: MapState): string {
-  const lines = [`\tmap ${spec.name} {`, `\t\ttype ${KEY_TYPES[spec.key]} : verdict`];
+function formatMap({ spec, elements }: MapView, { family }: TableView): string {
+  const address = spec.key === 'addr.proto.port' ? `${ADDRESS_TYPES[family]} . ` : '';
+  const lines = [`\tmap ${spec.name} {`, `\t\ttype ${address}inet_proto . inet_service : verdict`];
   if (spec.comment !== undefined) lines.push(`\t\tcomment "${spec.comment}"`);
   const texts = [...elements.values()].sort(byMemory).map((e) => formatMapElement(e, spec.key));
   lines.push(...formatElements(texts, 1), '\t}', '');
   return lines.join('\n');
 }
 
-export function formatMapElement(e: MapElement, key: MapKey): string {
-  const address = key === 'addr.proto.port' ? `${formatIPv4(e.addr)} . ` : '';
+export function formatMapElement(e: MapElement<IpAddress>, key: MapKey): string {
+  const address = key === 'addr.proto.port' ? `${formatIpAddress(e.addr)} . ` : '';
   const comment = e.comment === undefined ? '' : ` comment "${e.comment}"`;
   return `${address}${protoName(e.proto)} . ${e.port}${comment} : ${formatVerdict(e.verdict)}`;
 }
@@ -70,7 +110,7 @@ function formatElements(texts: readonly string[], perLine: number): string[] {
   return [`\t\telements = { ${lines.join(',\n\t\t\t     ')} }`];
 }
 
-function formatChain({ spec, rules }: ChainState, table: NftTable): string {
+function formatChain({ spec, rules }: ChainView, table: TableView): string {
   const lines = [`\tchain ${spec.name} {`];
   if (spec.comment !== undefined) lines.push(`\t\tcomment "${spec.comment}"`);
   if (spec.base) {
@@ -83,28 +123,29 @@ function formatChain({ spec, rules }: ChainState, table: NftTable): string {
 }
 
 /** As nft's command: `add rule ip TABLE CHAIN RULE`. */
-export function formatAddRule(table: NftTable, chain: string, rule: NftRule): string {
-  return `add rule ip ${table.name} ${chain} ${formatRule(rule, table)}`;
+export function formatAddRule(table: TableView, chain: string, rule: NftRule<IpAddress>): string {
+  return `add rule ${table.family} ${table.name} ${chain} ${formatRule(rule, table)}`;
 }
 
-function formatRule(rule: NftRule, scope: RuleScope): string {
+function formatRule(rule: NftRule<IpAddress>, scope: RuleScope): string {
   const texts = rule.expressions.map((e) => formatExpression(e, scope));
   if (rule.comment !== undefined) texts.push(`comment "${rule.comment}"`);
   return texts.join(' ');
 }
 
-function formatExpression(e: Expression, scope: RuleScope): string {
+function formatExpression(e: Expression<IpAddress>, scope: RuleScope): string {
+  const { family } = scope;
   switch (e.kind) {
     case 'address':
-      return `ip ${e.field} ${not(e)}${formatIPv4(e.addr)}${e.prefixLen === 32 ? '' : `/${e.prefixLen}`}`;
+      return `${family} ${e.field} ${not(e)}${formatIpAddress(e.addr)}${e.prefixLen === widthOf(familyOf(e.addr)) ? '' : `/${e.prefixLen}`}`;
     case 'address-in': {
       const texts = rangesOf(e.prefixes).map(formatRange);
       // nft takes the braces off a single address or prefix.
       const isOne = texts.length === 1 && !/-|\/0$/.test(texts[0]!);
-      return `ip ${e.field} ${not(e)}${isOne ? texts[0] : `{ ${texts.join(', ')} }`}`;
+      return `${family} ${e.field} ${not(e)}${isOne ? texts[0] : `{ ${texts.join(', ')} }`}`;
     }
     case 'address-set':
-      return `ip ${e.field} ${not(e)}@${e.set}`;
+      return `${family} ${e.field} ${not(e)}@${e.set}`;
     case 'l4proto':
       return `meta l4proto ${protoName(e.proto)}`;
     case 'dport':
@@ -120,7 +161,7 @@ function formatExpression(e: Expression, scope: RuleScope): string {
     case 'mark-set':
       return `meta mark set meta mark ${{ and: '&', or: '|', xor: '^' }[e.operator]} ${hex(e.value)}`;
     case 'vmap': {
-      const address = scope.map(e.map).spec.key === 'addr.proto.port' ? 'ip daddr . ' : '';
+      const address = scope.map(e.map).spec.key === 'addr.proto.port' ? `${family} daddr . ` : '';
       return `${address}meta l4proto . th dport vmap @${e.map}`;
     }
     case 'numgen-vmap': {
@@ -128,9 +169,9 @@ function formatExpression(e: Expression, scope: RuleScope): string {
       return `numgen random mod ${e.verdicts.length} vmap { ${choices} }`;
     }
     case 'update':
-      return `update @${e.set} { ip saddr }`;
+      return `update @${e.set} { ${family} saddr }`;
     case 'dnat':
-      return `dnat to ${formatIPv4(e.addr)}:${e.port}`;
+      return `dnat to ${formatHostPort(e.addr, e.port)}`;
     case 'masquerade':
       return `masquerade${e.fullyRandom ? ' fully-random' : ''}`;
     case 'reject':
@@ -180,8 +221,18 @@ function formatDuration(ms: number): string {
 }
 
 /** nft sorts concatenated keys as little-endian numbers: by the last field's bytes, back to front. */
-function byMemory(a: MapElement, b: MapElement): number {
-  return swap16(a.port) - swap16(b.port) || a.proto - b.proto || swap32(a.addr) - swap32(b.addr);
+function byMemory(a: MapElement<IpAddress>, b: MapElement<IpAddress>): number {
+  return swap16(a.port) - swap16(b.port) || a.proto - b.proto || compareMemory(a.addr, b.addr);
+}
+
+function compareMemory(a: IpAddress, b: IpAddress): number {
+  if (typeof a === 'number' && typeof b === 'number') return swap32(a) - swap32(b);
+  const [x, y] = [reversed(a), reversed(b)];
+  return x < y ? -1 : x > y ? 1 : 0;
+}
+
+function reversed(addr: IpAddress): string {
+  return addr.toString(16).padStart(32, '0').match(/../g)!.reverse().join('');
 }
 
 function swap16(value: number): number {

@@ -1,10 +1,10 @@
-// An nftables table of family ip as data: what netlink's commands carry, what runs is compiled from (compile.ts), and what
+// An nftables table of family ip, or ip6, as data: what netlink's commands carry, what runs is compiled from (compile.ts), and what
 // `nft list ruleset` prints (list.ts). Holds the part of nftables that kube-proxy uses.
 // Leaves out: other families, named interval sets, counters and other stateful objects, flowtables, policies but accept.
-// Addresses are host-order numbers, protocols IPPROTO_* numbers. `invert` is the `!=` of a match.
+// Addresses (A) are host-order numbers, in family ip6 bigints (wire/ip-address.ts); protocols IPPROTO_* numbers. `invert` is the `!=` of a match.
 
 /** Network address and prefix length. */
-export type Prefix = readonly [addr: number, prefixLen: number];
+export type Prefix<A = number> = readonly [addr: A, prefixLen: number];
 
 export type ChainType = 'filter' | 'nat';
 export type ChainHook = 'prerouting' | 'input' | 'forward' | 'output' | 'postrouting';
@@ -24,12 +24,12 @@ export type AddressField = 'saddr' | 'daddr';
 /** What the keys of a map are made of: `ipv4_addr . inet_proto . inet_service` or `inet_proto . inet_service`. */
 export type MapKey = 'addr.proto.port' | 'proto.port';
 
-export type Expression =
+export type Expression<A = number> =
   /** `ip saddr != 10.0.0.0/8` */
   | {
       readonly kind: 'address';
       readonly field: AddressField;
-      readonly addr: number;
+      readonly addr: A;
       readonly prefixLen: number;
       readonly invert?: boolean;
     }
@@ -37,7 +37,7 @@ export type Expression =
   | {
       readonly kind: 'address-in';
       readonly field: AddressField;
-      readonly prefixes: readonly Prefix[];
+      readonly prefixes: readonly Prefix<A>[];
       readonly invert?: boolean;
     }
   /** `ip daddr @cluster-ips` */
@@ -62,14 +62,14 @@ export type Expression =
   | { readonly kind: 'numgen-vmap'; readonly verdicts: readonly NftVerdict[] }
   /** `update @affinity { ip saddr }` */
   | { readonly kind: 'update'; readonly set: string }
-  | { readonly kind: 'dnat'; readonly addr: number; readonly port: number }
+  | { readonly kind: 'dnat'; readonly addr: A; readonly port: number }
   | { readonly kind: 'masquerade'; readonly fullyRandom: boolean }
   /** With ICMP port unreachable. */
   | { readonly kind: 'reject' }
   | { readonly kind: 'verdict'; readonly verdict: NftVerdict };
 
-export interface NftRule {
-  readonly expressions: readonly Expression[];
+export interface NftRule<A = number> {
+  readonly expressions: readonly Expression<A>[];
   readonly comment?: string;
 }
 
@@ -93,32 +93,32 @@ export interface NftMap {
 }
 
 /** `addr` 0 in a map whose key has none. */
-export interface MapElementKey {
-  readonly addr: number;
+export interface MapElementKey<A = number> {
+  readonly addr: A;
   readonly proto: number;
   readonly port: number;
 }
 
-export interface MapElement extends MapElementKey {
+export interface MapElement<A = number> extends MapElementKey<A> {
   readonly verdict: NftVerdict;
   readonly comment?: string;
 }
 
 /** One line of a transaction, on the table it names. Adding a table, chain, set or map that is there as it is does nothing. */
-export type NftCommand =
+export type NftCommand<A = number> =
   | { readonly command: 'add-table'; readonly comment?: string }
   /** With all that is in it. */
   | { readonly command: 'delete-table' }
   | { readonly command: 'add-chain'; readonly chain: NftChain }
   | { readonly command: 'flush-chain' | 'delete-chain'; readonly name: string }
-  | { readonly command: 'add-rule'; readonly chain: string; readonly rule: NftRule }
+  | { readonly command: 'add-rule'; readonly chain: string; readonly rule: NftRule<A> }
   | { readonly command: 'add-set'; readonly set: NftSet }
   | { readonly command: 'add-map'; readonly map: NftMap }
   /** Of a set or a map. */
   | { readonly command: 'flush-set' | 'delete-set'; readonly name: string }
-  | { readonly command: 'add-set-element' | 'delete-set-element'; readonly set: string; readonly addr: number }
-  | { readonly command: 'add-map-element'; readonly map: string; readonly element: MapElement }
-  | { readonly command: 'delete-map-element'; readonly map: string; readonly key: MapElementKey };
+  | { readonly command: 'add-set-element' | 'delete-set-element'; readonly set: string; readonly addr: A }
+  | { readonly command: 'add-map-element'; readonly map: string; readonly element: MapElement<A> }
+  | { readonly command: 'delete-map-element'; readonly map: string; readonly key: MapElementKey<A> };
 
 /** Words by which a map's table finds an element. */
 export function portWord({ proto, port }: { readonly proto: number; readonly port: number }): number {

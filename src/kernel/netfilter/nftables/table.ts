@@ -67,6 +67,7 @@ export class Transaction {
 }
 
 export class NftTable {
+  readonly family = 'ip';
   readonly name: string;
   comment: string | undefined;
   readonly chains = new Map<string, ChainState>();

@@ -1,0 +1,164 @@
+// IPVS' services of IPv6 as they are held, `ipvsadm-save`'s text, and whom a new connection would get. The schedulers are those
+// of ipvs/: they see an address as Linux lets them see one of IPv6, its four words folded into one (ip_vs_sh_hashkey() and
+// its kin, 6.1).
+// Deviation: no packet is balanced, as the emulated kernel has no packet path for IPv6; so there are no connections.
+import type { Clock } from '../../lib/clock.ts';
+import { formatHostPort, type IpAddress } from '../../tcpip-ts/wire/ip-address.ts';
+import { type Dest, DestTable } from '../ipvs/dest.ts';
+import { formatDest, formatService } from '../ipvs/save.ts';
+import { SCHEDULERS } from '../ipvs/scheduler/registry.ts';
+import { VirtualService } from '../ipvs/service.ts';
+import { protoName } from '../netfilter/ipset/ipset.ts';
+import {
+  type IpvsOp,
+  NetlinkError,
+  type RealServer,
+  type RealServerStatus,
+  type VirtualServer,
+  type VirtualServerKey,
+} from '../netlink.ts';
+import type { Flow } from '../what-if/flow.ts';
+import { type Balancer, type Balancing, reasonOf } from '../what-if/ipvs.ts';
+
+type Key = VirtualServerKey<IpAddress>;
+
+class Service6 {
+  server: VirtualServer<IpAddress>;
+  /** What the scheduler walks. */
+  readonly svc: VirtualService;
+  readonly servers = new Map<Dest, RealServer<IpAddress>>();
+
+  constructor(server: VirtualServer<IpAddress>) {
+    this.server = server;
+    this.svc = new VirtualService({ ...server, addr: fold(server.addr), netmask: 0xffffffff }, SCHEDULERS);
+  }
+
+  /** As text sees it. */
+  get view(): Parameters<typeof formatService>[0] {
+    const { proto, addr, port, flags, scheduler, timeoutS, netmask } = this.server;
+    return { proto, addr, port, flags, schedulerName: scheduler, persistent: this.svc.persistent, timeoutS, netmask };
+  }
+
+  find({ addr, port }: Pick<RealServer<IpAddress>, 'addr' | 'port'>): [Dest, RealServer<IpAddress>] | undefined {
+    return [...this.servers].find(([, server]) => server.addr === addr && server.port === port);
+  }
+}
+
+export class Ipvs6 implements Balancer {
+  readonly #services = new Map<string, Service6>();
+  readonly #dests: DestTable;
+
+  constructor(clock: Clock) {
+    this.#dests = new DestTable(clock);
+  }
+
+  apply(op: IpvsOp<IpAddress>): void {
+    switch (op.op) {
+      case 'ipvs-add-service':
+        this.#services.set(keyOf(op.service), new Service6(op.service));
+        return;
+      case 'ipvs-update-service': {
+        const service = this.#service(op.service);
+        service.server = op.service;
+        service.svc.edit({ ...op.service, addr: fold(op.service.addr), netmask: 0xffffffff });
+        return;
+      }
+      case 'ipvs-del-service':
+        this.#service(op.service).svc.clear(this.#dests);
+        this.#services.delete(keyOf(op.service));
+        return;
+      case 'ipvs-add-dest': {
+        const { svc, servers } = this.#service(op.service);
+        const { addr, port, weight } = op.dest;
+        servers.set(svc.linkDest({ addr: fold(addr), port, weight }, this.#dests), op.dest);
+        return;
+      }
+      case 'ipvs-update-dest':
+      case 'ipvs-del-dest': {
+        const { svc, servers, ...service } = this.#service(op.service);
+        const found = this.#service(op.service).find(op.dest);
+        if (!found) throw new NetlinkError('ENOENT', `ipvs ${op.op} of ${keyOf(service.server)}`);
+        if (op.op === 'ipvs-update-dest') {
+          svc.editDest(found[0], { addr: found[0].addr, port: found[0].port, weight: op.dest.weight });
+          servers.set(found[0], op.dest);
+        } else {
+          svc.removeDest(found[0], this.#dests);
+          servers.delete(found[0]);
+        }
+        return;
+      }
+      case 'ipvs-flush':
+        for (const { server } of [...this.#services.values()]) this.apply({ op: 'ipvs-del-service', service: server });
+        return;
+      default: // sysctls and timeouts: only connections know them
+    }
+  }
+
+  services(): readonly VirtualServer<IpAddress>[] {
+    return [...this.#services.values()].map(({ server }) => server);
+  }
+
+  dests(key: Key): readonly RealServerStatus<IpAddress>[] {
+    const { svc, servers } = this.#service(key);
+    const idle = { activeConns: 0, inactiveConns: 0, persistConns: 0 };
+    return Array.from(svc.dests(), (dest) => ({ ...servers.get(dest)!, ...idle }));
+  }
+
+  /** As `ipvsadm-save -n`. */
+  save(): string {
+    const lines = [...this.#services.values()]
+      .sort((a, b) => order(a.server, b.server))
+      .flatMap(({ view, servers }) => [
+        formatService(view),
+        ...[...servers.values()]
+          .sort(order)
+          .map(({ addr, port, weight }) => formatDest({ svc: view, addr, port, weight })),
+      ]);
+    return lines.map((line) => `${line}\n`).join('');
+  }
+
+  balance({ proto, saddr, sport, daddr, dport }: Flow): Balancing | undefined {
+    const service = dport === undefined ? undefined : this.#services.get(keyOf({ proto, addr: daddr, port: dport }));
+    if (!service) return undefined;
+    const { svc, servers, view } = service;
+    const shares = svc.scheduler.shares(fold(saddr), sport, fold(daddr));
+    return {
+      service: formatService(view),
+      name: `${formatHostPort(daddr, dport!)}/${protoName(proto)}`,
+      why: reasonOf(svc.schedulerName, shares.length),
+      shares: shares.map(({ dest, probability }) => {
+        const { addr, port, weight } = servers.get(dest)!;
+        return { addr, port, text: formatDest({ svc: view, addr, port, weight }), probability };
+      }),
+    };
+  }
+
+  close(): void {
+    this.#dests.close();
+  }
+
+  #service(key: Key): Service6 {
+    const found = this.#services.get(keyOf(key));
+    if (!found) throw new NetlinkError('ESRCH', `ipvs: no service ${keyOf(key)}`);
+    return found;
+  }
+}
+
+/** Its four words, exclusively or'ed. */
+function fold(addr: IpAddress): number {
+  if (typeof addr === 'number') return addr;
+  let word = 0n;
+  for (let rest = addr; rest > 0n; rest >>= 32n) word ^= rest & 0xffffffffn;
+  return Number(word);
+}
+
+function keyOf({ proto, addr, port }: Key): string {
+  return `${protoName(proto)} ${formatHostPort(addr, port)}`;
+}
+
+function order(
+  a: { proto?: number; addr: IpAddress; port: number },
+  b: { proto?: number; addr: IpAddress; port: number },
+): number {
+  return (a.proto ?? 0) - (b.proto ?? 0) || (a.addr < b.addr ? -1 : a.addr > b.addr ? 1 : a.port - b.port);
+}

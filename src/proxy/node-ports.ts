@@ -1,0 +1,27 @@
+// Which addresses of a Node take NodePorts, after NodePortAddresses of pkg/proxy/util (v1.31): ranges are asked a family at a
+// time, and a family without any has the mode's default. `primary` stands for the Node's own InternalIP.
+import { familyOf, type IpAddress, type IpFamily, isInPrefix, widthOf } from '../tcpip-ts/wire/ip-address.ts';
+import type { Cidr, KubeProxyConfig } from './config.ts';
+import type { Netlink } from './either-family.ts';
+
+/** Ranges of the family; empty: the mode's default. */
+export function nodePortRanges(
+  { nodePortAddresses, nodePortPrimary }: KubeProxyConfig,
+  family: IpFamily,
+  nodeIP: IpAddress | undefined,
+): readonly Cidr[] {
+  const ranges = nodePortAddresses.filter(([addr]) => familyOf(addr) === family);
+  return nodePortPrimary && nodeIP !== undefined ? [...ranges, [nodeIP, widthOf(family)]] : ranges;
+}
+
+/** Whether one of them is all there is. */
+export function isEverything(ranges: readonly Cidr[]): boolean {
+  return ranges.some(([, prefixLen]) => prefixLen === 0);
+}
+
+/** The Node's addresses in the ranges; what an IPVS mode has bound for Services is not the Node's. */
+export function addressesIn(ranges: readonly Cidr[], netlink: Netlink): IpAddress[] {
+  const own = netlink.addresses().filter(({ dev }) => dev !== 'kube-ipvs0');
+  const all = new Set(own.map(({ addr }) => addr));
+  return [...all].filter((addr) => ranges.some((range) => isInPrefix(range, addr)));
+}
