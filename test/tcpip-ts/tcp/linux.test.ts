@@ -57,8 +57,8 @@ const CASES: readonly Case[] = [
   },
   { name: 'tiny windows of ours', mib: 1, tcp: { receiveBuffer: 2000, receiveBufferMax: 2000 } },
   { name: 'tiny windows of the kernel’s', mib: 1, sysctls: { tcp_rmem: '4096 4096 4096' } },
-  { name: 'a SYN cookie of ours', mib: 1, tcp: { maxSynQueue: 0 } },
   { name: 'a SYN cookie of the kernel’s', mib: 1, sysctls: { tcp_syncookies: '2' } },
+  { name: 'a SYN cookie of ours', mib: 1, tcp: { maxSynQueue: 0 } },
 ];
 
 const ROLES = ['listen', 'connect'] as const;
