@@ -113,7 +113,8 @@ export class HttpsApi {
       ...{ host: '127.0.0.1', port: this.port, method, path, ca, agent: false },
       ...(anonymous ? {} : { cert, key }),
       headers: {
-        ...(raw === undefined ? {} : { 'Content-Type': 'application/json' }),
+        // Node frames no body of a DELETE by itself.
+        ...(raw === undefined ? {} : { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(raw) }),
         ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
         ...headers,
       },

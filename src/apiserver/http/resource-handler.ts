@@ -195,8 +195,10 @@ function placed(call: ResourceRequest, body: unknown): KubeObject {
   if (body === null || typeof body !== 'object' || Array.isArray(body)) {
     throw new StatusError('BadRequest', 400, "Object 'Kind' is missing in the body of the request");
   }
-  const given = (body as Partial<KubeObject>).metadata;
-  const metadata = given !== null && typeof given === 'object' && !Array.isArray(given) ? { ...given } : {};
+  const given: unknown = (body as Partial<KubeObject>).metadata ?? {};
+  // What has not the shape of metadata is for the decoder to refuse.
+  if (typeof given !== 'object' || Array.isArray(given)) return body as KubeObject;
+  const metadata: KubeObject['metadata'] = { ...given };
   if (info.namespace !== undefined && call.registry.type.namespaced) {
     metadata.namespace ||= info.namespace;
     if (metadata.namespace !== info.namespace) {
