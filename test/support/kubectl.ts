@@ -56,6 +56,22 @@ export class Kubectl {
     return this.args(line.split(' '));
   }
 
+  /** Runs it and checks what it prints: its output, or its complaints where another exit code is expected. */
+  async says(t: Test, line: string, expected: string | RegExp, code = 0): Promise<string> {
+    const result = await this.run(line);
+    t.equal(result.code, code, `kubectl ${line}: exit code${result.code === code ? '' : `: ${result.stderr}`}`);
+    const text = code === 0 ? result.stdout : result.stderr;
+    if (typeof expected === 'string') t.equal(text, expected, `kubectl ${line}`);
+    else t.match(text, expected, `kubectl ${line}`);
+    return result.stdout;
+  }
+
+  /** Runs it until it prints what is expected. */
+  soon(line: string, expected: RegExp): Promise<void> {
+    const told = async () => expected.test((await this.run(line)).stdout);
+    return eventually(`kubectl ${line} shows ${expected}`, told);
+  }
+
   args(args: readonly string[], input?: string): Promise<Result> {
     const child = this.spawn(args);
     if (input !== undefined) child.stdin!.write(input);
@@ -84,6 +100,12 @@ export class Kubectl {
       () => screen,
     );
     return { code: await code, stdout: screen, stderr: '' };
+  }
+
+  /** With a shell command in place of an editor: it is given the file's name. */
+  edit(line: string, editor: string): Promise<Result> {
+    const env = { ...this.#env, KUBE_EDITOR: editor };
+    return collect(spawn(this.#program, line.split(' '), { env, cwd: this.#cwd, stdio: ['pipe', 'pipe', 'pipe'] }));
   }
 
   spawn(args: readonly string[]): ChildProcess {

@@ -24,6 +24,8 @@ const { columns, rows, durations } = JSON.parse(
   readFileSync(join(ROOT, 'test/fixtures/printers.json'), 'utf8'),
 ) as Fixture;
 
+/** Kinds whose columns are known, that the cluster may come to serve. */
+const NOT_SERVED = new Set(['leases']);
 const NOW = Date.UTC(2026, 5, 1);
 const UNIT_MS: Record<string, number> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, y: 365 * 86_400_000 };
 
@@ -39,7 +41,11 @@ function atNow<T>(value: T): T {
 
 t.test('columns are those of the real server', async (t) => {
   for (const [resource, expected] of Object.entries(columns)) {
-    const type = RESOURCES.find((candidate) => candidate.resource === resource)!;
+    const type = RESOURCES.find((candidate) => candidate.resource === resource);
+    if (!type) {
+      t.ok(NOT_SERVED.has(resource), `${resource} is served`);
+      continue;
+    }
     const found = (columnDefinitions(type) as { description: string }[]).map(({ description: _, ...rest }) => rest);
     t.same(found, expected, resource);
   }
