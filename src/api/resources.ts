@@ -1,7 +1,20 @@
 // Every resource the cluster serves, by name. Plural, kind and short names as `kubectl api-resources` prints them.
 import type { ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet } from './apps-v1.ts';
 import type { CronJob, Job } from './batch-v1.ts';
-import type { ConfigMap, Endpoints, Event, Namespace, Node, Pod, Secret, Service, ServiceAccount } from './core-v1.ts';
+import type { Lease } from './coordination-v1.ts';
+import type {
+  ConfigMap,
+  Endpoints,
+  Event,
+  LimitRange,
+  Namespace,
+  Node,
+  Pod,
+  ResourceQuota,
+  Secret,
+  Service,
+  ServiceAccount,
+} from './core-v1.ts';
 import type { EndpointSlice, RuntimeClass } from './discovery-v1.ts';
 import type { KubeObject, ResourceType } from './meta.ts';
 import type { PodDisruptionBudget } from './policy-v1.ts';
@@ -49,6 +62,9 @@ export const PODDISRUPTIONBUDGETS = define<PodDisruptionBudget>(
 );
 export const ENDPOINTSLICES = define<EndpointSlice>('discovery.k8s.io/v1', 'endpointslices', 'EndpointSlice', true);
 export const RUNTIMECLASSES = define<RuntimeClass>('node.k8s.io/v1', 'runtimeclasses', 'RuntimeClass', false);
+export const LEASES = define<Lease>('coordination.k8s.io/v1', 'leases', 'Lease', true);
+export const RESOURCEQUOTAS = define<ResourceQuota>('v1', 'resourcequotas', 'ResourceQuota', true, ['quota']);
+export const LIMITRANGES = define<LimitRange>('v1', 'limitranges', 'LimitRange', true, ['limits']);
 
 const RBAC = 'rbac.authorization.k8s.io/v1';
 export const ROLES = define<Role>(RBAC, 'roles', 'Role', true);
@@ -76,6 +92,9 @@ export const RESOURCES: readonly ResourceType[] = [
   PODDISRUPTIONBUDGETS,
   ENDPOINTSLICES,
   RUNTIMECLASSES,
+  RESOURCEQUOTAS,
+  LIMITRANGES,
+  LEASES,
   CLUSTERROLEBINDINGS,
   CLUSTERROLES,
   ROLEBINDINGS,

@@ -2,13 +2,15 @@
 // the message port (serve-port.ts) are faces on what is here.
 import type { TokenRequest } from '../api/authentication-v1.ts';
 import type { KubeObject, ResourceType } from '../api/meta.ts';
-import { EVENTS, SERVICEACCOUNTS, SERVICES } from '../api/resources.ts';
+import { EVENTS, LIMITRANGES, RESOURCEQUOTAS, SERVICEACCOUNTS, SERVICES } from '../api/resources.ts';
 import { StatusError } from '../api/status-error.ts';
 import type { Clock, Timer } from '../lib/clock.ts';
 import type { Rng } from '../lib/rng.ts';
 import type { AdmissionPlugin, AdmissionRequest, Lookup } from './admission/admission.ts';
+import { limitRanger } from './admission/limit-ranger.ts';
 import { namespaceLifecycle } from './admission/namespace-lifecycle.ts';
 import { podAdmission } from './admission/pod-admission.ts';
+import { resourceQuotaAdmission } from './admission/resource-quota.ts';
 import { serviceAccountAdmission } from './admission/service-account.ts';
 import { IpAllocator } from './allocation/ip-allocator.ts';
 import { PortAllocator } from './allocation/port-allocator.ts';
@@ -66,7 +68,13 @@ export class ApiServer {
     this.#tokens = tokens ?? new ServiceAccountTokens();
     this.#clock = clock;
     const allocation = new ServiceAllocation(new IpAllocator(serviceCIDR, rng), new PortAllocator(nodePortRange, rng));
-    const context = { store: this.store, clock, rng, admit: (request: AdmissionRequest) => this.#admit(request) };
+    const context = {
+      store: this.store,
+      clock,
+      rng,
+      admit: (request: AdmissionRequest) => this.#admit(request),
+      judge: (request: AdmissionRequest) => this.#judge(request),
+    };
     for (const strategy of strategies(allocation)) {
       this.#registries.set(registryName(strategy.type), new Registry(strategy, context));
     }
@@ -78,7 +86,12 @@ export class ApiServer {
       namespaceLifecycle,
       serviceAccountAdmission(clock, rng),
       podAdmission,
+      limitRanger(async (namespace) => (await this.#served(LIMITRANGES).list({ namespace })).items),
       escalationCheck(this.authorizer),
+      resourceQuotaAdmission({
+        quotas: async (namespace) => (await this.#served(RESOURCEQUOTAS).list({ namespace })).items,
+        updateStatus: (quota) => this.#served(RESOURCEQUOTAS).update(quota, 'status', { user: ADMIN }),
+      }),
     ];
     // Straight to the registries: admission runs inside requests, which have waited already.
     this.#lookup = { find: (type, namespace, name) => this.#served(type).find(namespace, name) };
@@ -138,7 +151,11 @@ export class ApiServer {
   }
 
   async #admit(request: AdmissionRequest): Promise<void> {
-    for (const plugin of this.#admission) await plugin.admit(request, this.#lookup);
+    for (const plugin of this.#admission) await plugin.admit?.(request, this.#lookup);
+  }
+
+  async #judge(request: AdmissionRequest): Promise<void> {
+    for (const plugin of this.#admission) await plugin.validate?.(request, this.#lookup);
   }
 }
 

@@ -18,6 +18,7 @@ import { NamespaceController } from './namespace.ts';
 import { NodeLifecycleController } from './node-lifecycle.ts';
 import { PodGarbageCollector } from './pod-gc.ts';
 import { ReplicaSetController } from './replicaset/replicaset.ts';
+import { ResourceQuotaController } from './resource-quota.ts';
 import { RootCaPublisher } from './root-ca.ts';
 import { Scheduler } from './scheduler/scheduler.ts';
 import { ServiceAccountController } from './service-account.ts';
@@ -68,6 +69,7 @@ export function startControllers(options: StartOptions): Controllers {
     new GarbageCollector(ctx),
     new PodGarbageCollector(ctx),
     new ClusterRoleAggregationController(ctx),
+    new ResourceQuotaController(ctx),
   ];
   let closed = false;
   ctx.informers.start();

@@ -85,6 +85,40 @@ if (needsKubectl(t)) {
       await says(t, 'auth can-i list pods --as ann', 'yes\n');
     });
 
+    await t.test('quotas and limits hold', async (t) => {
+      await says(t, 'create ns small', 'namespace/small created\n');
+      await says(t, 'create quota q --hard=pods=1,limits.cpu=1 -n small', 'resourcequota/q created\n');
+      const range =
+        'apiVersion: v1\nkind: LimitRange\nmetadata: {name: l, namespace: small}\nspec: {limits: [{type: Container, default: {cpu: 500m}}]}\n';
+      t.equal((await kubectl.args(['create', '-f', '-'], range)).stdout, 'limitrange/l created\n');
+      await eventually('the quota is counted', async () => {
+        const { stdout } = await kubectl.run('get quota -n small');
+        return /^NAME +REQUEST +LIMIT +AGE\nq +pods: 0\/1 +limits\.cpu: 0\/1 +\d+s\n$/.test(stdout);
+      });
+      await says(t, 'run a --image=nginx -n small', 'pod/a created\n');
+      await says(
+        t,
+        'run b --image=nginx -n small',
+        'Error from server (Forbidden): pods "b" is forbidden: exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1\n',
+        1,
+      );
+      await says(
+        t,
+        'describe quota q -n small',
+        /Resource +Used +Hard\n-+ +-+ +-+\nlimits\.cpu +500m +1\npods +1 +1\n/,
+      );
+      await says(t, 'describe limits l -n small', /Container +cpu +- +- +500m +500m +-\n/);
+    });
+
+    await t.test('a Node keeps its Lease', async (t) => {
+      await says(t, 'get leases -n kube-node-lease', /^NAME +HOLDER +AGE\nnode-1 +node-1 +\d+s\n$/);
+      await says(
+        t,
+        'describe node node-1',
+        /Lease:\n +HolderIdentity: +node-1\n +AcquireTime: +<unset>\n +RenewTime: +\w/,
+      );
+    });
+
     await t.test('who one is', async (t) => {
       const admin = await says(
         t,

@@ -1,5 +1,7 @@
 // The schema of every kind that is served, but Pods: k8s.io/api core/v1, apps/v1, discovery/v1, node/v1.
 import type { ResourceType } from '../meta.ts';
+import { LEASE } from './coordination.ts';
+import { LIMIT_KINDS } from './limits.ts';
 import { CONDITIONS, LABEL_SELECTOR, LOCAL_OBJECT_REFERENCE, OBJECT_REFERENCE, object } from './meta.ts';
 import { POD, POD_TEMPLATE } from './pod.ts';
 import { RBAC_KINDS } from './rbac.ts';
@@ -228,6 +230,8 @@ const KINDS: readonly Struct[] = [
   ENDPOINTSLICE,
   RUNTIMECLASS,
   ...WORKLOADS,
+  LEASE,
+  ...LIMIT_KINDS,
   ...RBAC_KINDS,
   ...REVIEW_KINDS,
 ];

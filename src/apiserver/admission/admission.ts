@@ -17,6 +17,8 @@ export interface AdmissionRequest {
   readonly draft?: KubeObject;
   readonly old?: KubeObject | undefined;
   readonly user: User;
+  /** Nothing may be written. */
+  readonly dryRun?: boolean;
 }
 
 /** What plugins may look at. */
@@ -30,7 +32,10 @@ export interface Lookup {
 
 export interface AdmissionPlugin {
   readonly name: string;
-  admit(request: AdmissionRequest, lookup: Lookup): Promise<void> | void;
+  /** May change the draft; before it is validated. */
+  admit?(request: AdmissionRequest, lookup: Lookup): Promise<void> | void;
+  /** Judges the draft as it will be stored; after it was validated. */
+  validate?(request: AdmissionRequest, lookup: Lookup): Promise<void> | void;
 }
 
 /** 403, worded as apimachinery's NewForbidden. */

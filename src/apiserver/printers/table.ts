@@ -13,11 +13,13 @@ import {
   ENDPOINTSLICES,
   EVENTS,
   JOBS,
+  LEASES,
   NAMESPACES,
   NODES,
   PODDISRUPTIONBUDGETS,
   PODS,
   REPLICASETS,
+  RESOURCEQUOTAS,
   ROLEBINDINGS,
   RUNTIMECLASSES,
   SECRETS,
@@ -35,6 +37,7 @@ import {
   serviceAccountPrinter,
 } from './core.ts';
 import { age } from './duration.ts';
+import { leasePrinter, resourceQuotaPrinter } from './limits.ts';
 import { podPrinter } from './pods.ts';
 import { column, NAME, type Printer } from './printer.ts';
 import { bindingPrinter } from './rbac.ts';
@@ -86,6 +89,8 @@ register(CONFIGMAPS, configMapPrinter);
 register(SECRETS, secretPrinter);
 register(SERVICEACCOUNTS, serviceAccountPrinter);
 register(RUNTIMECLASSES, runtimeClassPrinter);
+register(RESOURCEQUOTAS, resourceQuotaPrinter);
+register(LEASES, leasePrinter);
 register(ROLEBINDINGS, bindingPrinter);
 register(CLUSTERROLEBINDINGS, bindingPrinter);
 

@@ -32,7 +32,10 @@ export interface RegistryContext {
   readonly store: Store;
   readonly clock: Clock;
   readonly rng: Rng;
+  /** Before validation; may change the draft. */
   admit(request: AdmissionRequest): Promise<void>;
+  /** After validation. */
+  judge(request: AdmissionRequest): Promise<void>;
 }
 
 export interface RequestOptions extends DecodeOptions {
@@ -209,7 +212,7 @@ export class Registry<T extends KubeObject> {
     const { clock, rng, store } = this.#context;
     if (!metadata.name && metadata.generateName) metadata.name = generateName(metadata.generateName, rng);
     if (!applied) this.#track(draft, undefined, undefined, options);
-    await this.#admit('CREATE', draft, undefined, undefined, options);
+    await this.#context.admit(this.#admission('CREATE', draft, undefined, undefined, options));
     metadata.uid = newUid(rng);
     metadata.creationTimestamp = timestamp(clock.unixMs());
     delete metadata.deletionTimestamp;
@@ -222,7 +225,9 @@ export class Registry<T extends KubeObject> {
     this.strategy.validate?.(draft, errors);
     if (!errors.empty) throw invalid(this.type, metadata.name ?? '', errors.causes);
     const key = this.#key(metadata.namespace, metadata.name!);
-    if (options.dryRun && (await store.get(key))) throw alreadyExists(this.type, metadata.name!);
+    // Looked for before it is charged to a quota; the commit decides.
+    if (await store.get(key)) throw alreadyExists(this.type, metadata.name!);
+    await this.#context.judge(this.#admission('CREATE', draft, undefined, undefined, options));
     const allocation = this.strategy.beginCreate?.(draft);
     return await this.#finish(allocation, options.dryRun ?? false, async () => {
       if (options.dryRun) return freeze(draft) as Stored<T>;
@@ -328,7 +333,7 @@ export class Registry<T extends KubeObject> {
     const key = this.#key(namespace, name);
     for (;;) {
       const object = await this.get(namespace, name);
-      await this.#admit('DELETE', undefined, object, undefined, options);
+      await this.#context.admit(this.#admission('DELETE', undefined, object, undefined, options));
       const plan = planDeletion(this.strategy, object, deletion, clock.unixMs());
       if (plan.kind === 'pending') return { object, removed: false };
       if (options.dryRun) return { object, removed: plan.kind === 'remove' };
@@ -420,7 +425,7 @@ export class Registry<T extends KubeObject> {
       keepSystemFields(next, old);
       if (this.strategy.status) keepStatus(next, old);
       if (!applied) this.#track(next, old, subresource, options);
-      await this.#admit('UPDATE', next, old, subresource, options);
+      await this.#context.admit(this.#admission('UPDATE', next, old, subresource, options));
       this.strategy.prepareForUpdate?.(next, old);
       if (this.strategy.generation) next.metadata.generation = nextGeneration(next, old);
       validateMeta(next, this.type.namespaced, () => [], errors);
@@ -433,16 +438,17 @@ export class Registry<T extends KubeObject> {
       keepStatus(next, draft);
       if (!applied) this.#track(next, old, subresource, options);
       else setManagedFields(next, draft.metadata.managedFields);
-      await this.#admit('UPDATE', next, old, subresource, options);
+      await this.#context.admit(this.#admission('UPDATE', next, old, subresource, options));
       this.strategy.status.validateUpdate?.(next, old, errors);
     } else {
       const apply = this.strategy.subresources?.[subresource];
       if (!apply) throw this.#noSubresource(old.metadata.name);
       next = apply(draft, old, timestamp(this.#context.clock.unixMs()));
       this.#track(next, old, subresource, options);
-      await this.#admit('UPDATE', next, old, subresource, options);
+      await this.#context.admit(this.#admission('UPDATE', next, old, subresource, options));
     }
     if (!errors.empty) throw invalid(this.type, old.metadata.name, errors.causes);
+    await this.#context.judge(this.#admission('UPDATE', next, old, subresource, options));
     return next;
   }
 
@@ -499,16 +505,16 @@ export class Registry<T extends KubeObject> {
     }
   }
 
-  async #admit(
+  #admission(
     operation: Operation,
     draft: T | undefined,
     old: Stored<T> | undefined,
     subresource: Subresource | undefined,
-    { user }: RequestOptions,
-  ): Promise<void> {
+    { user, dryRun = false }: RequestOptions,
+  ): AdmissionRequest {
     const { namespace, name = '' } = (draft ?? old)!.metadata;
-    const request = { operation, type: this.type, subresource, namespace, name, old, user };
-    await this.#context.admit(draft ? { ...request, draft } : request);
+    const request = { operation, type: this.type, subresource, namespace, name, old, user, dryRun };
+    return draft ? { ...request, draft } : request;
   }
 
   /** A private copy with everything that may be left out filled in. */

@@ -9,6 +9,8 @@ import { endpointsStrategy } from './endpoints.ts';
 import { endpointSliceStrategy } from './endpointslices.ts';
 import { eventStrategy } from './events.ts';
 import { jobStrategy } from './jobs.ts';
+import { leaseStrategy } from './leases.ts';
+import { limitRangeStrategy, resourceQuotaStrategy } from './limits.ts';
 import { namespaceStrategy } from './namespaces.ts';
 import { nodeStrategy } from './nodes.ts';
 import { podDisruptionBudgetStrategy } from './poddisruptionbudgets.ts';
@@ -44,6 +46,9 @@ export function strategies(services: ServiceAllocation): Strategy<KubeObject>[] 
     podDisruptionBudgetStrategy,
     endpointSliceStrategy,
     runtimeClassStrategy,
+    leaseStrategy,
+    resourceQuotaStrategy,
+    limitRangeStrategy,
     roleStrategy,
     clusterRoleStrategy,
     roleBindingStrategy,

@@ -11,6 +11,7 @@ import { parseIPv4 } from '../../tcpip-ts/wire/address.ts';
 import type { ContainerLog } from '../container-log.ts';
 import type { RunningProcess } from '../runtime/runtime.ts';
 import { timestamp } from './container.ts';
+import { NodeLease } from './node-lease.ts';
 import { nodeConditions } from './node-object.ts';
 import { PodWorker, type PodWorkerEnv } from './pod-worker.ts';
 
@@ -41,6 +42,7 @@ export class Kubelet {
   readonly #configMaps;
   readonly #services: Informer<Service>;
   #heartbeat: Timer | null = null;
+  #lease: NodeLease | null = null;
   #closed = false;
 
   constructor(env: KubeletEnv) {
@@ -95,6 +97,7 @@ export class Kubelet {
   async close(): Promise<void> {
     this.#closed = true;
     this.#heartbeat?.cancel();
+    this.#lease?.close();
     this.#pods.close();
     this.#configMaps.close();
     this.#services.close();
@@ -215,7 +218,9 @@ export class Kubelet {
     const { status } = await client.get(NODES, undefined, name);
     const conditions = nodeConditions(status?.conditions ?? [], timestamp(this.#env.clock));
     const patch = { status: { ...node.status, conditions } };
-    await client.patch(NODES, undefined, name, 'merge', patch, 'status');
+    const registered = await client.patch(NODES, undefined, name, 'merge', patch, 'status');
+    this.#lease = new NodeLease(client, this.#env.clock, registered);
+    this.#lease.start();
     this.#tellStart();
     this.#armHeartbeat();
   }
