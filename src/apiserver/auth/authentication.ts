@@ -11,7 +11,7 @@ export type TokenAuthenticator = (token: string) => Promise<User | undefined> | 
 
 /** Throws StatusError 401. */
 export async function authenticate(request: IncomingMessage, tokens: readonly TokenAuthenticator[]): Promise<User> {
-  const user = certificateUser(request.socket as TLSSocket);
+  const user = certificateUser(request);
   if (user) return authenticated(user);
   const token = bearerToken(request.headers.authorization);
   if (token === undefined) return ANONYMOUS;
@@ -28,8 +28,19 @@ export async function tokenUser(token: string, tokens: readonly TokenAuthenticat
   return undefined;
 }
 
-function certificateUser(socket: TLSSocket): User | undefined {
+/** Node takes a certificate apart anew each time it is asked, which costs as much as a small request; it stays that of its connection. */
+const certificateUsers = new WeakMap<object, User | undefined>();
+
+function certificateUser(request: IncomingMessage): User | undefined {
+  const socket = request.socket as TLSSocket;
   if (!socket.authorized) return undefined;
+  // Over HTTP/2 each request has a stand-in of its own for the socket.
+  const connection = (request as { stream?: { session?: object } }).stream?.session ?? socket;
+  if (!certificateUsers.has(connection)) certificateUsers.set(connection, readCertificate(socket));
+  return certificateUsers.get(connection);
+}
+
+function readCertificate(socket: TLSSocket): User | undefined {
   const { subject, raw, fingerprint256 } = socket.getPeerCertificate();
   const name = all(subject?.CN)[0];
   if (!name || !raw) return undefined;

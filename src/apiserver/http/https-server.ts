@@ -21,11 +21,12 @@ import type { PodBackend } from '../streaming/pod-backend.ts';
 import { ACCESS_REVIEWS, answerReview, reviewType } from './access-review.ts';
 import { contentType, decodeBody, readBody } from './body.ts';
 import { discover, type SubresourceInfo } from './discovery.ts';
+import { EncodedObjects } from './encoded-objects.ts';
 import { serveOpenApi } from './openapi-handler.ts';
 import { PodStreams } from './pod-streams.ts';
 import { requestAttributes } from './request-attributes.ts';
 import { methodNotAllowed, type RequestInfo, requestInfo } from './request-info.ts';
-import { handleResource, noSuchResource } from './resource-handler.ts';
+import { type HandlerEnv, handleResource, noSuchResource } from './resource-handler.ts';
 import { asStatus, sendError, sendJson, sendText } from './respond.ts';
 import { subresourcesOf } from './subresources.ts';
 import { VERSION } from './version.ts';
@@ -42,12 +43,15 @@ export interface HttpsServerOptions {
   readonly staticTokens?: ReadonlyMap<string, User>;
 }
 
+/** /api, /api/v1, /apis, /apis/GROUP, /apis/GROUP/VERSION: what is longer is about objects. */
+const DISCOVERY = /^\/(api(\/[^/]+)?|apis(\/[^/]+){0,2})$/;
 const HEALTH = /^\/(livez|readyz|healthz)(\/|$)/;
 /** As the real server; client-go opens another connection when it wants more. */
 const MAX_STREAMS = 250;
 
 export class HttpsServer {
   readonly #options: HttpsServerOptions;
+  readonly #handlerEnv: HandlerEnv;
   readonly #server: Http2SecureServer;
   readonly #sockets = new Set<Socket>();
   readonly #openApi = new OpenApi(RESOURCES);
@@ -56,6 +60,7 @@ export class HttpsServer {
 
   constructor(options: HttpsServerOptions) {
     this.#options = options;
+    this.#handlerEnv = { clock: options.clock, rng: options.rng, api: options.api, encoded: new EncodedObjects() };
     this.#streams = new PodStreams(options.backend, options.clock);
     const { api, staticTokens } = options;
     this.#tokens = [(token) => staticTokens?.get(token), (token) => api.tokenUser(token)];
@@ -125,7 +130,7 @@ export class HttpsServer {
       }
       await handleResource(
         { request, response, query: url.searchParams, info, user, registry: registry as Registry<KubeObject> },
-        this.#options,
+        this.#handlerEnv,
       );
     } catch (error) {
       sendError(response, error);
@@ -162,7 +167,7 @@ export class HttpsServer {
   async #meta(path: string, accept: string): Promise<{ body: unknown; contentType?: string } | undefined> {
     if (path === '/version') return { body: VERSION };
     if (path === '/') return { body: { paths: PATHS } };
-    if (!path.startsWith('/api')) return undefined;
+    if (!DISCOVERY.test(path)) return undefined;
     const subresources = new Map<ResourceType, SubresourceInfo[]>();
     for (const type of RESOURCES) {
       const registry = await this.#options.api.registry(type);

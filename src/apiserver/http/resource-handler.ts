@@ -20,10 +20,11 @@ import {
   readBody,
   unsupportedMediaType,
 } from './body.ts';
+import type { EncodedObjects } from './encoded-objects.ts';
 import { APPLY, deleteOptions, integer, listOptions, watchOptions, writeOptions } from './options.ts';
-import { negotiate } from './representation.ts';
+import { negotiate, PLAIN } from './representation.ts';
 import { isTrue, methodNotAllowed, type RequestInfo } from './request-info.ts';
-import { sendObject } from './respond.ts';
+import { sendBytes, sendObject, wantsYaml } from './respond.ts';
 import { serveWatch } from './watch-stream.ts';
 
 export interface ResourceRequest {
@@ -39,6 +40,7 @@ export interface HandlerEnv {
   readonly api: Registries;
   readonly clock: Clock;
   readonly rng: Rng;
+  readonly encoded: EncodedObjects;
 }
 
 const PATCH_TYPES: Readonly<Record<string, PatchType>> = {
@@ -51,6 +53,8 @@ const PATCH_TYPES: Readonly<Record<string, PatchType>> = {
 const RETURNED: ReadonlySet<string> = new Set(['pods', 'services', 'serviceaccounts', 'resourcequotas']);
 
 const STORED_SUBRESOURCES: ReadonlySet<string> = new Set(['status', 'scale', 'finalize', 'ephemeralcontainers']);
+
+const NEWLINE = Buffer.from('\n');
 
 /** As the real server's --min-request-timeout: a watch ends between this and twice as long, unless the client says. */
 const MIN_WATCH_S = 1800;
@@ -69,14 +73,17 @@ export async function handleResource(call: ResourceRequest, env: HandlerEnv): Pr
       return await watch(call, env);
     case 'list': {
       const form = formOf(call, env);
-      return send(call, 200, form.list(await registry.list(listOptions(query, info))));
+      const list = await registry.list(listOptions(query, info));
+      if (form === PLAIN && !wantsYaml(call.request)) {
+        return sendBytes(response, 200, env.encoded.list(list), 'application/json');
+      }
+      return send(call, 200, form.list(list));
     }
     case 'get': {
-      const form = formOf(call, env);
       const object = await registry.get(info.namespace, info.name!);
       if (info.subresource === 'scale') return send(call, 200, registry.scaleOf(object));
       if (info.subresource && !STORED_SUBRESOURCES.has(info.subresource)) throw noSuchResource();
-      return send(call, 200, form.object(object));
+      return sendStored(call, env, 200, object);
     }
     case 'create':
       return await create(call, env);
@@ -84,7 +91,7 @@ export async function handleResource(call: ResourceRequest, env: HandlerEnv): Pr
       const sub = storedSubresource(info);
       const { object, options } = await objectOf(call);
       const updated = await registry.update(object, sub, options);
-      return send(call, 200, formOf(call, env).object(updated));
+      return sendStored(call, env, 200, updated);
     }
     case 'patch': {
       if (contentType(call.request) === APPLY) return await apply(call, env);
@@ -98,14 +105,14 @@ export async function handleResource(call: ResourceRequest, env: HandlerEnv): Pr
         ...options,
         strictErrors: prefixed,
       });
-      return send(call, 200, formOf(call, env).object(patched));
+      return sendStored(call, env, 200, patched);
     }
     case 'delete': {
       const { deletion, options } = await deletionOf(call);
       const { object, removed } = await registry.delete(info.namespace, info.name!, deletion, options);
       const code = !removed && deletion.propagationPolicy === 'Foreground' ? 202 : 200;
       const asObject = !removed || RETURNED.has(type.resource);
-      return send(call, code, asObject ? formOf(call, env).object(object) : deletedStatus(type, object));
+      return asObject ? sendStored(call, env, code, object) : send(call, 200, deletedStatus(type, object));
     }
     case 'deletecollection': {
       const { deletion, options } = await deletionOf(call);
@@ -127,7 +134,7 @@ async function apply(call: ResourceRequest, env: HandlerEnv): Promise<void> {
     ...options,
     strictErrors,
   });
-  return send(call, created ? 201 : 200, formOf(call, env).object(object));
+  return sendStored(call, env, created ? 201 : 200, object);
 }
 
 async function create(call: ResourceRequest, env: HandlerEnv): Promise<void> {
@@ -135,7 +142,7 @@ async function create(call: ResourceRequest, env: HandlerEnv): Promise<void> {
   if (info.name === undefined) {
     const { object, options } = await objectOf(call);
     const created = await registry.create(object, options);
-    return send(call, 201, formOf(call, env).object(created));
+    return sendStored(call, env, 201, created);
   }
   const isPod = registry.type.resource === PODS.resource && registry.type.group === PODS.group;
   if (isPod && info.subresource === 'binding') {
@@ -159,16 +166,24 @@ async function create(call: ResourceRequest, env: HandlerEnv): Promise<void> {
 }
 
 async function watch(call: ResourceRequest, env: HandlerEnv): Promise<void> {
-  const { clock, rng } = env;
+  const { rng } = env;
   const { query, info, response, registry } = call;
   const options = watchOptions(query, info);
   const asked = integer(query, 'timeoutSeconds');
   const seconds = asked ? Math.min(asked, MAX_WATCH_S) : MIN_WATCH_S * (1 + rng.float());
-  await serveWatch(response, registry, options, formOf(call, env), clock, seconds);
+  await serveWatch(response, registry, options, formOf(call, env), env, seconds);
 }
 
 function formOf({ request, registry, query }: ResourceRequest, { clock }: HandlerEnv) {
   return negotiate(request.headers.accept, registry.type, () => clock.unixMs(), query.get('includeObject'));
+}
+
+/** An object of the store, in the form that the client takes. */
+function sendStored(call: ResourceRequest, env: HandlerEnv, code: number, object: KubeObject): void {
+  const form = formOf(call, env);
+  if (form === PLAIN && !wantsYaml(call.request)) {
+    sendBytes(call.response, code, Buffer.concat([env.encoded.json(object), NEWLINE]), 'application/json');
+  } else send(call, code, form.object(object));
 }
 
 function send({ request, response }: ResourceRequest, code: number, value: unknown): void {

@@ -13,9 +13,13 @@ export function sendJson(
 }
 
 export function sendObject(request: IncomingMessage, response: ServerResponse, code: number, value: unknown): void {
-  if (/^application\/yaml\b/.test(request.headers.accept ?? '')) {
+  if (wantsYaml(request)) {
     sendBytes(response, code, Buffer.from(stringify(value, { lineWidth: 0 })), 'application/yaml');
   } else sendJson(response, code, value);
+}
+
+export function wantsYaml({ headers }: IncomingMessage): boolean {
+  return /^application\/yaml\b/.test(headers.accept ?? '');
 }
 
 export function sendText(response: ServerResponse, code: number, text: string): void {

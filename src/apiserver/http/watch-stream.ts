@@ -12,12 +12,11 @@ import type { WatchEvent } from '../../client/client.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Registry, RegistryWatchOptions } from '../registry/registry.ts';
 import type { RegistryWatch } from '../registry/watch.ts';
+import type { EncodedObjects } from './encoded-objects.ts';
 import { PLAIN, type Representation } from './representation.ts';
 import { asStatus } from './respond.ts';
 
 const BATCH = 100;
-const CHUNK_CHARS = 16 * 1024;
-const RECENT_CHARS = 4 * 1024 * 1024;
 
 /**
  * Resolves once the watch is open; it then runs by itself. Rejects with StatusError before anything is sent, except that a
@@ -28,10 +27,10 @@ export async function serveWatch(
   registry: Registry<KubeObject>,
   options: RegistryWatchOptions,
   form: Representation,
-  clock: Clock,
+  { clock, encoded }: { readonly clock: Clock; readonly encoded: EncodedObjects },
   timeoutS: number,
 ): Promise<void> {
-  const stream = new WatchStream(response, form);
+  const stream = new WatchStream(response, form, encoded);
   let watch: RegistryWatch<KubeObject> | undefined;
   let gone: unknown;
   try {
@@ -56,6 +55,7 @@ export async function serveWatch(
 class WatchStream {
   readonly #response: ServerResponse;
   readonly #form: Representation;
+  readonly #encoded: EncodedObjects;
   #watch: RegistryWatch<KubeObject> | undefined;
   /** Read from the watch, and written up to #next. */
   #events: WatchEvent<KubeObject>[] = [];
@@ -63,9 +63,10 @@ class WatchStream {
   #blocked = false;
   #first = true;
 
-  constructor(response: ServerResponse, form: Representation) {
+  constructor(response: ServerResponse, form: Representation, encoded: EncodedObjects) {
     this.#response = response;
     this.#form = form;
+    this.#encoded = encoded;
     response.on('drain', () => {
       this.#blocked = false;
       this.pump();
@@ -98,11 +99,8 @@ class WatchStream {
         }
         if (this.#events.length === 0) return;
       }
-      let chunk = '';
-      while (this.#next < this.#events.length && chunk.length < CHUNK_CHARS) {
-        chunk += this.#line(this.#events[this.#next++]!);
-      }
-      this.#blocked = !this.#response.write(chunk);
+      // One by one, not copied together: the bytes of an event are the same for every watch.
+      this.#blocked = !this.#response.write(this.#line(this.#events[this.#next++]!));
     }
   }
 
@@ -124,33 +122,11 @@ class WatchStream {
     this.#next = 0;
   }
 
-  #line({ type, object }: WatchEvent<KubeObject>): string {
-    if (this.#form === PLAIN) return `{"type":"${type}","object":${recent.textOf(object)}}\n`;
+  #line({ type, object }: WatchEvent<KubeObject>): string | Buffer {
     if (type === 'BOOKMARK') return `${JSON.stringify({ type, object: this.#form.bookmark(object) })}\n`;
+    if (this.#form === PLAIN) return this.#encoded.eventLine(type, object);
     const first = this.#first;
     this.#first = false;
     return `${JSON.stringify({ type, object: this.#form.event(object, first) })}\n`;
   }
 }
-
-/** JSON of the objects that were sent last: an event usually goes to many watches at once. */
-class RecentTexts {
-  readonly #texts = new Map<object, string>();
-  #chars = 0;
-
-  textOf(object: object): string {
-    const known = this.#texts.get(object);
-    if (known !== undefined) return known;
-    const text = JSON.stringify(object);
-    this.#texts.set(object, text);
-    this.#chars += text.length;
-    for (const [oldest, gone] of this.#texts) {
-      if (this.#chars <= RECENT_CHARS || oldest === object) break;
-      this.#texts.delete(oldest);
-      this.#chars -= gone.length;
-    }
-    return text;
-  }
-}
-
-const recent = new RecentTexts();

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { CliError } from '../cli-error.ts';
 
-const NAMES = ['wire', 'kernel', 'stack', 'dns', 'ready', 'pods'] as const;
+const NAMES = ['wire', 'kernel', 'stack', 'dns', 'ready', 'pods', 'scale'] as const;
 
 export function bench(names: readonly string[], options: { output: string }): void {
   const unknown = names.find((n) => !(NAMES as readonly string[]).includes(n));
