@@ -104,20 +104,38 @@ const STEPS: Readonly<Record<string, readonly string[]>> = {
 /** Between two events. The oracle injects them back to back. */
 const EVENT_US = 1000;
 const SETTLE_MS = 50;
+/** Of the oracle's guest, HZ=100. */
+const TICK_US = 10_000;
 /** How much later than asked the oracle's guest wakes from a sleep: timers of the same length have fired by then. */
 const OVERSLEEP_US = 20_000;
 /** The oracle's own seconds vary by this much from play to play. */
 const SECONDS_SLACK = 2;
 
-/** Plays one scenario. Returns the events whose results differ, and how many there were. */
+/**
+ * Plays one scenario. Returns the events whose results differ, and how many there were. Where nothing came out the oracle's guest
+ * waited a moment, and its results do not say whether a tick fell into it: a connection that was to expire with the next tick has
+ * or has not. So there are three ways to play: never, after such steps of an `open` or `close`, after all of them; the best counts.
+ */
 export function replay(scenario: Scenario, makeWorld: MakeWorld): { events: number; differences: Difference[] } {
-  const player = new Player(scenario, makeWorld);
+  let best: Difference[] | undefined;
+  for (const ticks of ['never', 'steps', 'always'] as const) {
+    const differences = play(scenario, makeWorld, ticks);
+    if (!best || differences.length < best.length) best = differences;
+    if (best.length === 0) break;
+  }
+  return { events: scenario.events.length, differences: best! };
+}
+
+type Ticks = 'never' | 'steps' | 'always';
+
+function play(scenario: Scenario, makeWorld: MakeWorld, ticks: Ticks): Difference[] {
+  const player = new Player(scenario, makeWorld, ticks);
   const differences: Difference[] = [];
   try {
     scenario.events.forEach((event, i) => {
       const expected = scenario.results[i]!;
       const got = player.play(event);
-      if (!same(expected, got)) {
+      if (!same(expected, got, player.ports)) {
         const [expectedText, gotText] = [JSON.stringify(expected), JSON.stringify(got)];
         differences.push({
           scenario: scenario.id,
@@ -131,7 +149,7 @@ export function replay(scenario: Scenario, makeWorld: MakeWorld): { events: numb
   } finally {
     player.close();
   }
-  return { events: scenario.events.length, differences };
+  return differences;
 }
 
 interface PacketEvent {
@@ -146,15 +164,19 @@ interface PacketEvent {
 
 class Player {
   readonly #scenario: Scenario;
+  readonly #ticks: Ticks;
   readonly #world: ReplayWorld;
   readonly #services: ServiceSpec[];
+  /** Of services and dests that have been. */
+  readonly ports = new Set<number>();
   readonly #gone = new Set<number>();
   /** By client and service: the dest last seen, and the client as that dest saw it. */
   readonly #known = new Map<string, string>();
   readonly #seenAs = new Map<string, string>();
 
-  constructor(scenario: Scenario, makeWorld: MakeWorld) {
+  constructor(scenario: Scenario, makeWorld: MakeWorld, ticks: Ticks) {
     this.#scenario = scenario;
+    this.#ticks = ticks;
     const own = scenario.services ?? [scenario];
     this.#services = own.map((s) => ({ flags: scenario.flags ?? [], ...pick(scenario), ...s }) as ServiceSpec);
     const nat = scenario.nat ?? true;
@@ -184,6 +206,7 @@ class Player {
   play(event: { readonly [kind: string]: unknown }): Result {
     const kind = Object.keys(event).find((k) => k !== 'note')!;
     const result = this.#event(kind, event[kind]);
+    if (result['drop'] && this.#ticks === 'always') this.#world.advance(TICK_US);
     this.#world.advance((this.#scenario.gap_ms ?? 0) * 1000 + EVENT_US);
     return result;
   }
@@ -195,7 +218,11 @@ class Player {
     const service = this.#services[a?.svc ?? 0]!;
     if (kind in CLIENT || kind in SERVER || kind === 'udp' || kind === 'sudp') return this.#packet(kind, a);
     if (kind in STEPS) {
-      const steps = STEPS[kind]!.map((step) => this.#packet(step, a));
+      const steps = STEPS[kind]!.map((step) => {
+        const result = this.#packet(step, a);
+        if (result['drop'] && this.#ticks !== 'never') this.#world.advance(TICK_US);
+        return result;
+      });
       const result: Record<string, Json> = { steps };
       if ('to' in steps[0]!) {
         result['to'] = steps[0]['to']!;
@@ -205,6 +232,7 @@ class Player {
     }
     switch (kind) {
       case 'add':
+        this.ports.add((a.dest ?? a).port);
         ipvs.addDest(keyOf(service), realServer(a.dest ?? a));
         return { ok: true };
       case 'del':
@@ -246,6 +274,7 @@ class Player {
   }
 
   #addService(service: ServiceSpec, dests: readonly DestSpec[]): void {
+    for (const { port } of [service, ...dests]) this.ports.add(port);
     this.#world.ipvs.addService(virtualServer(service));
     for (const dest of dests) this.#world.ipvs.addDest(keyOf(service), realServer(dest));
   }
@@ -370,25 +399,31 @@ function text(addr: number): string {
   return [addr >>> 24, (addr >>> 16) & 255, (addr >>> 8) & 255, addr & 255].join('.');
 }
 
-/** Equal but for what the oracle itself leaves open: a random port of the client's, and the seconds left of a timer. */
-function same(expected: Result, got: Result): boolean {
-  return (
-    JSON.stringify(normal(expected, expected)) === JSON.stringify(normal(got, expected)) && sameSeconds(expected, got)
-  );
+/** Equal but for what the oracle itself leaves open: ports that NAT chose at random, and the seconds left of a timer. */
+function same(expected: Result, got: Result, ports: ReadonlySet<number>): boolean {
+  const texts = [expected, got].map((result) => JSON.stringify(normal(result, expected, ports)));
+  return texts[0] === texts[1] && sameSeconds(expected, got);
 }
 
 /** In one order; without the counters that the oracle was not asked for. */
-function normal(result: Result, expected: Result): Json {
+function normal(result: Result, expected: Result, ports: ReadonlySet<number>): Json {
   const out: Record<string, Json> = {};
   for (const key of Object.keys(result).sort()) {
     const value = result[key]!;
     if (key === 'c' && !('c' in expected)) continue;
     if (key === 'as' || key === 'reply_to') out[key] = split(value as string)[0];
-    else if (key === 'steps') out[key] = (value as Result[]).map((step, i) => normal(step, stepOf(expected, i)));
+    else if (key === 'reply') out[key] = withoutRandom(value as string, ports);
+    else if (key === 'steps') out[key] = (value as Result[]).map((step, i) => normal(step, stepOf(expected, i), ports));
     else if (key === 'conns') out[key] = sorted(value).map((row) => row.slice(0, 5));
     else if (key !== 'late') out[key] = value;
   }
   return out;
+}
+
+/** A server's own port, or its service's, or one that NAT chose. */
+function withoutRandom(source: string, ports: ReadonlySet<number>): string {
+  const [addr, port] = split(source);
+  return ports.has(port) ? source : addr;
 }
 
 function stepOf(result: Result, i: number): Result {

@@ -3,10 +3,11 @@
 // its kin, 6.1).
 // Deviation: no packet is balanced, as the emulated kernel has no packet path for IPv6; so there are no connections.
 import type { Clock } from '../../lib/clock.ts';
+import { SeededRng } from '../../lib/rng.ts';
 import { formatHostPort, type IpAddress } from '../../tcpip-ts/wire/ip-address.ts';
 import { type Dest, DestTable } from '../ipvs/dest.ts';
 import { formatDest, formatService } from '../ipvs/save.ts';
-import { SCHEDULERS } from '../ipvs/scheduler/registry.ts';
+import { schedulers } from '../ipvs/scheduler/registry.ts';
 import { VirtualService } from '../ipvs/service.ts';
 import { protoName } from '../netfilter/ipset/ipset.ts';
 import {
@@ -21,6 +22,9 @@ import type { Flow } from '../what-if/flow.ts';
 import { type Balancer, type Balancing, reasonOf } from '../what-if/ipvs.ts';
 
 type Key = VirtualServerKey<IpAddress>;
+
+/** No connection is ever scheduled here, so the lots are never drawn. */
+const SCHEDULERS = schedulers(new SeededRng(1));
 
 class Service6 {
   server: VirtualServer<IpAddress>;

@@ -31,7 +31,8 @@ import { forwardIcmp } from './icmp.ts';
 import { ipvsIn } from './in.ts';
 import { ipvsOut } from './out.ts';
 import { ipvsadmSave } from './save.ts';
-import { SCHEDULERS } from './scheduler/registry.ts';
+import { schedulers } from './scheduler/registry.ts';
+import type { SchedulerFactory } from './scheduler/scheduler.ts';
 import { ServiceTable, VirtualService } from './service.ts';
 import { Timeouts } from './state.ts';
 
@@ -60,11 +61,13 @@ export class Ipvs implements IpvsControl {
   readonly conns: ConnTable;
   /** False without services: the hooks, which Linux only has while there are any (5.10 on), let everything pass. */
   enabled = false;
+  readonly #schedulers: ReadonlyMap<string, SchedulerFactory>;
   readonly #unregister: (() => void)[] = [];
   #nodestTimer: Timer | null = null;
 
   constructor(net: Net) {
     this.net = net;
+    this.#schedulers = schedulers(net.rng);
     this.destTable = new DestTable(net.clock);
     this.conns = new ConnTable(net.clock, net, net.rng, this.destTable, (id) => this.#dropConntrack(id));
     const reply = ipvsOut.bind(null, this);
@@ -84,7 +87,7 @@ export class Ipvs implements IpvsControl {
   addService(service: VirtualServer): void {
     if (this.table.lookup(service.proto, service.addr, service.port))
       throw new NetlinkError('EEXIST', 'ipvs add service');
-    this.table.add(makeService(service));
+    this.table.add(makeService(service, this.#schedulers));
     this.enabled = true;
   }
 
@@ -221,9 +224,9 @@ export class Ipvs implements IpvsControl {
   }
 }
 
-function makeService(service: VirtualServer): VirtualService {
+function makeService(service: VirtualServer, factories: ReadonlyMap<string, SchedulerFactory>): VirtualService {
   try {
-    return new VirtualService(service, SCHEDULERS);
+    return new VirtualService(service, factories);
   } catch (cause) {
     throw new NetlinkError('ENOENT', `ipvs add service: scheduler ${service.scheduler}`, undefined, { cause });
   }

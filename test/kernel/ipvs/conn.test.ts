@@ -8,10 +8,12 @@ import {
   TICK_US,
 } from '../../../src/kernel/ipvs/conn.ts';
 import { type Dest, DestTable } from '../../../src/kernel/ipvs/dest.ts';
-import { SCHEDULERS } from '../../../src/kernel/ipvs/scheduler/registry.ts';
+import { schedulers } from '../../../src/kernel/ipvs/scheduler/registry.ts';
 import { ServiceTable, VirtualService } from '../../../src/kernel/ipvs/service.ts';
 import { VirtualClock } from '../../../src/lib/clock.ts';
 import { SeededRng } from '../../../src/lib/rng.ts';
+
+const SCHEDULERS = schedulers(new SeededRng(1));
 
 const TCP = 6;
 const [CLIENT, VIP, SERVER] = [0x0a000001, 0x0a600001, 0x0af40001];

@@ -7,6 +7,8 @@ import { type Difference, replay, type Scenario } from '../../support/ipvs-repla
 /** From dist/test/kernel/ipvs or test/kernel/ipvs, whichever holds this file, to the repository. */
 const root = import.meta.url.replace(/\/(dist[^/]*\/)?test\/kernel\/ipvs\/[^/]*$/, '/');
 const SAMPLE = new URL('test/fixtures/ipvs-vectors.json', root);
+/** Scenarios made at random, each kind of event among them. */
+const RANDOM = new URL('test/fixtures/ipvs-random.json', root);
 const ALL = new URL('../shared/reference/ipvs/vectors.json', root);
 
 function scenariosOf(url: URL): Scenario[] {
@@ -25,7 +27,7 @@ function play(scenarios: readonly Scenario[]): { events: number; differences: Di
 }
 
 t.test('the sampled scenarios of the real kernel come out the same', (t) => {
-  for (const [config, scenarios] of group(scenariosOf(SAMPLE))) {
+  for (const [config, scenarios] of group([...scenariosOf(SAMPLE), ...scenariosOf(RANDOM)])) {
     const { events, differences } = play(scenarios);
     t.same(differences, [], `${config}: ${events} events`);
   }

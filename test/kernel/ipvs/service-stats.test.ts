@@ -1,9 +1,12 @@
 // A service's counters are the sums of its dests', kept where the packet path writes one place only.
 import t from 'tap';
 import { DestTable, STAT_CONNS, STAT_IN_PKTS, STATS } from '../../../src/kernel/ipvs/dest.ts';
-import { SCHEDULERS } from '../../../src/kernel/ipvs/scheduler/registry.ts';
+import { schedulers } from '../../../src/kernel/ipvs/scheduler/registry.ts';
 import { VirtualService } from '../../../src/kernel/ipvs/service.ts';
 import { VirtualClock } from '../../../src/lib/clock.ts';
+import { SeededRng } from '../../../src/lib/rng.ts';
+
+const SCHEDULERS = schedulers(new SeededRng(1));
 
 const SERVICE = { proto: 6, addr: 0x0a60000a, port: 80, scheduler: 'rr', flags: 0 };
 

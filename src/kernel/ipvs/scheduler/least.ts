@@ -42,7 +42,7 @@ export function stateless(
 }
 
 /** An active connection costs as much as 256 inactive ones (ip_vs_dest_conn_overhead). */
-function overhead(dest: Dest): number {
+export function overhead(dest: Dest): number {
   return dest.activeConns * 256 + dest.inactConns;
 }
 
