@@ -434,7 +434,7 @@ export class Dialogue {
       else if (words[0] === 'TS') {
         this.#same(options.hasTs, true, 'timestamp');
         if (words[1] === 'ecr')
-          this.#same(options.tsEcr, words[2] === 'last' ? this.#peerTs : Number(words[2]), 'TS ecr');
+          this.#same(options.tsEcr, (words[2] === 'last' ? this.#peerTs : Number(words[2])) | 0, 'TS ecr');
       } else if (words[0] === 'sack') {
         const found: string[] = [];
         for (let i = 0; i < options.sackBlocks; i++) {

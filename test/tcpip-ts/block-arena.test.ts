@@ -44,10 +44,10 @@ t.test('a full arena gives blocks until the last, then none', async (t) => {
 
 t.test('when the arena is full, buffers are arrays of their own', async (t) => {
   const skbs = new SkbPool(1);
-  const one = new BufferPool(skbs);
+  const one = new BufferPool(skbs, 1 << 30);
   const all = one.take(16 << 20);
   t.equal(all.bytes, skbs.bytes);
-  const other = new BufferPool(skbs);
+  const other = new BufferPool(skbs, 1 << 30);
   const alone = other.take(5000);
   t.not(alone.bytes, skbs.bytes);
   t.equal(alone.bytes.length, 8192);
@@ -58,7 +58,7 @@ t.test('when the arena is full, buffers are arrays of their own', async (t) => {
 
 t.test('a pool that closes leaves the arena to others, and readers their bytes', async (t) => {
   const skbs = new SkbPool(1);
-  const pool = new BufferPool(skbs);
+  const pool = new BufferPool(skbs, 1 << 30);
   const a = pool.take(4096);
   const b = pool.take(16_384);
   a.bytes.fill(1, a.base, a.base + a.size);

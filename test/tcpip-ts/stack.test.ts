@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import t from 'tap';
 import { RealClock, VirtualClock } from '../../src/lib/clock.ts';
 import { SeededRng } from '../../src/lib/rng.ts';
@@ -7,6 +8,8 @@ import { Stack } from '../../src/tcpip-ts/stack.ts';
 import { formatIPv4, ipv4 } from '../../src/tcpip-ts/wire/address.ts';
 import { oneHost } from '../support/hosts.ts';
 import { faults, ip, parse, text, udp } from '../support/packet.ts';
+import { pump, Sink } from '../support/tcp-pair.ts';
+import { TwoStacks } from '../support/two-stacks.ts';
 
 const bytes = (s: string) => new TextEncoder().encode(s);
 
@@ -37,6 +40,36 @@ t.test(
     t.equal(formatIPv4(bound.addr), '10.96.0.1', 'any address can be bound');
   },
 );
+
+t.test('two stacks on a virtual clock send the same bytes for the same seed, and others for another', async (t) => {
+  const run = (seed: number): string => {
+    const stacks = new TwoStacks({ seed });
+    stacks.wire.record = true;
+    const rng = new SeededRng(seed + 1);
+    stacks.wire.drop = () => rng.below(20) === 0;
+    const listener = stacks.b.tcp.listen({ port: 80 });
+    if (typeof listener === 'number') throw new Error('listen');
+    listener.onConnection = (c) => {
+      new Sink(c);
+      pump(c, 50_000);
+    };
+    for (let i = 0; i < 3; i++) {
+      const c = stacks.a.tcp.connect({ daddr: ipv4('10.0.0.2'), dport: 80 });
+      if (typeof c === 'number') throw new Error('connect');
+      new Sink(c);
+      pump(c, 50_000);
+    }
+    stacks.a.icmp.openPing().send({ daddr: ipv4('10.0.0.2'), seq: 1, payload: bytes('ping') });
+    stacks.clock.advance(60e6);
+    const hash = createHash('sha256');
+    for (const frame of stacks.wire.frames) hash.update(`${frame.atUs} ${frame.from}`).update(frame.bytes);
+    t.ok(stacks.wire.frames.length > 300);
+    stacks.close();
+    return hash.digest('hex');
+  };
+  t.equal(run(5), run(5));
+  t.not(run(5), run(6));
+});
 
 t.test('two interfaces: each subnet by its own, an address of one answers on the other', async (t) => {
   const clock = new VirtualClock();

@@ -11,7 +11,7 @@ import { afterAck, tryUndoByDsack } from './recovery.ts';
 import { markSacked, splitRecord, unaccount } from './retransmit.ts';
 import { NO_SEGMENT, SEG_EVER, SEG_SACKED } from './segment-table.ts';
 import { seqDiff, seqGeq, seqGt, seqLeq, seqLt } from './seq.ts';
-import { armRexmit, stopRexmit } from './timers.ts';
+import { armReneged, armRexmit, stopRexmit } from './timers.ts';
 
 /** Works the acknowledgment in. False: the segment is not to be believed, drop it (it has been answered). */
 export function processAck(c: Connection, seg: SegmentInfo): boolean {
@@ -58,6 +58,7 @@ export function processAck(c: Connection, seg: SegmentInfo): boolean {
     afterAck(c, seg, acked, delivered, isDuplicate, lost);
   }
   if (c.sndNxt === c.sndUna) stopRexmit(c);
+  else if (acked > 0 && (layer.segments.flags[c.head]! & SEG_SACKED) !== 0) armReneged(c);
   else if ((acked > 0 || sacked > 0) && c.rexmitMode !== REXMIT_REORDER) armRexmit(c);
   else if (c.rexmitMode === 0) armRexmit(c);
   if (acked > 0 && c.wantsWritable && c.sndLimit - c.snd.length >= c.sndLimit / 3) {

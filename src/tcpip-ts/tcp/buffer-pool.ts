@@ -5,6 +5,11 @@ import type { SkbPool } from '../skb.ts';
 
 const MIN_SHIFT = 12;
 
+/** Binary logarithm of the block for `size` bytes. */
+function shiftOf(size: number): number {
+  return Math.max(MIN_SHIFT, 32 - Math.clz32(size - 1));
+}
+
 /** `size` bytes of `bytes` from `base` on. */
 export class Block {
   bytes: Uint8Array;
@@ -20,6 +25,7 @@ export class Block {
 
 export class BufferPool {
   readonly #skbs: SkbPool;
+  readonly #max: number;
   /** Blocks without memory, to be used again; the first #spares of them. The list never shrinks, V8 would allocate it anew. */
   readonly #spare: Block[] = [];
   #spares = 0;
@@ -29,13 +35,20 @@ export class BufferPool {
   /** Bytes out with connections. */
   inUse = 0;
 
-  constructor(skbs: SkbPool) {
+  /** `max`: bytes in use from which on `hasRoom` says no. */
+  constructor(skbs: SkbPool, max: number) {
     this.#skbs = skbs;
+    this.#max = max;
+  }
+
+  /** Whether a block of `size` may still be taken for what a peer sends. */
+  hasRoom(size: number): boolean {
+    return this.inUse + 2 ** shiftOf(size) <= this.#max;
   }
 
   /** A block of at least `size` bytes (at most 16 MiB), a power of two, with unspecified contents. */
   take(size: number): Block {
-    const shift = Math.max(MIN_SHIFT, 32 - Math.clz32(size - 1));
+    const shift = shiftOf(size);
     const block = this.#spares > 0 ? this.#spare[--this.#spares]! : new Block(this.#skbs.bytes);
     block.base = this.#skbs.blocks.take(shift);
     block.size = 1 << shift;

@@ -35,10 +35,11 @@ export class ReceiveBuffer {
 
   /**
    * Takes the payload b[from, from + n) that starts at `seq`, which must lie at or after nxt and inside the window. Returns
-   * how far nxt moved (0: it was put beyond a gap), or -1 when there is no room for another range.
+   * how far nxt moved (0: it was put beyond a gap), or -1 when there is no memory or no room for another range.
    */
   write(seq: Seq, b: Uint8Array, from: number, n: number): number {
     const offset = this.length + seqDiff(seq, this.nxt);
+    if (!this.#ensure(offset + n)) return -1;
     if (seq === this.nxt) {
       this.#store(offset, b, from, n);
       const was = this.nxt;
@@ -105,7 +106,6 @@ export class ReceiveBuffer {
   }
 
   #store(offset: number, b: Uint8Array, from: number, n: number): void {
-    if (!this.#block || offset + n > this.#block.size) this.#grow(offset + n);
     const block = this.#block!;
     const at = (this.#head + offset) & (block.size - 1);
     const first = Math.min(n, block.size - at);
@@ -113,9 +113,13 @@ export class ReceiveBuffer {
     if (first < n) copyBytes(block.bytes, block.base, b, from + first, n - first);
   }
 
-  #grow(need: number): void {
+  /** Makes the block reach `need` bytes from the reading position; false when the layer is short of memory. */
+  #ensure(need: number): boolean {
     const old = this.#block;
-    const bigger = this.#pool.take(Math.max(need, FIRST_BLOCK));
+    if (old && need <= old.size) return true;
+    const size = Math.max(need, FIRST_BLOCK);
+    if (!this.#pool.hasRoom(size)) return false;
+    const bigger = this.#pool.take(size);
     if (old) {
       // All of it: the ranges beyond a gap may lie anywhere.
       const first = old.size - this.#head;
@@ -125,6 +129,7 @@ export class ReceiveBuffer {
     }
     this.#block = bigger;
     this.#head = 0;
+    return true;
   }
 
   /** Inserts or merges; the touched range becomes the newest. False when the table is full. */

@@ -56,7 +56,11 @@ export function receiveData(c: Connection, seg: SegmentInfo): void {
     return;
   }
   const hadGap = rcv.ranges > 0;
-  rcv.write(seq, seg.bytes, from, len);
+  if (rcv.write(seq, seg.bytes, from, len) < 0) {
+    v[NETSTAT.TcpExtTCPRcvQDrop]!++; // the peer sends it again; the acknowledgment says where we stand
+    c.ackNow = true;
+    return;
+  }
   c.events |= EV_READABLE;
   c.ackPending = true;
   const unacked = seqDiff(rcv.nxt, c.lastAckSent);

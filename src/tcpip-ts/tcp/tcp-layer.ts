@@ -56,6 +56,7 @@ import { armRto, onFastTimer, onSlowTimer } from './timers.ts';
 import {
   BACKLOG_DEFAULT,
   BACKLOG_MAX,
+  BUFFERS_MAX,
   CHALLENGE_ACKS_PER_S,
   CONNECTIONS_MAX,
   ECN_ASK,
@@ -83,6 +84,8 @@ export interface TcpOptions {
   readonly receiveBufferMax: number;
   readonly maxCwnd: number;
   readonly maxConnections: number;
+  /** Bytes of buffers, over all connections, from which on arriving data is dropped (tcp_mem). */
+  readonly maxBuffers: number;
   readonly maxSynQueue: number;
   readonly maxTimeWait: number;
 }
@@ -98,6 +101,7 @@ const DEFAULTS: TcpOptions = {
   receiveBufferMax: RCVBUF_MAX,
   maxCwnd: 1 << 26,
   maxConnections: CONNECTIONS_MAX,
+  maxBuffers: BUFFERS_MAX,
   maxSynQueue: SYN_QUEUE_MAX,
   maxTimeWait: TIMEWAIT_MAX,
 };
@@ -167,7 +171,7 @@ export class TcpLayer implements Transport {
     this.ip = env.ip;
     this.counters = env.counters;
     this.options = { ...DEFAULTS, ...env.options };
-    this.buffers = new BufferPool(env.pool);
+    this.buffers = new BufferPool(env.pool, this.options.maxBuffers);
     this.secret = Secret.of(env.rng);
     this.demux = new Demux(this.secret.hash(0, 0, 0, 0, SALT_DEMUX));
     let wscale = 0;

@@ -73,6 +73,11 @@ export function armRto(c: Connection): void {
   setRexmit(c, REXMIT_RTO, boundByUserTimeout(c, c.rto.ms));
 }
 
+/** What the peer had sacked is next and not acknowledged with what came before: it seems to have thrown it away (tcp_check_sack_reneging). */
+export function armReneged(c: Connection): void {
+  setRexmit(c, REXMIT_RTO, Math.max(10, Math.ceil(c.rto.srttUs / 2000)));
+}
+
 /** Nothing in flight, but something to send that the window or the pool refuses. */
 export function armProbe(c: Connection): void {
   const ms = Math.min(RTO_MAX_MS, c.rto.baseMs * 2 ** Math.min(c.probes, 16));

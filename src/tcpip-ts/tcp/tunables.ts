@@ -51,6 +51,9 @@ export const MSS_MIN = 48;
 /** net.ipv4.route.min_pmtu: an ICMP error cannot make segments smaller than this. */
 export const PMTU_MIN = 552;
 
+/** tcp_mem, the last figure: beyond it what arrives finds no more buffer. Sending is the application's own memory. */
+export const BUFFERS_MAX = 512 << 20;
+
 /** tcp_rmem: initial and largest receive buffer. */
 export const RCVBUF_INITIAL = 65_536;
 export const RCVBUF_MAX = 4 << 20;

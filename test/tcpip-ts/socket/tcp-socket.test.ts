@@ -6,6 +6,7 @@ import { Readable, Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import t from 'tap';
+import { type ClientOptions, WebSocket, WebSocketServer } from 'ws';
 import { LINK_F_CSUM, LINK_F_TSO4 } from '../../../src/tcpip-ts/link.ts';
 import { TcpServer } from '../../../src/tcpip-ts/socket/tcp-server.ts';
 import { TcpSocket } from '../../../src/tcpip-ts/socket/tcp-socket.ts';
@@ -277,6 +278,43 @@ t.test('node:http runs on it', async (t) => {
   });
   stacks.close();
   http.close();
+});
+
+t.test('ws runs on it', async (t) => {
+  const stacks = new TwoStacks();
+  const http = createServer();
+  const wss = new WebSocketServer({ server: http });
+  const serverClosed = new Promise<void>((done) => {
+    wss.on('connection', (ws) => {
+      ws.on('message', (data, isBinary) => ws.send(data, { binary: isBinary }));
+      ws.on('close', () => done());
+    });
+  });
+  const server = new TcpServer(stacks.b, { allowHalfOpen: true }, (socket) => http.emit('connection', socket)).listen(
+    80,
+  );
+  await once(server, 'listening');
+  const createConnection = (): Socket => new TcpSocket(stacks.a).connect(80, '10.0.0.2') as unknown as Socket;
+  const ws = new WebSocket('ws://10.0.0.2/', { createConnection } as ClientOptions);
+  await within(stacks, once(ws, 'open'));
+  const large = Buffer.alloc(300_000, 'z');
+  const echoes: Buffer[] = [];
+  const both = new Promise<void>((done) => {
+    ws.on('message', (data) => {
+      if (echoes.push(data as Buffer) === 2) done();
+    });
+  });
+  ws.send('hello');
+  ws.send(large);
+  await within(stacks, both);
+  t.equal(String(echoes[0]), 'hello');
+  t.ok(echoes[1]!.equals(large));
+  ws.close(1000, 'done');
+  const [code, reason] = await within(stacks, once(ws, 'close'));
+  t.same([code, String(reason)], [1000, 'done']);
+  await within(stacks, serverClosed);
+  wss.close();
+  stacks.close();
 });
 
 t.test('maxConnections closes what is too many', async (t) => {

@@ -119,6 +119,40 @@ t.test('marks do what losses do, without anything being sent again', async (t) =
   }
 });
 
+t.test(
+  'many stalled readers hold no more memory than the layer may take, and get everything when they go on',
+  async (t) => {
+    const MAX = 2 * MIB;
+    const pair = new Pair({ delayUs: 1000, loss: 0.01, tcp: { maxBuffers: MAX } });
+    const listener = pair.b.tcp.listen({ port: 80 });
+    if (typeof listener === 'number') throw new Error('listen');
+    const sinks: Sink[] = [];
+    listener.onConnection = (c) => {
+      const sink = new Sink(c);
+      sink.paused = true;
+      sinks.push(sink);
+    };
+    for (let i = 0; i < 60; i++) {
+      const c = pair.a.tcp.connect({ daddr: pair.b.addr, dport: 80 });
+      if (typeof c === 'number') throw new Error('connect');
+      pump(c, 150_000);
+    }
+    pair.advance(20_000);
+    t.equal(sinks.length, 60);
+    t.ok(pair.b.tcp.buffers.inUse <= MAX, `${pair.b.tcp.buffers.inUse} bytes`);
+    t.ok(pair.b.counters.get('TcpExtTCPRcvQDrop') > 0, 'what found no buffer was dropped and counted');
+    for (const sink of sinks) {
+      sink.paused = false;
+      sink.read();
+    }
+    t.ok(
+      pair.until(() => sinks.every((s) => s.ended), 600_000),
+      'all arrive',
+    );
+    t.ok(sinks.every((s) => s.received === 150_000 && s.wrongAt < 0));
+  },
+);
+
 t.test('a reader that stops and goes on gets everything', async (t) => {
   const pair = new Pair({ delayUs: 1000, loss: 0.02 });
   const [client, server] = pair.connect();

@@ -73,7 +73,7 @@ t.test('the demux table holds what a Map would', async (t) => {
 t.test('the send buffer is a queue of bytes', async () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(fc.nat(2), fc.nat(30_000)), { maxLength: 40 }), (ops) => {
-      const pool = new BufferPool(new SkbPool(1));
+      const pool = new BufferPool(new SkbPool(1), 1 << 30);
       const buffer = new SendBuffer(pool);
       let model: number[] = [];
       let next = 0;
@@ -111,7 +111,7 @@ t.test('the receive buffer gives each byte once and in order, however segments c
       }),
       fc.integer(),
       (segments, start) => {
-        const pool = new BufferPool(new SkbPool(1));
+        const pool = new BufferPool(new SkbPool(1), 1 << 30);
         const buffer = new ReceiveBuffer(pool);
         buffer.nxt = start | 0;
         const have = new Set<number>();
