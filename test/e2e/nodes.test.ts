@@ -36,6 +36,10 @@ if (needsKubectl(t)) {
       t.equal(drain.code, 1);
       t.match(drain.stderr, /Cannot evict pod as it would violate the pod's disruption budget\./);
       await says(t, 'get nodes', /\nnode-1 +Ready,SchedulingDisabled +<none> +\d+s +v1\.35\.0\n/);
+      await soon(
+        'describe node node-1',
+        / NodeNotSchedulable .* kubelet +Node node-1 status is now: NodeNotSchedulable\n/,
+      );
       await says(t, 'run late --image=nginx:1', 'pod/late created\n');
       await soon(
         'describe pod late',

@@ -36,6 +36,8 @@ export interface ContainerEnv {
   readonly event: (type: 'Normal' | 'Warning', reason: string, message: string) => void;
   /** What the API knows of an earlier life of the container, on a Node that was started again. */
   readonly before: ContainerStatus | undefined;
+  /** It runs again in a new sandbox however it ended before: init containers, where the Pod is started again at all. */
+  readonly rerun: boolean;
   /** Something in status() changed. */
   readonly changed: () => void;
 }
@@ -71,16 +73,21 @@ export class ContainerRunner {
     this.log = new ContainerLog(env.clock);
     const { before, clock } = env;
     if (!before?.containerID) return;
-    this.restartCount = before.restartCount + 1;
-    this.#lastState = {
-      terminated: {
-        exitCode: 255,
-        reason: 'Unknown',
-        ...(before.state?.running?.startedAt ? { startedAt: before.state.running.startedAt } : {}),
-        finishedAt: timestamp(clock),
-        containerID: before.containerID,
-      },
+    const terminated = before.state?.terminated ?? {
+      exitCode: 255,
+      reason: 'Unknown',
+      ...(before.state?.running?.startedAt ? { startedAt: before.state.running.startedAt } : {}),
+      finishedAt: timestamp(clock),
+      containerID: before.containerID,
     };
+    if (env.rerun || this.#restarts(terminated.exitCode)) {
+      this.restartCount = before.restartCount + 1;
+      this.#lastState = { terminated };
+      return;
+    }
+    this.restartCount = before.restartCount;
+    this.#containerID = before.containerID;
+    this.state = { terminated };
   }
 
   /** Whether it has ended for good, and how. */
@@ -96,7 +103,7 @@ export class ContainerRunner {
 
   /** Runs it, and again as the policy says, until it has ended for good or stop() was called. Never rejects. */
   async run(): Promise<void> {
-    while (!this.#stopping) {
+    while (!this.#stopping && !this.finished) {
       const argv = await this.#pull();
       if (!argv) return;
       const startedMs = this.#env.clock.unixMs();

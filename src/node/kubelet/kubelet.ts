@@ -41,6 +41,7 @@ export class Kubelet {
   readonly #pods: Informer<Pod>;
   readonly #configMaps;
   readonly #services: Informer<Service>;
+  readonly #node: Informer<Node>;
   #heartbeat: Timer | null = null;
   #lease: NodeLease | null = null;
   #closed = false;
@@ -57,6 +58,20 @@ export class Kubelet {
     });
     this.#configMaps = new Informer({ client, clock, type: CONFIGMAPS, onError });
     this.#services = new Informer({ client, clock, type: SERVICES, onError });
+    this.#node = new Informer({
+      client,
+      clock,
+      type: NODES,
+      fieldSelector: `metadata.name=${env.node.metadata.name}`,
+      onError,
+    });
+    this.#node.addHandler({
+      update: (old, node) => {
+        const closed = node.spec?.unschedulable ?? false;
+        if (closed === (old.spec?.unschedulable ?? false)) return;
+        this.#tell(...nodeStatus(env.node, closed ? 'NodeNotSchedulable' : 'NodeSchedulable'));
+      },
+    });
   }
 
   get podCount(): number {
@@ -89,6 +104,7 @@ export class Kubelet {
       },
     });
     this.#services.start();
+    this.#node.start();
     this.#pods.start();
     this.#configMaps.start();
   }
@@ -101,6 +117,7 @@ export class Kubelet {
     this.#pods.close();
     this.#configMaps.close();
     this.#services.close();
+    this.#node.close();
     await Promise.all([...this.#workers.values()].map((w) => w.terminate(0)));
   }
 
@@ -225,17 +242,21 @@ export class Kubelet {
     this.#armHeartbeat();
   }
 
-  /** As kubectl describe node looks for them, these events name the Node as its UID. */
   #tellStart(): void {
+    const { node } = this.#env;
+    this.#tell('Starting', 'Starting kubelet.');
+    for (const reason of ['NodeHasSufficientMemory', 'NodeHasNoDiskPressure', 'NodeHasSufficientPID']) {
+      this.#tell(...nodeStatus(node, reason));
+    }
+    this.#tell('NodeAllocatableEnforced', 'Updated Node Allocatable limit across pods');
+    this.#tell(...nodeStatus(node, 'NodeReady'));
+  }
+
+  /** An event of the Node; as kubectl describe node looks for them, they have its name as UID. */
+  #tell(reason: string, message: string): void {
     const { node, event } = this.#env;
     const name = node.metadata.name!;
-    const subject = { ...node, metadata: { name, uid: name } };
-    event(subject, 'Normal', 'Starting', 'Starting kubelet.');
-    for (const reason of ['NodeHasSufficientMemory', 'NodeHasNoDiskPressure', 'NodeHasSufficientPID']) {
-      event(subject, 'Normal', reason, `Node ${name} status is now: ${reason}`);
-    }
-    event(subject, 'Normal', 'NodeAllocatableEnforced', 'Updated Node Allocatable limit across pods');
-    event(subject, 'Normal', 'NodeReady', `Node ${name} status is now: NodeReady`);
+    event({ ...node, metadata: { name, uid: name } }, 'Normal', reason, message);
   }
 
   #armHeartbeat(): void {
@@ -257,4 +278,8 @@ export class Kubelet {
     const patch = { status: { conditions: [...others, ...ours] } };
     await client.patch(NODES, undefined, name, 'merge', patch, 'status');
   }
+}
+
+function nodeStatus({ metadata }: Node, reason: string): [reason: string, message: string] {
+  return [reason, `Node ${metadata.name} status is now: ${reason}`];
 }

@@ -210,7 +210,9 @@ export class PodWorker {
         const { files, tokensEndMs } = await volumeFiles(pod, this.#env.client);
         const hostname = podHostname(pod);
         files.set('/etc/hostname', `${hostname}\n`);
-        files.set('/etc/resolv.conf', formatResolvConf(podResolvConf(pod, this.#env.dns)));
+        const resolvConf = podResolvConf(pod, this.#env.dns);
+        for (const what of resolvConf.omitted) this.#env.event(pod, 'Warning', 'DNSConfigForming', what);
+        files.set('/etc/resolv.conf', formatResolvConf(resolvConf));
         files.set('/etc/hosts', '');
         const { namespace = '', name, uid } = pod.metadata;
         const podIP = parseIPv4(this.#earlier?.podIP ?? '');
@@ -277,6 +279,7 @@ export class PodWorker {
         (c) => c.name === spec.name,
       ),
       restart: role === 'ephemeral' ? 'Never' : own,
+      rerun: init && policy !== 'Never',
       event: (type, reason, message) => this.#env.event(this.#pod, type, reason, message, fieldPath),
       changed: () => this.#changed(runner, role === 'main' || isSidecar(spec)),
     });

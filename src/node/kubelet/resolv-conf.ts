@@ -20,9 +20,10 @@ export interface ResolvConf {
 const MAX_NAMESERVERS = 3;
 const MAX_SEARCHES = 32;
 const MAX_SEARCH_CHARACTERS = 2048;
+const MAX_DOMAIN_CHARACTERS = 253;
 
-/** What the Pod's dnsPolicy and dnsConfig make of the cluster's and the host's settings. */
-export function podResolvConf(pod: Pod, settings: DnsSettings): ResolvConf {
+/** What the Pod's dnsPolicy and dnsConfig make of the cluster's and the host's settings; `omitted` says what was too much. */
+export function podResolvConf(pod: Pod, settings: DnsSettings): ResolvConf & { readonly omitted: readonly string[] } {
   const { dnsPolicy = 'ClusterFirst', hostNetwork = false, dnsConfig } = pod.spec;
   const clusterFirst = dnsPolicy === 'ClusterFirstWithHostNet' || (dnsPolicy === 'ClusterFirst' && !hostNetwork);
   let base: ResolvConf = settings.host;
@@ -36,11 +37,22 @@ export function podResolvConf(pod: Pod, settings: DnsSettings): ResolvConf {
   for (const option of base.options) options.set(option.split(':')[0]!, option);
   for (const { name, value } of dnsConfig?.options ?? [])
     options.set(name, value === undefined ? name : `${name}:${value}`);
-  return {
-    nameservers: unique([...base.nameservers, ...(dnsConfig?.nameservers ?? [])]).slice(0, MAX_NAMESERVERS),
-    searches: fitting(unique([...base.searches, ...(dnsConfig?.searches ?? [])])),
-    options: [...options.values()],
-  };
+  const nameservers = unique([...base.nameservers, ...(dnsConfig?.nameservers ?? [])]);
+  const searches = unique([...base.searches, ...(dnsConfig?.searches ?? [])]);
+  const kept = { nameservers: nameservers.slice(0, MAX_NAMESERVERS), searches: fitting(searches) };
+  const omitted = [
+    ...(kept.searches.length < searches.length ? [omittedText('Search Line', 'search paths', kept.searches)] : []),
+    ...(kept.nameservers.length < nameservers.length
+      ? [omittedText('Nameserver', 'nameservers', kept.nameservers)]
+      : []),
+  ];
+  return { ...kept, options: [...options.values()], omitted };
+}
+
+/** As the event DNSConfigForming words it. */
+function omittedText(limits: string, what: string, kept: readonly string[]): string {
+  const line = limits === 'Search Line' ? 'search' : 'nameserver';
+  return `${limits} limits were exceeded, some ${what} have been omitted, the applied ${line} line is: ${kept.join(' ')}`;
 }
 
 export function formatResolvConf(conf: ResolvConf): string {
@@ -91,7 +103,7 @@ function unique(list: readonly string[]): string[] {
 }
 
 function fitting(searches: readonly string[]): string[] {
-  const kept = searches.slice(0, MAX_SEARCHES);
+  const kept = searches.slice(0, MAX_SEARCHES).filter((search) => search.length <= MAX_DOMAIN_CHARACTERS);
   while (kept.join(' ').length > MAX_SEARCH_CHARACTERS) kept.pop();
   return kept;
 }

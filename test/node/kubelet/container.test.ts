@@ -1,5 +1,5 @@
 import t from 'tap';
-import type { Container, Pod } from '../../../src/api/core-v1.ts';
+import type { Container, ContainerStatus, Pod } from '../../../src/api/core-v1.ts';
 import { VirtualClock } from '../../../src/lib/clock.ts';
 import { ImageCatalog } from '../../../src/node/images.ts';
 import { ContainerRunner } from '../../../src/node/kubelet/container.ts';
@@ -11,7 +11,12 @@ const FACTS = { hostname: 'p', podIP: '10.244.0.2', hostIP: '192.168.49.2', allo
 const NOTHING = { configMaps: new Map(), secrets: new Map() };
 
 /** `missing`: why its environment cannot be made, for each try. */
-function start(spec: Partial<Container>, restart: 'Always' | 'OnFailure' | 'Never' = 'Always', missing: string[] = []) {
+function start(
+  spec: Partial<Container>,
+  restart: 'Always' | 'OnFailure' | 'Never' = 'Always',
+  missing: string[] = [],
+  before?: ContainerStatus,
+) {
   const clock = new VirtualClock();
   const sandbox = new FakeSandbox();
   const events: string[] = [];
@@ -35,7 +40,8 @@ function start(spec: Partial<Container>, restart: 'Always' | 'OnFailure' | 'Neve
       await new Promise<void>((resolve) => clock.after(sleep!.seconds * SECOND, resolve));
     },
     graceMs: 30_000,
-    before: undefined,
+    before,
+    rerun: false,
     restart,
     event: (_type, reason) => events.push(reason),
     changed: () => {},
@@ -172,4 +178,28 @@ t.test('a policy of Always pulls, Never refuses an image that is not there', asy
   await never.clock.run(0);
   t.equal(never.runner.state.waiting?.reason, 'ErrImageNeverPull');
   await never.runner.stop(0);
+});
+
+t.test('on a Node that was started again it runs on only where its policy says so', async (t) => {
+  const before = (state: ContainerStatus['state']): ContainerStatus => ({
+    ...{ name: 'c', ready: true, restartCount: 2, image: 'nginx', imageID: 'id', containerID: 'podwire://old' },
+    ...(state ? { state } : {}),
+  });
+  const running = before({ running: { startedAt: 'then' } });
+  const always = start({}, 'Always', [], running);
+  await always.clock.run(0);
+  t.match(always.runner.status(), {
+    restartCount: 3,
+    state: { running: {} },
+    lastState: { terminated: { exitCode: 255 } },
+  });
+  await always.runner.stop(0);
+  const never = start({}, 'Never', [], running);
+  await never.over;
+  t.equal(never.sandbox.started.length, 0);
+  t.match(never.runner.status(), { restartCount: 2, state: { terminated: { exitCode: 255, reason: 'Unknown' } } });
+  const done = start({}, 'OnFailure', [], before({ terminated: { exitCode: 0, reason: 'Completed' } }));
+  await done.over;
+  t.equal(done.sandbox.started.length, 0, 'it had succeeded');
+  t.same(done.runner.finished, { code: 0 });
 });

@@ -26,7 +26,7 @@ async function run(t: Parameters<typeof apiWorld>[0], spec: Partial<Pod['spec']>
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: { name: 'p', namespace: 'default' },
-    spec: { automountServiceAccountToken: false, containers: [container('c')], ...spec },
+    spec: { containers: [container('c')], ...spec },
   });
   const worker = new PodWorker(
     {

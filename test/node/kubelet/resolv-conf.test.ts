@@ -73,6 +73,11 @@ t.test('limits cut from the end', async (t) => {
   );
   t.equal(many.nameservers.length, 3);
   t.equal(many.searches.length, 32);
+  t.match(many.omitted, [
+    /^Search Line limits were exceeded, some search paths have been omitted, the applied search line is: dev\.svc\.\S+ .* d\d+\.example$/,
+    'Nameserver limits were exceeded, some nameservers have been omitted, the applied nameserver line is: 10.96.0.10 192.0.2.2 192.0.2.3',
+  ]);
+  t.same(podResolvConf(pod({}), settings).omitted, []);
   const long = podResolvConf(
     pod({ dnsConfig: { searches: Array.from({ length: 20 }, (_, i) => `${i}${'x'.repeat(200)}.example`) } }),
     settings,
