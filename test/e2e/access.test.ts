@@ -119,6 +119,23 @@ if (needsKubectl(t)) {
       );
     });
 
+    await t.test('a userspace Pod talks to https://kubernetes with its own token', async (t) => {
+      await says(t, 'run box --image=ubuntu -- sleep 600', 'pod/box created\n');
+      await says(t, 'wait --for=condition=Ready pod/box --timeout=20s', /condition met/);
+      const at = '/var/run/secrets/kubernetes.io/serviceaccount';
+      const curl = (path: string) => {
+        const command = `curl -sS --cacert ${at}/ca.crt -H "Authorization: Bearer $(cat ${at}/token)" https://kubernetes${path}`;
+        return kubectl.args(['exec', 'box', '--', 'sh', '-c', command]);
+      };
+      const api = await curl('/api');
+      t.match(api.stdout, '"kind":"APIVersions"', api.stderr);
+      const who = 'User \\"system:serviceaccount:default:default\\" cannot list resource \\"pods\\"';
+      t.match((await curl('/api/v1/namespaces/default/pods')).stdout, who);
+      await says(t, 'create rolebinding v --clusterrole=view --serviceaccount=default:default', /created/);
+      const pods = JSON.parse((await curl('/api/v1/namespaces/default/pods')).stdout);
+      t.match(pods, { kind: 'PodList', items: [{ metadata: { name: 'box' } }] });
+    });
+
     await t.test('who one is', async (t) => {
       const admin = await says(
         t,
@@ -130,7 +147,7 @@ if (needsKubectl(t)) {
       const token = (await says(t, 'create token sa', /^[\w-]+\.[\w-]+\.[\w-]+$/)).trim();
       const robot = kubectl.withToken(token);
       t.match((await robot.run('auth whoami')).stdout, /Username +system:serviceaccount:default:sa\n/);
-      t.equal((await robot.run('get pods')).stderr, 'No resources found in default namespace.\n');
+      t.equal((await robot.run('get pods -o name')).stdout, 'pod/box\n');
       t.match(
         (await robot.run('get nodes')).stderr,
         /User "system:serviceaccount:default:sa" cannot list resource "nodes"/,

@@ -1,18 +1,17 @@
-// node:http's connection keeping over the Pod's own TCP. A request that finds no idle connection to its host takes the socket that
+// node:http's connection keeping over the Pod's own TCP, or TLS over that. A request that finds no idle connection to its host takes the socket that
 // was given last; without `prepare` it fails rather than reach out through the machine's own network.
 import { Agent } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { TcpSocket } from '../../tcpip-ts/socket/tcp-socket.ts';
 
 export class StackAgent extends Agent {
-  #prepared: TcpSocket | null = null;
+  #prepared: Duplex | null = null;
 
   constructor() {
     super({ keepAlive: true });
   }
 
   /** The connection of the next request to a host without an idle one. */
-  prepare(socket: TcpSocket): void {
+  prepare(socket: Duplex): void {
     this.#prepared = socket;
   }
 

@@ -1,6 +1,6 @@
-// curl, as far as people test Services with it: plain HTTP over the Pod's own TCP. Options, messages and exit codes are those of
+// curl, as far as people test Services with it: HTTP over the Pod's own TCP, with TLS where asked. Options, messages and exit codes are those of
 // 7.88. Deviation: no progress meter, which the real one writes to stderr when its output is no terminal (as with -s, always).
-// Left out: https and other protocols, HTTP/1.0 and 2 requests, cookies, retries, URL globbing, IPv6.
+// Left out: other protocols, HTTP/1.0 and 2 requests, cookies, retries, URL globbing, IPv6.
 import type { Program } from '../../workloads/program.ts';
 import { StackAgent } from '../stack-agent.ts';
 import { parseCurl } from './options.ts';
@@ -26,7 +26,7 @@ export const curl: Program = async (ctx) => {
       code = outcome.error?.code ?? 0;
       if (outcome.error && (!options.silent || options.showError)) {
         if (outcome.error.preface) ctx.stderr.write(`curl: ${outcome.error.preface}\n`);
-        ctx.stderr.write(`curl: (${code}) ${outcome.error.message}\n`);
+        ctx.stderr.write(`curl: (${code}) ${outcome.error.message}\n${outcome.error.epilogue}`);
       }
       if (options.writeOut !== undefined) {
         const { stdout, stderr } = expandWriteOut(options.writeOut, outcome);

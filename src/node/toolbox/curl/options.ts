@@ -1,13 +1,15 @@
-// curl's command line, the part of it that plain HTTP needs.
+// curl's command line, the part of it that HTTP needs.
 import type { PodFiles } from '../../workloads/program.ts';
 import { parseArguments } from '../arguments.ts';
 import { absolutePath } from '../paths.ts';
+import type { TlsOptions } from './tls.ts';
 
 const FLAGS = 'sSOiIvLfkN4gG#V';
-const VALUES = 'owXdHmAeuDr';
+const VALUES = 'owXdHmAeuDrE';
 const WORDS = {
   ...{ 'fail-with-body': false, http1: false, compressed: false, progress: false, json: true, resolve: true },
   ...{ 'connect-timeout': true, 'data-urlencode': true, 'max-redirs': true, 'data-raw': true },
+  ...{ cacert: true, key: true },
 };
 const SPEC: Readonly<Record<string, boolean>> = {
   ...Object.fromEntries([...FLAGS].map((letter) => [letter, false])),
@@ -18,7 +20,16 @@ const ALIASES: Readonly<Record<string, string>> = {
   ...{ silent: 's', 'show-error': 'S', 'remote-name': 'O', include: 'i', head: 'I', verbose: 'v', location: 'L' },
   ...{ fail: 'f', insecure: 'k', 'no-buffer': 'N', ipv4: '4', globoff: 'g', get: 'G', 'progress-bar': '#' },
   ...{ output: 'o', 'write-out': 'w', request: 'X', data: 'd', 'data-ascii': 'd', 'data-binary': 'd', header: 'H' },
-  ...{ 'max-time': 'm', 'user-agent': 'A', referer: 'e', user: 'u', 'dump-header': 'D', range: 'r', version: 'V' },
+  ...{
+    'max-time': 'm',
+    'user-agent': 'A',
+    referer: 'e',
+    user: 'u',
+    'dump-header': 'D',
+    range: 'r',
+    version: 'V',
+    cert: 'E',
+  },
   ...{ 'http1.1': 'http1', 'no-progress-meter': 'progress' },
 };
 const TRY_HELP = "curl: try 'curl --help' or 'curl --manual' for more information\n";
@@ -51,6 +62,7 @@ export interface CurlOptions {
   readonly maxRedirects: number;
   /** Addresses of HOST:PORT that need no lookup. */
   readonly resolved: ReadonlyMap<string, string>;
+  readonly tls: TlsOptions;
 }
 
 export interface CurlStop {
@@ -71,7 +83,7 @@ export function parseCurl(
     return stop(`curl: option ${kind === 'unknown' ? `${written}: is unknown` : `${option}: requires parameter`}\n`);
   }
   if (options.has('V')) {
-    const stdout = `curl ${VERSION} (podwire) libcurl/${VERSION}\nProtocols: http\nFeatures:\n`;
+    const stdout = `curl ${VERSION} (podwire) libcurl/${VERSION}\nProtocols: http https\nFeatures: SSL\n`;
     return { code: 0, stdout, stderr: '' };
   }
   if (operands.length === 0) return stop('');
@@ -116,6 +128,12 @@ export function parseCurl(
         return [`${host}:${port}`, address];
       }),
     ),
+    tls: {
+      insecure: options.has('k'),
+      authority: last('cacert'),
+      certificate: last('E'),
+      key: last('key'),
+    },
   };
   if (malformed) return stop(`curl: option ${malformed}: expected a proper numerical parameter\n`);
   return { urls: operands, options: result };

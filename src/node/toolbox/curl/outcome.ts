@@ -5,11 +5,14 @@ export class CurlError extends Error {
   readonly code: number;
   /** A line of the tool itself, before the library's. */
   readonly preface: string | undefined;
+  /** What the tool adds below. */
+  readonly epilogue: string;
 
-  constructor(code: number, message: string, preface?: string) {
+  constructor(code: number, message: string, preface?: string, epilogue = '') {
     super(message);
     this.code = code;
     this.preface = preface;
+    this.epilogue = epilogue;
   }
 }
 
@@ -22,14 +25,20 @@ export const PARTIAL_FILE = 18;
 export const HTTP_RETURNED_ERROR = 22;
 export const WRITE_ERROR = 23;
 export const OPERATION_TIMEDOUT = 28;
+export const SSL_CONNECT_ERROR = 35;
 export const TOO_MANY_REDIRECTS = 47;
 export const GOT_NOTHING = 52;
 export const RECV_ERROR = 56;
+export const SSL_CERTPROBLEM = 58;
+export const PEER_FAILED_VERIFICATION = 60;
+export const SSL_CACERT_BADFILE = 77;
 
 /** Since the start of the transfer. */
 export interface Times {
   lookupUs: number;
   connectUs: number;
+  /** TLS is up; 0 without. */
+  appConnectUs: number;
   pretransferUs: number;
   startUs: number;
   redirectUs: number;
@@ -84,7 +93,7 @@ export function newOutcome(url: string): Outcome {
     redirects: 0,
     redirectUrl: '',
     file: undefined,
-    times: { lookupUs: 0, connectUs: 0, pretransferUs: 0, startUs: 0, redirectUs: 0, totalUs: 0 },
+    times: { lookupUs: 0, connectUs: 0, appConnectUs: 0, pretransferUs: 0, startUs: 0, redirectUs: 0, totalUs: 0 },
     error: undefined,
   };
 }

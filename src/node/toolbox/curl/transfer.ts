@@ -1,5 +1,6 @@
 // One URL of curl's command line, redirects included: look up, connect (or take an idle connection), ask, write what comes.
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
 import type { TcpSocket } from '../../../tcpip-ts/socket/tcp-socket.ts';
 import { formatIPv4, parseIPv4 } from '../../../tcpip-ts/wire/address.ts';
 import type { ProcessContext } from '../../workloads/program.ts';
@@ -14,6 +15,7 @@ import type { CurlOptions } from './options.ts';
 import * as outcomes from './outcome.ts';
 import { CurlError, newOutcome, type Outcome } from './outcome.ts';
 import { type CurlRequest, headText, makeRequest } from './request.ts';
+import { startTls, transportOf } from './tls.ts';
 
 /** The whole transfer's time is over. */
 class Expired extends Error {}
@@ -78,7 +80,7 @@ export class Transfer {
       }
       if (outcome.redirects >= maxRedirects)
         throw new CurlError(outcomes.TOO_MANY_REDIRECTS, `Maximum (${maxRedirects}) redirects followed`);
-      if (next.protocol !== 'http:') throw unsupported(next);
+      if (!isServed(next)) throw unsupported(next);
       if (portOf(next) !== portOf(url))
         this.#verbose(`Clear auth, redirects to port from ${portOf(url)} to ${portOf(next)}`);
       this.#verbose(`Issue another request to this URL: '${next.href}'`);
@@ -96,8 +98,8 @@ export class Transfer {
     if (this.#agent.hasIdle(url.hostname, port)) {
       this.#verbose(`Re-using existing connection #${this.#connection} with host ${url.hostname}`);
     } else {
-      const socket = await this.#connect(url.hostname, port);
-      this.#agent.prepare(socket);
+      const tcp = await this.#connect(url.hostname, port);
+      this.#agent.prepare(url.protocol === 'https:' ? await this.#secure(tcp, url.hostname, port) : tcp);
     }
     this.#outcome.times.pretransferUs = this.#elapsedUs();
     this.#outcome.method = request.method;
@@ -126,6 +128,19 @@ export class Transfer {
     } catch (error) {
       if (error instanceof Interrupted) throw error;
       throw this.#closing(this.#connectError(error as NodeJS.ErrnoException, host, address, port, leftMs));
+    }
+  }
+
+  async #secure(tcp: TcpSocket, host: string, port: number): Promise<Duplex> {
+    const { maxTimeMs, connectTimeoutMs, tls } = this.#options;
+    const spentMs = this.#elapsedUs() / 1000;
+    const limitMs = Math.max(0, Math.min(maxTimeMs, connectTimeoutMs) - spentMs);
+    try {
+      const socket = await startTls(this.#ctx, tcp, { host, port }, tls, limitMs, (line) => this.#verbose(line));
+      this.#outcome.times.appConnectUs = this.#elapsedUs();
+      return socket;
+    } catch (error) {
+      throw this.#closing(error);
     }
   }
 
@@ -201,7 +216,7 @@ export class Transfer {
       };
       let bytes: { length: number; received: number } | undefined;
       call.on('error', (error) => finish(this.#exchangeError(error, bytes)));
-      call.on('socket', (socket) => this.#noteSocket(socket as unknown as TcpSocket));
+      call.on('socket', (socket) => this.#noteSocket(transportOf(socket)));
       call.on('response', (response) => {
         this.#head(response, request.method);
         bytes = { length: Number(response.headers['content-length'] ?? Number.NaN), received: 0 };
@@ -379,7 +394,7 @@ function parseUrl(text: string): URL {
   } catch {
     throw new CurlError(outcomes.URL_MALFORMED, 'URL using bad/illegal format or missing URL');
   }
-  if (url.protocol !== 'http:') throw unsupported(url);
+  if (!isServed(url)) throw unsupported(url);
   return url;
 }
 
@@ -388,8 +403,12 @@ function unsupported(url: URL): CurlError {
   return new CurlError(outcomes.UNSUPPORTED_PROTOCOL, `Protocol "${scheme}" not supported or disabled in libcurl`);
 }
 
-function portOf(url: URL): number {
-  return url.port === '' ? 80 : Number(url.port);
+function isServed({ protocol }: URL): boolean {
+  return protocol === 'http:' || protocol === 'https:';
+}
+
+function portOf({ port, protocol }: URL): number {
+  return port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port);
 }
 
 /** Whether the connection outlives this response: RFC 9112 9.3, and a body whose length is known. */
