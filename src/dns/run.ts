@@ -2,6 +2,7 @@
 // (coremain/run.go, plugin/reload/reload.go).
 import type { ApiClient } from '../client/client.ts';
 import type { Clock, Timer } from '../lib/clock.ts';
+import { Registry } from '../lib/metrics.ts';
 import type { Rng } from '../lib/rng.ts';
 import { CorefileError } from './corefile/dispenser.ts';
 import type { Environment } from './corefile/parser.ts';
@@ -9,7 +10,6 @@ import { HttpEndpoints } from './http-endpoints.ts';
 import { DEFAULT_PORT, Instance } from './instance.ts';
 import { apiSource, type ObjectSource } from './plugin/kubernetes/source.ts';
 import type { Host } from './plugin/plugin.ts';
-import { Registry } from './plugin/prometheus/registry.ts';
 import type { DnsSockets } from './sockets.ts';
 
 /** The release whose behaviour this is; the second half of the line says that it is not that program. */

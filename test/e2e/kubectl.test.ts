@@ -1,4 +1,5 @@
 // The real kubectl drives a cluster of userspace Pods: the commands of the service-discovery texts, and the everyday ones.
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import { Kubectl, needsKubectl } from '../support/kubectl.ts';
@@ -154,6 +155,25 @@ if (needsKubectl(t)) {
       await says(t, 'api-resources -o name', /\ndeployments\.apps\n/);
       await says(t, 'explain service.spec.clusterIP', /FIELD: clusterIP <string>/);
       await says(t, 'cluster-info', /Kubernetes control plane is running at https:\/\/127\.0\.0\.1:\d+\n|CoreDNS/);
+      await says(t, 'get --raw /readyz?verbose', /\[\+\]etcd ok\n[\s\S]*readyz check passed\n$/);
+      await says(
+        t,
+        'get --raw /metrics',
+        /\napiserver_request_total\{code="200",.*resource="pods",scope="namespace".*verb="LIST"/,
+      );
+      await says(t, 'api-versions', /^apps\/v1\n[\s\S]*\nv1\n$/);
+      await says(
+        t,
+        'get componentstatuses',
+        'error: the server doesn\'t have a resource type "componentstatuses"\n',
+        1,
+      );
+      const proxy = kubectl.spawn(['proxy', '--port=0']);
+      const [line] = (await once(proxy.stdout!, 'data')) as [Buffer];
+      const port = /^Starting to serve on 127\.0\.0\.1:(\d+)\n$/.exec(line.toString())?.[1];
+      const proxied = await fetch(`http://127.0.0.1:${port}/api/v1/namespaces/default/pods/interginx`);
+      t.equal(((await proxied.json()) as { kind: string }).kind, 'Pod', 'through kubectl proxy');
+      proxy.kill();
       await says(t, 'describe pod interginx', /Successfully assigned default\/interginx to node-1/);
       await says(t, 'get events --field-selector involvedObject.name=interginx', /Normal +Started +pod\/interginx/);
       await says(t, 'auth can-i get pods', 'yes\n');

@@ -15,6 +15,7 @@ import { authenticate, type TokenAuthenticator, tokenUser } from '../auth/authen
 import type { KeyPair } from '../auth/certificates.ts';
 import { impersonate } from '../auth/impersonation.ts';
 import type { User } from '../auth/user.ts';
+import { ServerMetrics } from '../metrics/server-metrics.ts';
 import { OpenApi } from '../openapi/openapi.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { PodBackend } from '../streaming/pod-backend.ts';
@@ -22,10 +23,11 @@ import { ACCESS_REVIEWS, answerReview, reviewType } from './access-review.ts';
 import { contentType, decodeBody, readBody } from './body.ts';
 import { discover, type SubresourceInfo } from './discovery.ts';
 import { EncodedObjects } from './encoded-objects.ts';
+import { checkHealth, HEALTH_PATH, type HealthChecks } from './health.ts';
 import { serveOpenApi } from './openapi-handler.ts';
 import { PodStreams } from './pod-streams.ts';
 import { requestAttributes } from './request-attributes.ts';
-import { methodNotAllowed, type RequestInfo, requestInfo } from './request-info.ts';
+import { isTrue, methodNotAllowed, type RequestInfo, requestInfo } from './request-info.ts';
 import { type HandlerEnv, handleResource, noSuchResource } from './resource-handler.ts';
 import { asStatus, sendError, sendJson, sendText } from './respond.ts';
 import { subresourcesOf } from './subresources.ts';
@@ -45,13 +47,16 @@ export interface HttpsServerOptions {
 
 /** /api, /api/v1, /apis, /apis/GROUP, /apis/GROUP/VERSION: what is longer is about objects. */
 const DISCOVERY = /^\/(api(\/[^/]+)?|apis(\/[^/]+){0,2})$/;
-const HEALTH = /^\/(livez|readyz|healthz)(\/|$)/;
+const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 /** As the real server; client-go opens another connection when it wants more. */
 const MAX_STREAMS = 250;
 
 export class HttpsServer {
   readonly #options: HttpsServerOptions;
   readonly #handlerEnv: HandlerEnv;
+  readonly #metrics: ServerMetrics;
+  readonly #health: HealthChecks = { store: () => this.#options.api.store.revision(), closing: () => this.#closing };
+  #closing = false;
   readonly #server: Http2SecureServer;
   readonly #sockets = new Set<Socket>();
   readonly #openApi = new OpenApi(RESOURCES);
@@ -60,7 +65,11 @@ export class HttpsServer {
 
   constructor(options: HttpsServerOptions) {
     this.#options = options;
-    this.#handlerEnv = { clock: options.clock, rng: options.rng, api: options.api, encoded: new EncodedObjects() };
+    this.#metrics = new ServerMetrics(options.api, options.clock);
+    this.#handlerEnv = {
+      ...{ clock: options.clock, rng: options.rng, api: options.api, encoded: new EncodedObjects() },
+      watchEvents: ({ group, resource, version }) => this.#metrics.watchEvents(group, resource, version),
+    };
     this.#streams = new PodStreams(options.backend, options.clock);
     const { api, staticTokens } = options;
     this.#tokens = [(token) => staticTokens?.get(token), (token) => api.tokenUser(token)];
@@ -98,6 +107,7 @@ export class HttpsServer {
 
   /** Ends every connection. Idempotent. */
   close(): void {
+    this.#closing = true;
     this.#streams.close();
     this.#server.close();
     for (const socket of this.#sockets) socket.destroy();
@@ -109,7 +119,12 @@ export class HttpsServer {
       const url = parseUrl(request);
       const path = url.pathname.replace(/(.)\/+$/, '$1');
       const { user, info } = await this.#admit(request, path, url.searchParams);
-      if (HEALTH.test(path)) return sendText(response, 200, 'ok');
+      this.#observe(request, response, path, url.searchParams, info);
+      if (HEALTH_PATH.test(path)) {
+        const { code, text } = await checkHealth(path, url.searchParams, this.#health);
+        return sendText(response, code, text);
+      }
+      if (path === '/metrics') return sendText(response, 200, await this.#metrics.text(), METRICS_TYPE);
       if (await this.#serveMeta(url, path, request, response)) return;
       const review = info?.verb === 'create' && reviewType(info.group, info.version, info.resource);
       if (review) {
@@ -135,6 +150,24 @@ export class HttpsServer {
     } catch (error) {
       sendError(response, error);
     }
+  }
+
+  /** Counts the request, and times it until its answer is out. */
+  #observe(
+    request: IncomingMessage,
+    response: ServerResponse,
+    path: string,
+    query: URLSearchParams,
+    info: RequestInfo | undefined,
+  ): void {
+    const served = info && typeOf(info.group, info.version, info.resource);
+    const over = this.#metrics.requests.begin({
+      ...{ method: request.method ?? 'GET', path, info: served && info },
+      apply: info?.verb === 'patch' && contentType(request).startsWith('application/apply-patch+'),
+      dryRun: query.has('dryRun'),
+      follows: info?.subresource === 'log' && isTrue(query.get('follow')),
+    });
+    response.on('close', () => over(response.statusCode));
   }
 
   /** Who may do what they ask for. Throws StatusError 401 or 403. */
@@ -188,6 +221,9 @@ export class HttpsServer {
       await this.#options.api.authorizer.require({ ...info, user, verb: 'create' });
       const registry = await this.#options.api.registry(PODS);
       const pod = await registry.get(info.namespace, info.name ?? '');
+      const labels = { method: request.method ?? 'GET', path: url.pathname, info };
+      const over = this.#metrics.requests.begin({ ...labels, apply: false, dryRun: false, follows: true });
+      socket.on('close', () => over(101));
       this.#streams[info.subresource](pod, url.searchParams, request, socket, head);
     } catch (error) {
       refuse(socket, error);
@@ -195,7 +231,7 @@ export class HttpsServer {
   }
 }
 
-const PATHS = ['/api', '/api/v1', '/apis', '/healthz', '/livez', '/openapi/v3', '/readyz', '/version'];
+const PATHS = ['/api', '/api/v1', '/apis', '/healthz', '/livez', '/metrics', '/openapi/v3', '/readyz', '/version'];
 
 function parseUrl(request: IncomingMessage): URL {
   return new URL(request.url ?? '/', 'https://apiserver');

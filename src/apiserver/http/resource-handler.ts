@@ -6,6 +6,7 @@ import { PODS } from '../../api/resources.ts';
 import { StatusError } from '../../api/status-error.ts';
 import type { DeleteOptions, PatchType, Subresource } from '../../client/client.ts';
 import type { Clock } from '../../lib/clock.ts';
+import type { Series } from '../../lib/metrics.ts';
 import type { Rng } from '../../lib/rng.ts';
 import type { User } from '../auth/user.ts';
 import type { Registries } from '../local-client.ts';
@@ -41,6 +42,8 @@ export interface HandlerEnv {
   readonly clock: Clock;
   readonly rng: Rng;
   readonly encoded: EncodedObjects;
+  /** Counts what is sent in watches of a resource. */
+  readonly watchEvents: (type: ResourceType) => Series;
 }
 
 const PATCH_TYPES: Readonly<Record<string, PatchType>> = {
@@ -171,7 +174,14 @@ async function watch(call: ResourceRequest, env: HandlerEnv): Promise<void> {
   const options = watchOptions(query, info);
   const asked = integer(query, 'timeoutSeconds');
   const seconds = asked ? Math.min(asked, MAX_WATCH_S) : MIN_WATCH_S * (1 + rng.float());
-  await serveWatch(response, registry, options, formOf(call, env), env, seconds);
+  await serveWatch(
+    response,
+    registry,
+    options,
+    formOf(call, env),
+    { ...env, sent: env.watchEvents(registry.type) },
+    seconds,
+  );
 }
 
 function formOf({ request, registry, query }: ResourceRequest, { clock }: HandlerEnv) {

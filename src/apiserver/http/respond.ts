@@ -22,9 +22,14 @@ export function wantsYaml({ headers }: IncomingMessage): boolean {
   return /^application\/yaml\b/.test(headers.accept ?? '');
 }
 
-export function sendText(response: ServerResponse, code: number, text: string): void {
+export function sendText(
+  response: ServerResponse,
+  code: number,
+  text: string,
+  contentType = 'text/plain; charset=utf-8',
+): void {
   response.setHeader('X-Content-Type-Options', 'nosniff');
-  sendBytes(response, code, Buffer.from(text), 'text/plain; charset=utf-8');
+  sendBytes(response, code, Buffer.from(text), contentType);
 }
 
 /** A Warning header, which kubectl prints; what has been said already is not said again. */

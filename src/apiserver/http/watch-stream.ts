@@ -10,6 +10,7 @@ import type { KubeObject } from '../../api/meta.ts';
 import { StatusError } from '../../api/status-error.ts';
 import type { WatchEvent } from '../../client/client.ts';
 import type { Clock } from '../../lib/clock.ts';
+import type { Series } from '../../lib/metrics.ts';
 import type { Registry, RegistryWatchOptions } from '../registry/registry.ts';
 import type { RegistryWatch } from '../registry/watch.ts';
 import type { EncodedObjects } from './encoded-objects.ts';
@@ -27,10 +28,10 @@ export async function serveWatch(
   registry: Registry<KubeObject>,
   options: RegistryWatchOptions,
   form: Representation,
-  { clock, encoded }: { readonly clock: Clock; readonly encoded: EncodedObjects },
+  { clock, encoded, sent }: { readonly clock: Clock; readonly encoded: EncodedObjects; readonly sent: Series },
   timeoutS: number,
 ): Promise<void> {
-  const stream = new WatchStream(response, form, encoded);
+  const stream = new WatchStream(response, form, encoded, sent);
   let watch: RegistryWatch<KubeObject> | undefined;
   let gone: unknown;
   try {
@@ -56,6 +57,7 @@ class WatchStream {
   readonly #response: ServerResponse;
   readonly #form: Representation;
   readonly #encoded: EncodedObjects;
+  readonly #sent: Series;
   #watch: RegistryWatch<KubeObject> | undefined;
   /** Read from the watch, and written up to #next. */
   #events: WatchEvent<KubeObject>[] = [];
@@ -63,10 +65,11 @@ class WatchStream {
   #blocked = false;
   #first = true;
 
-  constructor(response: ServerResponse, form: Representation, encoded: EncodedObjects) {
+  constructor(response: ServerResponse, form: Representation, encoded: EncodedObjects, sent: Series) {
     this.#response = response;
     this.#form = form;
     this.#encoded = encoded;
+    this.#sent = sent;
     response.on('drain', () => {
       this.#blocked = false;
       this.pump();
@@ -100,6 +103,7 @@ class WatchStream {
         if (this.#events.length === 0) return;
       }
       // One by one, not copied together: the bytes of an event are the same for every watch.
+      this.#sent.value++;
       this.#blocked = !this.#response.write(this.#line(this.#events[this.#next++]!));
     }
   }

@@ -2,6 +2,7 @@
 // stop, to the server block it stands in (CoreDNS plugin.md, coremain, coredns/caddy controller.go). All that a plugin may touch
 // of the outside comes through the Host.
 import type { Clock } from '../../lib/clock.ts';
+import type { Registry } from '../../lib/metrics.ts';
 import type { Rng } from '../../lib/rng.ts';
 import { CorefileError, Dispenser } from '../corefile/dispenser.ts';
 import type { Token } from '../corefile/lexer.ts';
@@ -12,7 +13,6 @@ import { normalizeZone } from '../reverse.ts';
 import type { DnsSockets } from '../sockets.ts';
 import type { ExternalView } from './kubernetes/external.ts';
 import type { ObjectSource } from './kubernetes/source.ts';
-import type { Registry } from './prometheus/registry.ts';
 
 export interface Host {
   readonly clock: Clock;

@@ -1,5 +1,7 @@
 // Decides by zone, client address and type who gets answers (CoreDNS plugin/acl/acl.go): the first policy that fits counts; where
 // none does the question passes.
+
+import type { Vector } from '../../../lib/metrics.ts';
 import { RCODE } from '../../constants.ts';
 import { matchZone } from '../../name.ts';
 import {
@@ -12,7 +14,6 @@ import {
   type Served,
 } from '../../request.ts';
 import { addressBytes } from '../../reverse.ts';
-import type { Vector } from '../prometheus/registry.ts';
 
 const NAME = 'acl';
 /** Extended DNS errors (RFC 8914): the option, and its codes for refused and filtered questions. */

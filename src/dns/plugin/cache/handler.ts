@@ -5,6 +5,7 @@
 // So an address that is gone is served for at most that time. Zones can be left out of either store.
 // Deviation: a full store drops its oldest entry, CoreDNS a random one. Times: seconds, from the injected clock.
 import type { Clock } from '../../../lib/clock.ts';
+import type { Registry, Series } from '../../../lib/metrics.ts';
 import type { Epoch, HitCounter } from '../../answer-memo.ts';
 import { RCODE } from '../../constants.ts';
 import { matchZone } from '../../name.ts';
@@ -20,7 +21,6 @@ import {
   type Served,
 } from '../../request.ts';
 import { minimalTtl, type ResponseType, responseType } from '../../response-type.ts';
-import type { Registry, Series } from '../prometheus/registry.ts';
 
 export interface CacheSide {
   capacity: number;

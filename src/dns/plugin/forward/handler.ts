@@ -2,6 +2,7 @@
 // leaves out those that health checks found down, and limits how many questions are on their way.
 // Deviation: an upstream that fails is tried at most twice for a question; CoreDNS goes on for five seconds.
 import type { Clock } from '../../../lib/clock.ts';
+import { DURATIONS, type Histogram, type Registry, type Series, type Vector } from '../../../lib/metrics.ts';
 import type { Rng } from '../../../lib/rng.ts';
 import { RCODE, rcodeText } from '../../constants.ts';
 import type { DecodedReply } from '../../message.ts';
@@ -17,7 +18,6 @@ import {
   type Served,
   ServeError,
 } from '../../request.ts';
-import { DURATIONS, type Histogram, type Registry, type Series, type Vector } from '../prometheus/registry.ts';
 import type { Upstream } from './upstream.ts';
 
 export interface ForwardOptions {

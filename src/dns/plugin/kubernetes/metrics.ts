@@ -1,7 +1,7 @@
 // How long it took from a change of Pods to the answer that shows it (CoreDNS plugin/kubernetes/object/metrics.go): the endpoints
 // controllers write down when the oldest change was that an update answers. As there, counted for headless Services only.
 import type { EndpointSlice } from '../../../api/discovery-v1.ts';
-import type { Histogram, HistogramSeries, Registry } from '../prometheus/registry.ts';
+import type { Histogram, HistogramSeries, Registry } from '../../../lib/metrics.ts';
 import type { ServiceFacts } from './objects.ts';
 
 const TRIGGER_TIME = 'endpoints.kubernetes.io/last-change-trigger-time';

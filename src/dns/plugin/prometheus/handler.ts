@@ -1,6 +1,14 @@
 // Counts each question and its answer under CoreDNS's names (plugin/metrics/vars). The series of the common label values are
 // looked up once and kept in small tables. Sizes in bytes, durations in seconds.
 import type { Clock } from '../../../lib/clock.ts';
+import {
+  DURATIONS,
+  type Histogram,
+  type HistogramSeries,
+  type Registry,
+  type Series,
+  type Vector,
+} from '../../../lib/metrics.ts';
 import type { HitCounter } from '../../answer-memo.ts';
 import { rcodeText, typeText } from '../../constants.ts';
 import {
@@ -11,14 +19,6 @@ import {
   type Request,
   type ResponseWriter,
 } from '../../request.ts';
-import {
-  DURATIONS,
-  type Histogram,
-  type HistogramSeries,
-  type Registry,
-  type Series,
-  type Vector,
-} from './registry.ts';
 
 const SIZES = [0, 100, 200, 300, 400, 511, 1023, 2047, 4095, 8291, 16e3, 32e3, 48e3, 64e3];
 /** Types with a label of their own; the rest are `other`. */

@@ -1,5 +1,6 @@
 // Counters, gauges and histograms with labels, and their text in Prometheus' exposition format 0.0.4. A hot place asks once for
-// the series of its label values (`with`) and keeps it. Names and labels are those of the CoreDNS plugins that use them.
+// the series of its label values (`with`) and keeps it. Names and labels are those of
+// the program that is emulated.
 // Leaves out: summaries, time stamps, Go's runtime metrics.
 
 /** Buckets of the durations of requests: 0.25 ms, doubling, to 8.192 s (CoreDNS plugin.TimeBuckets). */
