@@ -160,9 +160,11 @@ async function create(call: ResourceRequest, env: HandlerEnv): Promise<void> {
     return send(call, 201, success(201));
   }
   if (isPod && info.subresource === 'eviction') {
-    const body = (await bodyOf(call)).value as { deleteOptions?: DeleteOptions } | undefined;
-    const nowMs = env.clock.unixMs();
-    await evict(env.api, info.namespace!, info.name, body?.deleteOptions ?? {}, writeOptions(call), nowMs);
+    const body = (await bodyOf(call)).value as { deleteOptions?: DeleteOptions & { dryRun?: string[] } } | undefined;
+    const { dryRun: asked = [], ...deletion } = body?.deleteOptions ?? {};
+    const options = writeOptions(call);
+    const dryRun = options.dryRun || asked.length > 0;
+    await evict(env.api, info.namespace!, info.name, deletion, { ...options, dryRun }, env.clock.unixMs());
     return send(call, 201, success(201));
   }
   throw info.subresource ? noSuchResource() : methodNotAllowed();

@@ -43,11 +43,16 @@ export function podStatus(facts: PodFacts): PodStatus {
     condition('ContainersReady', ready, notReady()),
     condition('PodScheduled', true),
   ];
+  const { generation } = pod.metadata;
   return {
+    ...(generation === undefined ? {} : { observedGeneration: generation }),
     phase,
     ...facts.failure,
     conditions: [
-      ...conditions.map((c) => withTransition(c, pod.status?.conditions, facts.now)),
+      ...conditions.map((c) => ({
+        ...withTransition(c, pod.status?.conditions, facts.now),
+        ...(generation === undefined ? {} : { observedGeneration: generation }),
+      })),
       ...(pod.status?.conditions ?? []).filter(({ type }) => !conditions.some((own) => own.type === type)),
     ],
     hostIP,
