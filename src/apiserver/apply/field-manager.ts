@@ -8,7 +8,7 @@ import { apiVersionOf, type KubeObject, type ManagedFieldsEntry, type ResourceTy
 import { schemaOf } from '../../api/schema/kinds.ts';
 import type { Schema } from '../../api/schema/schema.ts';
 import { type StatusCause, StatusError } from '../../api/status-error.ts';
-import { equal } from '../../lib/tree.ts';
+import { equal, stableJson } from '../../lib/tree.ts';
 import { checkConfiguration } from './configuration.ts';
 import {
   difference,
@@ -225,10 +225,10 @@ function lastAppliedFields(schema: Schema, live: KubeObject, type: ResourceType)
 /** kubectl keeps the annotation of client-side apply true when it applies on the server (lastappliedupdater.go). */
 function withLastApplied(live: KubeObject, config: KubeObject, { manager }: Writer): KubeObject {
   if (manager !== 'kubectl' || live.metadata.annotations?.[LAST_APPLIED] === undefined) return live;
-  const { [LAST_APPLIED]: _, ...others } = config.metadata.annotations ?? {};
-  const { annotations: __, managedFields: ___, ...metadata } = config.metadata;
-  const applied = { ...config, metadata: { ...metadata, annotations: others } };
-  const annotations = { ...live.metadata.annotations, [LAST_APPLIED]: `${JSON.stringify(applied)}\n` };
+  const { annotations: given, managedFields: _, ...metadata } = config.metadata;
+  const { [LAST_APPLIED]: __, ...others } = given ?? {};
+  const applied = { ...config, metadata: given ? { ...metadata, annotations: others } : metadata };
+  const annotations = { ...live.metadata.annotations, [LAST_APPLIED]: `${stableJson(applied)}\n` };
   return { ...live, metadata: { ...live.metadata, annotations } };
 }
 

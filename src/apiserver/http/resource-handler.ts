@@ -10,6 +10,7 @@ import type { Series } from '../../lib/metrics.ts';
 import type { Rng } from '../../lib/rng.ts';
 import type { User } from '../auth/user.ts';
 import type { Registries } from '../local-client.ts';
+import { SCALES } from '../printers/scale.ts';
 import { evict } from '../registry/eviction.ts';
 import type { Registry, RequestOptions } from '../registry/registry.ts';
 import {
@@ -84,7 +85,7 @@ export async function handleResource(call: ResourceRequest, env: HandlerEnv): Pr
     }
     case 'get': {
       const object = await registry.get(info.namespace, info.name!);
-      if (info.subresource === 'scale') return send(call, 200, registry.scaleOf(object));
+      if (info.subresource === 'scale') return send(call, 200, formOf(call, env).object(registry.scaleOf(object)));
       if (info.subresource && !STORED_SUBRESOURCES.has(info.subresource)) throw noSuchResource();
       return sendStored(call, env, 200, object);
     }
@@ -186,8 +187,9 @@ async function watch(call: ResourceRequest, env: HandlerEnv): Promise<void> {
   );
 }
 
-function formOf({ request, registry, query }: ResourceRequest, { clock }: HandlerEnv) {
-  return negotiate(request.headers.accept, registry.type, () => clock.unixMs(), query.get('includeObject'));
+function formOf({ request, registry, query, info }: ResourceRequest, { clock }: HandlerEnv) {
+  const type = info.subresource === 'scale' ? SCALES : registry.type;
+  return negotiate(request.headers.accept, type, () => clock.unixMs(), query.get('includeObject'));
 }
 
 /** An object of the store, in the form that the client takes. */

@@ -41,6 +41,7 @@ import { leasePrinter, resourceQuotaPrinter } from './limits.ts';
 import { podPrinter } from './pods.ts';
 import { column, NAME, type Printer } from './printer.ts';
 import { bindingPrinter } from './rbac.ts';
+import { SCALES, scalePrinter } from './scale.ts';
 import { endpointSlicePrinter, endpointsPrinter, servicePrinter } from './services.ts';
 import {
   controllerRevisionPrinter,
@@ -71,6 +72,7 @@ function register<T extends KubeObject>(type: ResourceType<T>, printer: Printer<
 }
 
 register(PODS, podPrinter);
+register(SCALES, scalePrinter);
 register(SERVICES, servicePrinter);
 register(ENDPOINTS, endpointsPrinter);
 register(ENDPOINTSLICES, endpointSlicePrinter);

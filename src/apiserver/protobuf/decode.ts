@@ -149,16 +149,20 @@ function mapEntry(schema: Schema, bytes: Uint8Array, depth: number): [string, un
   return [key, entry];
 }
 
-/** Absent for the zero time. */
+/** Absent for the zero time. Fractions of a second count in metav1.MicroTime alone, which writes them. */
 function timestamp(bytes: Uint8Array): string | undefined {
   let seconds = 0;
+  let nanos = 0;
   for (const field of new Reader(bytes).fields()) {
     if (field.number === 1) seconds = Number(BigInt.asIntN(64, field.varint()));
+    if (field.number === 2) nanos = Number(BigInt.asIntN(32, field.varint()));
   }
   if (seconds === 0) return undefined;
   const date = new Date(seconds * 1000);
   if (Number.isNaN(date.getTime())) throw new ProtobufError('time out of range');
-  return date.toISOString().replace('.000Z', 'Z');
+  const micros = Math.floor(nanos / 1000);
+  const fraction = micros > 0 ? `.${String(micros).padStart(6, '0')}` : '';
+  return date.toISOString().replace('.000Z', `${fraction}Z`);
 }
 
 function intOrString(bytes: Uint8Array): number | string {

@@ -444,7 +444,8 @@ export class Registry<T extends KubeObject> {
       const apply = this.strategy.subresources?.[subresource];
       if (!apply) throw this.#noSubresource(old.metadata.name);
       next = apply(draft, old, timestamp(this.#context.clock.unixMs()));
-      this.#track(next, old, subresource, options);
+      // Who binds a Pod owns nothing of it: the real server's binding does not go through its field manager.
+      if (subresource !== 'binding') this.#track(next, old, subresource, options);
       await this.#context.admit(this.#admission('UPDATE', next, old, subresource, options));
     }
     if (!errors.empty) throw invalid(this.type, old.metadata.name, errors.causes);

@@ -353,6 +353,16 @@ t.test('status and scale are applied through their own doors', async (t) => {
   t.same(owners(now)['Apply b scale'], { 'f:spec': { 'f:replicas': {} } });
 });
 
+t.test('who binds a Pod owns nothing of it', async (t) => {
+  const { world } = await worldOf(t);
+  const registry = await world.server.registry(PODS);
+  await registry.create(pod('p'), { user: USER, fieldManager: 'kubectl-run' });
+  const binding = { ...pod('p'), spec: { nodeName: 'node-1' } } as unknown as Pod;
+  const bound = await registry.update(binding, 'binding', { user: USER, fieldManager: 'kube-scheduler' });
+  t.equal(bound.spec.nodeName, 'node-1');
+  t.same(Object.keys(owners(bound)), ['Update kubectl-run']);
+});
+
 t.test('managed fields may be edited and reset, and survive clients that do not know them', async (t) => {
   const { world, by } = await worldOf(t, 'a');
   const [a] = by as [Applier];
