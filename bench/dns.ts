@@ -1,7 +1,8 @@
 // bench dns: the cluster DNS under load.
-//   node dist/bench/dns.js [-o json] [--rounds N] [--seconds S] [--services N] [--in-process]
+//   node dist/bench/dns.js [-o json] [--rounds N] [--seconds S] [--services N] [--in-process] [--grown N]
 // In process (dns/in-process.ts): answers a second in one thread, without a network. Then, as root and where the programs are
-// installed, dnsperf (dns/load.ts) from a Pod through the kube-dns ClusterIP, in turns with dnsmasq and unbound behind a veth pair.
+// installed, dnsperf (dns/load.ts) from a Pod through the kube-dns ClusterIP, in turns with dnsmasq and unbound behind a veth pair;
+// and a cluster that grows from ten Services to N (10000; dns/scale.ts).
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,17 +15,22 @@ import {
   type Load,
   latency,
   load,
+  type Name,
   names,
   podwire,
   questions,
   unbound,
 } from './dns/load.ts';
+import { type GrownFigure, grow } from './dns/scale.ts';
 import { isInstalled } from './wire/contender.ts';
 
 const SUBJECT = 'Podwire';
 /** Issue 6: least ratio of Podwire's answers a second to dnsmasq's, and the least in process. */
 const TARGET_RATIO = 0.5;
 const TARGET_IN_PROCESS = 200_000;
+/** ... and from a change in the API to the changed answer. */
+const TARGET_TO_ANSWER_MS = 100;
+const FEW = 10;
 
 interface Row {
   readonly name: string;
@@ -76,6 +82,36 @@ async function overTheWire(services: number, rounds: number, seconds: number): P
   }
 }
 
+/** Ten Services, then `services`, in one cluster. */
+async function grown(services: number, seconds: number): Promise<GrownFigure[]> {
+  const dir = mkdtempSync(join(tmpdir(), 'podwire-bench-'));
+  const write = (list: readonly Name[]): string => {
+    const file = join(dir, `questions-${list.length}`);
+    writeFileSync(file, questions(list));
+    return file;
+  };
+  const cluster = await podwire(names(FEW));
+  try {
+    return [await grow(cluster, 0, FEW, seconds, write), await grow(cluster, FEW, services, seconds, write)];
+  } finally {
+    await cluster.close();
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+function printGrown(figures: readonly GrownFigure[]): void {
+  for (const { services, endpoints, fillS, residentMiB, latency: all, ofTen, toAnswerMs } of figures) {
+    const met = toAnswerMs.p99 < TARGET_TO_ANSWER_MS ? 'met' : 'MISSED';
+    const text = (l: Latency): string =>
+      `p50 ${l.p50Ms.toFixed(3)} p90 ${l.p90Ms.toFixed(3)} p99 ${l.p99Ms.toFixed(3)} ms`;
+    console.log(
+      `\n${services} Services, ${endpoints} endpoints: filled in ${fillS.toFixed(1)} s, the process has ${residentMiB.toFixed(0)} MiB\n` +
+        `  asked for all names: ${text(all)}\n  in turns, for ten:   ${text(ofTen)}\n` +
+        `  from a change in the API to the changed answer: p50 ${toAnswerMs.p50} p99 ${toAnswerMs.p99} ms (target ${TARGET_TO_ANSWER_MS}: ${met})`,
+    );
+  }
+}
+
 function summarize(rows: readonly Row[]) {
   const subject = rows.find((row) => row.name === SUBJECT);
   return rows.map((row) => {
@@ -118,6 +154,7 @@ async function main(): Promise<void> {
       seconds: { type: 'string', default: '3' },
       services: { type: 'string', default: '1000' },
       'in-process': { type: 'boolean', default: false },
+      grown: { type: 'string', default: '10000' },
     },
   });
   const seconds = Number(values.seconds);
@@ -145,14 +182,20 @@ async function main(): Promise<void> {
       );
   }
   let rows: ReturnType<typeof summarize> = [];
+  let growth: GrownFigure[] = [];
   if (!values['in-process']) {
     const missing = ['ip', 'dig', 'dnsperf'].filter((program) => !isInstalled(program));
     if (process.getuid?.() !== 0) console.error('dns: without dnsperf: network namespaces need root');
     else if (missing.length > 0) console.error(`dns: without dnsperf: ${missing.join(', ')} not installed`);
-    else rows = summarize(await overTheWire(Number(values.services), Number(values.rounds), seconds));
-    if (!json && rows.length > 0) printTable(rows);
+    else {
+      rows = summarize(await overTheWire(Number(values.services), Number(values.rounds), seconds));
+      if (!json) printTable(rows);
+      if (Number(values.grown) > FEW) growth = await grown(Number(values.grown), seconds);
+      if (!json && growth.length > 0) printGrown(growth);
+    }
   }
-  if (json) console.log(JSON.stringify({ bench: 'dns', machine, inProcess, scale, overTheWire: rows }, null, 2));
+  if (json)
+    console.log(JSON.stringify({ bench: 'dns', machine, inProcess, scale, overTheWire: rows, grown: growth }, null, 2));
 }
 
 try {

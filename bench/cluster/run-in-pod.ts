@@ -1,4 +1,4 @@
-// Runs a command in a Pod of a cluster of this process, for the benches.
+// Runs a command in a Pod of a cluster of this process, for the benches. `onOutput` hears of what it prints as it does.
 import { Writable } from 'node:stream';
 import type { Cluster } from '../../src/cluster/cluster.ts';
 
@@ -7,6 +7,7 @@ export async function runInPod(
   namespace: string,
   pod: string,
   argv: readonly string[],
+  onOutput: (text: string) => void = () => {},
 ): Promise<{ code: number; output: string }> {
   const node = await cluster.nodeOf(namespace, pod);
   let output = '';
@@ -14,6 +15,7 @@ export async function runInPod(
     new Writable({
       write: (chunk: Buffer, _encoding, done) => {
         output += chunk.toString();
+        onOutput(chunk.toString());
         done();
       },
     });

@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseManifests } from '../../src/api/manifest.ts';
-import { launch } from '../../src/cli/launch.ts';
+import { launch, type Running } from '../../src/cli/launch.ts';
 import { runInPod } from '../cluster/run-in-pod.ts';
 import { isInstalled } from '../wire/contender.ts';
 
@@ -70,7 +70,11 @@ function manifests(list: readonly Name[]): string {
   return docs.join('\n---\n');
 }
 
-export async function podwire(list: readonly Name[]): Promise<Contender> {
+export interface Cluster extends Contender {
+  readonly running: Running;
+}
+
+export async function podwire(list: readonly Name[]): Promise<Cluster> {
   const dir = mkdtempSync(join(tmpdir(), 'podwire-bench-'));
   process.env['PODWIRE_RUN_DIR'] = join(dir, 'run');
   const running = await launch({ nodes: 1, ipvsScheduler: 'rr', runtime: 'netns', offload: true } as never, () => {});
@@ -88,6 +92,7 @@ export async function podwire(list: readonly Name[]): Promise<Contender> {
     name: 'Podwire',
     netns: `${running.dir.netnsPrefix}default_client`,
     server: '10.96.0.10',
+    running,
     async close() {
       await running.stop();
       rmSync(dir, { recursive: true, force: true });

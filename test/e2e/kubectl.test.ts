@@ -141,12 +141,41 @@ if (needsKubectl(t)) {
       await says(t, 'logs talker --previous', /previous terminated container "talker" in pod "talker" not found/, 1);
     });
 
+    const editCorefile = async (t: Test, edit: (text: string) => string): Promise<void> => {
+      const { stdout } = await kubectl.run('get configmap coredns -n kube-system -o json');
+      const patch = {
+        data: { Corefile: edit((JSON.parse(stdout) as { data: Record<string, string> }).data['Corefile']!) },
+      };
+      const args = [
+        'patch',
+        'configmap',
+        'coredns',
+        '-n',
+        'kube-system',
+        '--type',
+        'merge',
+        '-p',
+        JSON.stringify(patch),
+      ];
+      t.match(await kubectl.args(args), { code: 0, stdout: 'configmap/coredns patched\n' });
+    };
+
     await t.test('the CoreDNS Pods come back when they are deleted by label', async (t) => {
+      // They look at their Corefile every thirty seconds; those that start now every two.
+      await editCorefile(t, (text) => text.replace(/^( *)reload$/m, '$1reload 2s 1s'));
       await says(t, 'delete pod -n kube-system -l k8s-app=kube-dns', /^pod "coredns-/);
       await says(t, 'rollout status deployment/coredns -n kube-system --timeout=20s', /successfully rolled out/);
       await eventually('names resolve again', async () =>
         (await kubectl.run('exec anotherbox -- wget -qO- interginx')).stdout.includes('<html>'),
       );
+    });
+
+    await t.test('CoreDNS takes an edited Corefile while it runs, and logs it', async (t) => {
+      await editCorefile(t, (text) => text.replace(/^( *)errors$/m, '$1errors\n$1log'));
+      await eventually('both have reloaded', async () => {
+        const { stdout } = await kubectl.run('logs -n kube-system -l k8s-app=kube-dns --tail=-1');
+        return stdout.match(/^\[INFO\] Reloading complete$/gm)?.length === 2;
+      });
     });
 
     await t.test('what is known about the cluster', async (t) => {
