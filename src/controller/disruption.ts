@@ -3,13 +3,14 @@
 // has allowed; such a Pod counts as gone until it is, or for two minutes.
 import { isDeepStrictEqual } from 'node:util';
 import type { Pod } from '../api/core-v1.ts';
-import type { Condition, IntOrString, KubeObject, ResourceType, Stored } from '../api/meta.ts';
+import type { Condition, KubeObject, ResourceType, Stored } from '../api/meta.ts';
 import type { PodDisruptionBudget } from '../api/policy-v1.ts';
 import { DEPLOYMENTS, PODDISRUPTIONBUDGETS, PODS, REPLICASETS, STATEFULSETS } from '../api/resources.ts';
 import { labelSelectorMatcher } from '../api/selectors.ts';
 import { type Informer, keyOf } from '../client/informer.ts';
 import { BY_NAMESPACE, type Controller, type ControllerContext } from './context.ts';
 import { ControlLoop, tolerate } from './control-loop.ts';
+import { scaled } from './deployment/rolling.ts';
 import type { EventRecorder } from './events.ts';
 import { controllerOf } from './owner.ts';
 import { condition, isPodReady, isPodTerminal } from './pod.ts';
@@ -113,11 +114,11 @@ export class DisruptionController implements Controller {
   #counts({ minAvailable, maxUnavailable }: PodDisruptionBudget['spec'], pods: readonly Stored<Pod>[]) {
     if (maxUnavailable !== undefined) {
       const expected = this.#expected(pods);
-      return { expected, desired: Math.max(0, expected - portion(maxUnavailable, expected)) };
+      return { expected, desired: Math.max(0, expected - scaled(maxUnavailable, expected, 'up')) };
     }
     if (typeof minAvailable === 'number') return { expected: pods.length, desired: minAvailable };
     const expected = this.#expected(pods);
-    return { expected, desired: portion(minAvailable ?? 0, expected) };
+    return { expected, desired: scaled(minAvailable ?? 0, expected, 'up') };
   }
 
   /** The replicas that the Pods' controllers ask for, together. */
@@ -148,11 +149,6 @@ export class DisruptionController implements Controller {
 /** An empty selector covers the whole Namespace, none covers nothing. */
 function covers({ spec }: PodDisruptionBudget, { metadata }: Pod): boolean {
   return spec.selector !== undefined && labelSelectorMatcher(spec.selector).matches(metadata.labels);
-}
-
-/** Percentages are rounded up. */
-function portion(value: IntOrString, total: number): number {
-  return typeof value === 'number' ? value : Math.ceil((Number.parseInt(value, 10) * total) / 100);
 }
 
 function conditions(budget: Stored<PodDisruptionBudget>, allowed: boolean, nowMs: number): Condition[] {

@@ -1,10 +1,10 @@
 // Pods. After kubernetes/pkg/registry/core/pod/strategy.go and storage/storage.go (binding).
 
-import type { Container, Pod } from '../../api/core-v1.ts';
+import type { Pod } from '../../api/core-v1.ts';
 import { defaultPod } from '../../api/defaults/pod.ts';
 import type { Stored } from '../../api/meta.ts';
 import { dns1123SubdomainErrors } from '../../api/names.ts';
-import { parseQuantity } from '../../api/quantity.ts';
+import { qosClass } from '../../api/qos.ts';
 import { PODS } from '../../api/resources.ts';
 import { invalid, StatusError } from '../../api/status-error.ts';
 import { validatePod } from '../../api/validation/pod.ts';
@@ -71,22 +71,4 @@ function bind(input: Pod & { target?: { name?: string } }, old: Stored<Pod>, now
     { type: 'PodScheduled', status: 'True', lastProbeTime: null, lastTransitionTime: now },
   ];
   return pod;
-}
-
-function qosClass({ spec }: Pod): 'Guaranteed' | 'Burstable' | 'BestEffort' {
-  const containers = [...spec.containers, ...(spec.initContainers ?? [])];
-  const any = containers.some((c) => asksFor(c.resources?.requests) || asksFor(c.resources?.limits));
-  if (!any) return 'BestEffort';
-  return containers.every(isGuaranteed) ? 'Guaranteed' : 'Burstable';
-}
-
-function asksFor(list: Record<string, string> | undefined): boolean {
-  return ['cpu', 'memory'].some((name) => parseQuantity(list?.[name] ?? '0') > 0);
-}
-
-function isGuaranteed({ resources }: Container): boolean {
-  return ['cpu', 'memory'].every((name) => {
-    const limit = resources?.limits?.[name];
-    return limit !== undefined && parseQuantity(limit) === parseQuantity(resources?.requests?.[name] ?? limit);
-  });
 }

@@ -7,12 +7,13 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { DaemonSet } from '../../api/apps-v1.ts';
 import type { Node, Pod } from '../../api/core-v1.ts';
-import type { IntOrString, Stored } from '../../api/meta.ts';
+import type { Stored } from '../../api/meta.ts';
 import { DAEMONSETS, NODES, PODS } from '../../api/resources.ts';
 import { isStatus } from '../../api/status-error.ts';
 import { type Informer, keyOf } from '../../client/informer.ts';
 import type { Controller, ControllerContext } from '../context.ts';
 import { ControlLoop, isNamespaceTerminating, tolerate } from '../control-loop.ts';
+import { scaled } from '../deployment/rolling.ts';
 import type { EventRecorder } from '../events.ts';
 import { OwnedPods } from '../owned-pods.ts';
 import { isPodAvailable, isPodReady, isPodTerminal } from '../pod.ts';
@@ -189,13 +190,13 @@ export class DaemonSetController implements Controller {
     for (const place of candidates) {
       if (surge > 0) {
         if (surging++ < surge) create.push(place.name);
-      } else if (unavailable++ < portion(maxUnavailable, desired.length)) remove.push(place.pods[0]!);
+      } else if (unavailable++ < scaled(maxUnavailable, desired.length, 'up')) remove.push(place.pods[0]!);
     }
     return { create, remove };
   }
 
   #surge(set: DaemonSet, nodes: number): number {
-    return portion(set.spec.updateStrategy?.rollingUpdate?.maxSurge ?? 0, nodes);
+    return scaled(set.spec.updateStrategy?.rollingUpdate?.maxSurge ?? 0, nodes, 'up');
   }
 
   async #apply(key: string, set: Stored<DaemonSet>, { create, remove }: Changes, hash: string): Promise<void> {
@@ -255,9 +256,4 @@ export class DaemonSetController implements Controller {
     if (isDeepStrictEqual(set.status, status)) return;
     await tolerate(this.#ctx.client.update(DAEMONSETS, { ...set, status }, 'status'), 'NotFound');
   }
-}
-
-/** Of `total` Nodes; percentages are rounded up. */
-function portion(value: IntOrString, total: number): number {
-  return typeof value === 'number' ? value : Math.ceil((Number.parseInt(value, 10) * total) / 100);
 }

@@ -2,6 +2,7 @@
 // pkg/kubelet/status/generate.go (conditions). Pure.
 import type { ContainerStatus, Pod, PodPhase, PodStatus } from '../../api/core-v1.ts';
 import type { Condition } from '../../api/meta.ts';
+import { qosClass } from '../../api/qos.ts';
 
 export interface PodFacts {
   readonly pod: Pod;
@@ -104,15 +105,4 @@ function withTransition(next: Condition, old: readonly Condition[] | undefined, 
   const before = old?.find((c) => c.type === next.type);
   const lastTransitionTime = before?.status === next.status ? (before.lastTransitionTime ?? now) : now;
   return { ...next, lastProbeTime: null, lastTransitionTime };
-}
-
-/** v1/helper/qos: Guaranteed when every container's limits equal its requests for cpu and memory, BestEffort when none has any. */
-function qosClass(pod: Pod): 'Guaranteed' | 'Burstable' | 'BestEffort' {
-  const resources = pod.spec.containers.map((c) => c.resources ?? {});
-  if (resources.every((r) => Object.keys(r.limits ?? {}).length + Object.keys(r.requests ?? {}).length === 0))
-    return 'BestEffort';
-  const guaranteed = resources.every((r) =>
-    ['cpu', 'memory'].every((k) => r.limits?.[k] !== undefined && (r.requests?.[k] ?? r.limits[k]) === r.limits[k]),
-  );
-  return guaranteed ? 'Guaranteed' : 'Burstable';
 }
