@@ -60,13 +60,15 @@ export class Cluster {
 
   /** Starts everything; resolves when the Nodes are registered. A failed start closes what it had started. */
   static async start(env: ClusterEnv): Promise<Cluster> {
-    const { clock, rng, settings } = env;
+    const { clock, rng, settings, pki } = env;
+    const authority = pki.authority(clock.unixMs());
+    authority.catch(() => {}); // told below
     const server = new ApiServer({
       clock,
       rng,
       serviceCIDR: settings.serviceCIDR,
       ...(env.store ? { store: env.store } : {}),
-      tokens: env.pki.tokens(),
+      tokens: pki.tokens(),
     });
     const client = server.client();
     // Threads take longest to come up: begin with them.
@@ -83,10 +85,11 @@ export class Cluster {
         rng,
         apiserverAddress: settings.nodes[0]!.address,
         apiServiceIP: settings.apiServiceIP,
-        rootCA: (await env.pki.authority(clock.unixMs())).certificate,
+        rootCA: authority.then(({ certificate }) => certificate),
         onError: env.onError,
       });
       await Promise.all([
+        authority,
         bootstrapRoles(client),
         bootstrap(client, { clusterDNS: settings.clusterDNS, clusterDomain: settings.clusterDomain }),
         ...nodes.map((node) => node.start()),

@@ -33,7 +33,7 @@ export interface StartOptions extends ControllerOptions {
   /** ClusterIP of default/kubernetes; default 10.96.0.1. */
   readonly apiServiceIP?: string;
   /** PEM of the CA that signed the API server's certificate; without it none is published. */
-  readonly rootCA?: string;
+  readonly rootCA?: Promise<string>;
 }
 
 export interface Controllers {

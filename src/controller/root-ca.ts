@@ -14,15 +14,16 @@ const DESCRIPTION =
 
 export class RootCaPublisher implements Controller {
   readonly #ctx: ControllerContext;
-  readonly #data: { readonly 'ca.crt': string };
+  readonly #rootCA: Promise<string>;
   readonly #namespaces: Informer<Namespace>;
   readonly #configMaps: Informer<ConfigMap>;
   readonly #loop: ControlLoop;
 
-  /** `rootCA`: PEM. */
-  constructor(ctx: ControllerContext, rootCA: string) {
+  /** `rootCA`: PEM, once there is one. */
+  constructor(ctx: ControllerContext, rootCA: Promise<string>) {
     this.#ctx = ctx;
-    this.#data = { 'ca.crt': rootCA };
+    this.#rootCA = rootCA;
+    rootCA.catch(() => {}); // told when it is needed
     this.#namespaces = ctx.informers.of(NAMESPACES);
     this.#configMaps = ctx.informers.of(CONFIGMAPS);
     this.#loop = new ControlLoop(ctx, 'root ca', (namespace) => this.#sync(namespace));
@@ -45,17 +46,18 @@ export class RootCaPublisher implements Controller {
   async #sync(namespace: string): Promise<void> {
     const ns = this.#namespaces.get(namespace);
     if (!ns || ns.metadata.deletionTimestamp !== undefined) return;
+    const data = { 'ca.crt': await this.#rootCA };
     const found = this.#configMaps.get(`${namespace}/${NAME}`);
     const { client } = this.#ctx;
     if (found) {
-      if (equal(found.data, this.#data)) return;
-      await tolerate(client.update(CONFIGMAPS, { ...found, data: { ...this.#data } }), 'NotFound');
+      if (equal(found.data, data)) return;
+      await tolerate(client.update(CONFIGMAPS, { ...found, data }), 'NotFound');
       return;
     }
     const annotations = { 'kubernetes.io/description': DESCRIPTION };
     const metadata = { name: NAME, namespace, annotations };
     try {
-      const map: ConfigMap = { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { ...this.#data } };
+      const map: ConfigMap = { apiVersion: 'v1', kind: 'ConfigMap', metadata, data };
       await tolerate(client.create(CONFIGMAPS, map), 'AlreadyExists', 'NotFound');
     } catch (error) {
       if (!isNamespaceTerminating(error)) throw error;

@@ -7,8 +7,9 @@ export function parseTokenFile(text: string, file: string): ReadonlyMap<string, 
   const users = new Map<string, User>();
   text.split(/\r?\n/).forEach((line, i) => {
     if (line.trim() === '' || line.startsWith('#')) return;
-    const [token = '', name = '', uid = '', groups = '', ...rest] = columns(line, `${file}:${i + 1}`);
-    if (token === '' || name === '' || rest.length > 0) {
+    const found = columns(line, `${file}:${i + 1}`);
+    const [token = '', name = '', uid = '', groups = ''] = found;
+    if (token === '' || name === '' || found.length < 3 || found.length > 4) {
       throw new Error(`${file}:${i + 1}: expected token,user,uid[,"group1,group2"]`);
     }
     if (users.has(token)) throw new Error(`${file}:${i + 1}: this token is in the file before`);

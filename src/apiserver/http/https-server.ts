@@ -144,7 +144,10 @@ export class HttpsServer {
         return sendJson(response, 201, await this.#options.api.requestToken(info.namespace!, info.name!, body));
       }
       await handleResource(
-        { request, response, query: url.searchParams, info, user, registry: registry as Registry<KubeObject> },
+        {
+          ...{ request, response, query: url.searchParams, info, user, registry: registry as Registry<KubeObject> },
+          mayCreate: () => this.#options.api.authorizer.require({ ...info, user, verb: 'create' }),
+        },
         this.#handlerEnv,
       );
     } catch (error) {

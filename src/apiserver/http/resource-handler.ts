@@ -35,6 +35,8 @@ export interface ResourceRequest {
   readonly query: URLSearchParams;
   readonly info: RequestInfo;
   readonly user: User;
+  /** Rejects with StatusError 403: an update that creates is a creation. */
+  readonly mayCreate: () => Promise<void>;
   readonly registry: Registry<KubeObject>;
 }
 
@@ -94,7 +96,7 @@ export async function handleResource(call: ResourceRequest, env: HandlerEnv): Pr
     case 'update': {
       const sub = storedSubresource(info);
       const { object, options } = await objectOf(call);
-      const updated = await registry.update(object, sub, options);
+      const updated = await registry.update(object, sub, { ...options, mayCreate: call.mayCreate });
       return sendStored(call, env, 200, updated);
     }
     case 'patch': {
@@ -137,6 +139,7 @@ async function apply(call: ResourceRequest, env: HandlerEnv): Promise<void> {
   const { object, created } = await registry.apply(info.namespace, info.name!, config, force, sub, {
     ...options,
     strictErrors,
+    mayCreate: call.mayCreate,
   });
   return sendStored(call, env, created ? 201 : 200, object);
 }

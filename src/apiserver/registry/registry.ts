@@ -42,6 +42,8 @@ export interface RequestOptions extends DecodeOptions {
   readonly user: User;
   /** Everything is done but the write. */
   readonly dryRun?: boolean;
+  /** Rejects where the user may not create what an update or apply does not find; absent: they may. */
+  readonly mayCreate?: () => Promise<void>;
   /** Who owns what this write sets, see metadata.managedFields. */
   readonly fieldManager?: string;
 }
@@ -244,6 +246,7 @@ export class Registry<T extends KubeObject> {
     const input = foreign ? clone(object) : this.#decode(object, options);
     const { namespace, name = '', resourceVersion } = input.metadata;
     if (this.strategy.createOnUpdate && !subresource && !(await this.find(namespace, name))) {
+      await options.mayCreate?.();
       return await this.create(object, options);
     }
     const unconditional = this.strategy.unconditionalUpdate ?? true;
@@ -314,6 +317,7 @@ export class Registry<T extends KubeObject> {
         const why = `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`;
         throw conflict(this.type, name, why);
       }
+      await options.mayCreate?.();
       try {
         return { object: await this.#createOnce(draft, true, options), created: true };
       } catch (error) {

@@ -13,7 +13,7 @@ t.test('a token file names users, their UIDs and groups', async (t) => {
 });
 
 t.test('what is wrong is told with its line', async (t) => {
-  for (const bad of ['abc', ',alice,1', 'a,b,c,d,e', 'a,"b,c', 'a,"b"c,d']) {
+  for (const bad of ['abc', 'a,b', ',alice,1', 'a,b,c,d,e', 'a,"b,c', 'a,"b"c,d']) {
     t.throws(() => parseTokenFile(`ok,u,1\n${bad}\n`, 'tokens.csv'), { message: /^tokens\.csv:2: / }, bad);
   }
   t.throws(() => parseTokenFile('a,b,c\na,d,e\n', 'f'), { message: 'f:2: this token is in the file before' });

@@ -212,6 +212,35 @@ t.test('roles and bindings are checked, and a binding keeps its role', async (t)
   t.match(changed, { code: 422, json: { message: /: roleRef: Invalid value: .*: cannot change roleRef$/ } });
 });
 
+t.test('to change what is not there is to create it', async (t) => {
+  const { role, bind, as } = await world(t);
+  await role('changer', [
+    { verbs: ['patch', 'update'], apiGroups: [''], resources: ['configmaps'] },
+    { verbs: ['patch', 'update'], apiGroups: ['coordination.k8s.io'], resources: ['leases'] },
+  ]);
+  await bind('Role/changer', ALICE);
+  const maps = '/api/v1/namespaces/default/configmaps/m';
+  const apply = () =>
+    as(
+      'alice',
+      'PATCH',
+      `${maps}?fieldManager=x`,
+      { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'm' }, data: {} },
+      { 'Content-Type': 'application/apply-patch+yaml' },
+    );
+  t.match(await apply(), {
+    code: 403,
+    json: { message: /^configmaps "m" is forbidden: User "alice" cannot create resource "configmaps"/ },
+  });
+  const lease = '/apis/coordination.k8s.io/v1/namespaces/default/leases/l';
+  const put = () => as('alice', 'PUT', lease, { metadata: { name: 'l' }, spec: {} });
+  t.match(await put(), { code: 403, json: { message: /cannot create resource "leases"/ } });
+  await role('maker', [{ verbs: ['create'], apiGroups: ['*'], resources: ['*'] }]);
+  await bind('Role/maker', ALICE);
+  t.equal((await apply()).code, 201);
+  t.equal((await put()).code, 200);
+});
+
 t.test('one may act as another, if one may', async (t) => {
   const { https, bind, as, client } = await world(t);
   await bind('ClusterRole/system:aggregate-to-view', ALICE);
