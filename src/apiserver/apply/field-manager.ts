@@ -123,9 +123,13 @@ function apply({ type, schema, writer, live }: Applying, config: KubeObject, for
   const self = keyOf(id);
   const managers = new Map(decodeManagers(live.metadata.managedFields) ?? []);
   const last = managers.get(self);
-  managers.set(self, { ...id, time: last?.time, fields: fieldSetOf(schema, asTree(config), owned) });
+  const fields = fieldSetOf(schema, asTree(config), owned);
+  if (isEmpty(fields)) managers.delete(self);
+  else managers.set(self, { ...id, time: last?.time, fields });
   const merged = merge(schema, asTree(live), asTree(config)) as Tree;
-  const object = last ? prune(schema, merged, managers, last.fields) : merged;
+  // Of its own fields even those count here that nobody owns: what names the object keeps its metadata in being.
+  const applied = fieldSetOf(schema, asTree(config), () => true);
+  const object = last ? prune(schema, merged, managers, applied, last.fields) : merged;
   const comparison = compare(schema, asTree(live), object, owned);
   const changed = union(comparison.added, comparison.modified);
   const conflicts = force ? [] : conflictsOf(managers, self, changed);
@@ -138,10 +142,14 @@ function apply({ type, schema, writer, live }: Applying, config: KubeObject, for
 }
 
 /** Removes what was applied the last time and is no more, save what somebody owns. */
-function prune(schema: Schema, merged: Tree, managers: Managers, last: FieldsV1): Tree {
-  const setOf = (object: Tree): FieldsV1 => withNamedFields(fieldSetOf(schema, object, everything), schema);
+function prune(schema: Schema, merged: Tree, managers: Managers, applied: FieldsV1, last: FieldsV1): Tree {
+  const setOf = (object: Tree): FieldsV1 =>
+    withNamedFields(
+      fieldSetOf(schema, object, () => true),
+      schema,
+    );
   const without = (set: FieldsV1): Tree => (removeFields(schema, merged, set) ?? {}) as Tree;
-  let managed: FieldsV1 = {};
+  let managed = applied;
   for (const { fields } of managers.values()) managed = union(managed, fields);
   const all = setOf(merged);
   let pruned = without(withNamedFields(last, schema));
