@@ -299,6 +299,11 @@ export class ContainerRunner {
     }
     stdout.end();
     stderr.end();
+    const unstarted = message ? undefined : this.#startError(argv, code);
+    if (unstarted) {
+      [code, message] = [128, unstarted];
+      event('Warning', 'Failed', `Error: ${message}`);
+    }
     this.#process = null;
     this.ready = false;
     this.started = false;
@@ -313,6 +318,16 @@ export class ContainerRunner {
       },
     });
     return code;
+  }
+
+  /**
+   * Why the program could not be run at all. Both runtimes find that out inside the Pod, where they end with a shell's code and
+   * say no more than this line, naming the program.
+   */
+  #startError(argv: readonly string[], code: number): string | undefined {
+    const [first] = this.log.lines();
+    const told = first?.stream === 'stderr' && first.text.startsWith(`exec: ${JSON.stringify(argv[0])}: `);
+    return told && (code === 126 || code === 127) ? `unable to start container process: ${first.text}` : undefined;
   }
 
   async #backOff(waitMs: number): Promise<void> {

@@ -203,3 +203,23 @@ t.test('on a Node that was started again it runs on only where its policy says s
   t.equal(done.sandbox.started.length, 0, 'it had succeeded');
   t.same(done.runner.finished, { code: 0 });
 });
+
+t.test('a program that is not there could not be started', async (t) => {
+  const { clock, sandbox, runner, events } = start({ command: ['nope'] }, 'Never');
+  await clock.run(0);
+  sandbox.started[0]!.io.stderr.write('exec: "nope": executable file not found in $PATH\n');
+  sandbox.end(127);
+  await clock.run(0);
+  t.match(runner.state.terminated, {
+    exitCode: 128,
+    reason: 'StartError',
+    message: 'unable to start container process: exec: "nope": executable file not found in $PATH',
+  });
+  t.equal(events.at(-1), 'Failed');
+  const other = start({ command: ['sh'] }, 'Never');
+  await other.clock.run(0);
+  other.sandbox.started[0]!.io.stderr.write('exec: "nope": executable file not found in $PATH\n');
+  other.sandbox.end(127);
+  await other.clock.run(0);
+  t.match(other.runner.state.terminated, { exitCode: 127, reason: 'Error' }, 'a shell that says so did start');
+});
