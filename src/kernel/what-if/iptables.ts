@@ -80,27 +80,18 @@ interface Frame {
   readonly index: number;
 }
 
-const CHAINS_BY_NAME = new WeakMap<readonly Chain[], ReadonlyMap<string, Chain>>();
-
-/** The table's chains by name; made once a commit. */
-function byName(chains: readonly Chain[]): ReadonlyMap<string, Chain> {
-  let map = CHAINS_BY_NAME.get(chains);
-  if (!map) CHAINS_BY_NAME.set(chains, (map = new Map(chains.map((c) => [c.name, c]))));
-  return map;
-}
-
 class Walker {
   readonly #net: IptablesNet;
   readonly #table: TableName;
-  readonly #chains: ReadonlyMap<string, Chain>;
+  readonly #chains: ReadonlyMap<string, { readonly chain: Chain }>;
   readonly #base: Chain | undefined;
   readonly #walks: Walk[] = [];
 
   constructor(net: IptablesNet, table: TableName, chain: string) {
     this.#net = net;
     this.#table = table;
-    this.#chains = byName(net.iptables.chains(table));
-    this.#base = this.#chains.get(chain);
+    this.#chains = net.iptables.table(table).byName;
+    this.#base = this.#chains.get(chain)?.chain;
   }
 
   walk(flow: Flow): readonly Walk[] {
@@ -144,7 +135,7 @@ class Walker {
       switch (target.kind) {
         case 'jump':
         case 'goto': {
-          const chain = this.#chains.get(target.chain)!;
+          const { chain } = this.#chains.get(target.chain)!;
           stack = [{ chain, index: 0 }, ...(target.kind === 'jump' ? next : rest)];
           continue;
         }

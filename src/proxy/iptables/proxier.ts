@@ -13,7 +13,7 @@
 import type { Clock } from '../../lib/clock.ts';
 import { type IpAddress, type IpFamily, jsonOf } from '../../tcpip-ts/wire/ip-address.ts';
 import type { KubeProxyConfig } from '../config.ts';
-import type { Chain, Netlink, NetlinkOp } from '../either-family.ts';
+import type { Chain, Netlink, NetlinkOp, Rule } from '../either-family.ts';
 import { addressesIn, isEverything, nodePortRanges } from '../node-ports.ts';
 import { FULL_SYNC_PERIOD_US, type Proxier, type ProxierInput, type ProxierOptions } from '../proxier.ts';
 import type { ServicePort } from '../service-port.ts';
@@ -58,6 +58,7 @@ export class IptablesProxier implements Proxier {
   #endpointCount = 0;
   /** Chains of service ports that the kernel has and nobody wants. */
   #stale = new Set<string>();
+  #jumps: { readonly key: string | null; readonly rules: readonly Rule[] } | null = null;
   #cleanedUs = 0;
   #fullSyncUs = 0;
   /** False until a sync went through. */
@@ -181,14 +182,12 @@ export class IptablesProxier implements Proxier {
   }
 
   #natOp(isFull: boolean, own: readonly Chain[], stale: readonly string[]): NetlinkOp {
-    const { localhostNodePorts } = this.#config;
-    const jumps = nodePortJumps(this.#nodePortAddresses(), localhostNodePorts, this.#family);
     const services = this.#topChain('nat', SERVICES);
     return {
       op: 'iptables-restore',
       table: 'nat',
       chains: [
-        { name: SERVICES, rules: [...services.rules, ...jumps] },
+        { name: SERVICES, rules: [...services.rules, ...this.#nodePortJumps()] },
         this.#topChain('nat', NODEPORTS),
         ...(isFull ? natFrame(this.#config) : []),
         ...own,
@@ -208,6 +207,15 @@ export class IptablesProxier implements Proxier {
     this.#endpointCount += count - (this.#endpointCounts.get(key) ?? 0);
     if (count > 0) this.#endpointCounts.set(key, count);
     else this.#endpointCounts.delete(key);
+  }
+
+  /** The same rules as long as the addresses are the same: what stays costs the kernel nothing. */
+  #nodePortJumps(): readonly Rule[] {
+    const addresses = this.#nodePortAddresses();
+    const key = addresses?.join() ?? null;
+    if (this.#jumps?.key !== key)
+      this.#jumps = { key, rules: nodePortJumps(addresses, this.#config.localhostNodePorts, this.#family) };
+    return this.#jumps.rules;
   }
 
   /** Null: all of the Node's. */

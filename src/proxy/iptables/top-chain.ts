@@ -23,7 +23,9 @@ export class TopChain {
 
   /** All of them, a new array. O(rules). */
   rules(): Rule[] {
-    return this.#rules.flat();
+    const all: Rule[] = [];
+    for (const rules of this.#rules) for (let i = 0; i < rules.length; i++) all.push(rules[i]!); // flat() takes ten times as long
+    return all;
   }
 
   /** The first index whose key is not before `key`. */

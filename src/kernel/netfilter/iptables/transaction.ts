@@ -13,6 +13,14 @@ import { ChainState, type IptablesTable } from './table.ts';
 /** XT_EXTENSION_MAXNAMELEN less its terminator. */
 const MAX_CHAIN_NAME = 28;
 
+/** What changes about the jumps to a chain. */
+interface Jumps {
+  /** How many more there are. */
+  by: number;
+  /** A new rule jumps to it. */
+  isNew: boolean;
+}
+
 export class Transaction {
   readonly #table: IptablesTable;
   readonly #env: CompileEnv;
@@ -73,10 +81,10 @@ export class Transaction {
       const jumps = this.#countJumps(fresh);
       const programs = this.#compile(fresh);
       for (const [name, chain] of this.#staged) {
-        const references = (this.#table.byName.get(name)?.references ?? 0) + (jumps.get(name) ?? 0);
+        const references = (this.#table.byName.get(name)?.references ?? 0) + (jumps.get(name)?.by ?? 0);
         if (chain === null && references > 0) this.#fail('EBUSY', `chain ${name} is jumped to`);
       }
-      this.#refuseLoops(jumps.keys());
+      this.#refuseLoops(jumps);
       this.#put(fresh, jumps, programs);
     } catch (error) {
       for (const { id } of fresh.values()) this.#table.release(id);
@@ -93,13 +101,16 @@ export class Transaction {
     return fresh;
   }
 
-  /** By how much the jumps to each chain change; chains that are jumped to from a new rule are among them, whatever the sum. */
-  #countJumps(fresh: ReadonlyMap<string, ChainState>): ReadonlyMap<string, number> {
-    const jumps = new Map<string, number>();
-    const count = (rules: readonly Rule[], head: number, tail: number, by: number): void => {
+  #countJumps(fresh: ReadonlyMap<string, ChainState>): ReadonlyMap<string, Jumps> {
+    const jumps = new Map<string, Jumps>();
+    const count = (rules: readonly Rule[], head: number, tail: number, by: 1 | -1): void => {
       for (let i = head; i < rules.length - tail; i++) {
         const to = targetOf(rules[i]!);
-        if (to !== undefined) jumps.set(to, (jumps.get(to) ?? 0) + by);
+        if (to === undefined) continue;
+        let change = jumps.get(to);
+        if (!change) jumps.set(to, (change = { by: 0, isNew: false }));
+        change.by += by;
+        if (by > 0) change.isNew = true;
       }
     };
     for (const [name, chain] of this.#staged) {
@@ -125,7 +136,7 @@ export class Transaction {
   }
 
   /** Depth first from every chain that a new rule jumps to: a new loop goes through one of them. */
-  #refuseLoops(targets: Iterable<string>): void {
+  #refuseLoops(jumps: ReadonlyMap<string, Jumps>): void {
     const done = new Set<string>();
     const path = new Set<string>();
     const visit = (name: string): void => {
@@ -139,18 +150,18 @@ export class Transaction {
       path.delete(name);
       done.add(name);
     };
-    for (const name of targets) visit(name);
+    for (const [name, { isNew }] of jumps) if (isNew) visit(name);
   }
 
   /** Nothing throws from here on. */
   #put(
     fresh: ReadonlyMap<string, ChainState>,
-    jumps: ReadonlyMap<string, number>,
+    jumps: ReadonlyMap<string, Jumps>,
     programs: ReadonlyMap<string, Program>,
   ): void {
     const table = this.#table;
     for (const state of fresh.values()) table.insert(state);
-    for (const [name, by] of jumps) {
+    for (const [name, { by }] of jumps) {
       const state = table.byName.get(name);
       if (state) state.references += by;
     }

@@ -46,6 +46,7 @@ export class Nftables {
   readonly #env: NftablesEnv;
   readonly #evaluator: Evaluator;
   readonly #tables = new Map<string, NftTable>();
+  /** Of base chains. */
   readonly #unhook = new Map<ChainState, () => void>();
   /** By chain number, for the trace. */
   readonly #chains: (BaseChainInfo | undefined)[] = [];
@@ -96,9 +97,7 @@ export class Nftables {
   /** Base chains of a hook, by priority. */
   baseChains(hook: ChainHook): readonly BaseChainInfo[] {
     const found: BaseChainInfo[] = [];
-    for (const table of this.#tables.values()) {
-      for (const chain of table.chains.values()) if (chain.spec.base?.hook === hook) found.push({ table, chain });
-    }
+    for (const chain of this.#unhook.keys()) if (chain.spec.base!.hook === hook) found.push(this.#chains[chain.id]!);
     return found.sort((a, b) => a.chain.spec.base!.priority - b.chain.spec.base!.priority);
   }
 
