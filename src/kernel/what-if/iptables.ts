@@ -110,16 +110,19 @@ class Walker {
         this.#end({ stack, flow, steps, probability }, this.#base?.policy ?? 'ACCEPT', false);
         return;
       }
-      const rule = frame.chain.rules[frame.index];
+      const { rules } = frame.chain;
+      let { index } = frame;
+      let chance = 0;
+      while (index < rules.length && (chance = this.#chance(rules[index]!, flow)) === 0) index++;
+      const rule = rules[index];
       const rest = stack.slice(1);
       if (!rule) {
         stack = rest;
         continue;
       }
-      const next = [{ chain: frame.chain, index: frame.index + 1 }, ...rest];
-      const chance = this.#chance(rule, flow);
+      const next = [{ chain: frame.chain, index: index + 1 }, ...rest];
       if (chance < 1 && chance > 0) pending.push({ stack: next, flow, steps, probability: probability * (1 - chance) });
-      if (chance === 0 || !rule.target) {
+      if (!rule.target) {
         stack = next;
         continue;
       }
