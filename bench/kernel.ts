@@ -37,7 +37,7 @@ interface Row {
 
 function prepare(proto: 'tcp' | 'udp', services: number, high: boolean): Row {
   const number = proto === 'tcp' ? IPPROTO_TCP : IPPROTO_UDP;
-  const node = new BenchNode(services, number, high ? HIGH : LOW);
+  const node = new BenchNode({ services, proto: number, addresses: high ? HIGH : LOW });
   const payload = proto === 'tcp' ? 10 : 22;
   const sports = Array.from({ length: FLOWS }, (_, i) => 1024 + i);
   // Spread over all Services, not the first thousand of them.

@@ -1,6 +1,6 @@
-// A Node for bench kernel, in process and with nothing outside: the emulated kernel, IPVS with kube-proxy's own rules for N
-// Services, two Pods on Ethernet links that are a function call long, a virtual clock. A packet costs what the kernel costs,
-// and the copy of its 64 bytes into a pool slot, which stands for the TAP's read.
+// A Node for bench kernel and bench proxies, in process and with nothing outside: the emulated kernel, kube-proxy's own rules of a
+// mode for N Services, two Pods on Ethernet links that are a function call long, a virtual clock. A packet costs what the kernel
+// costs, and the copy of its 64 bytes into a pool slot, which stands for the TAP's read.
 import type { Service } from '../../src/api/core-v1.ts';
 import { createNetlink } from '../../src/kernel/core/netlink.ts';
 import { Ipvs } from '../../src/kernel/ipvs/ipvs.ts';
@@ -8,9 +8,10 @@ import { Kernel } from '../../src/kernel/kernel.ts';
 import { Breath } from '../../src/lib/breath.ts';
 import { VirtualClock } from '../../src/lib/clock.ts';
 import { SeededRng } from '../../src/lib/rng.ts';
-import { DEFAULT_CONFIG } from '../../src/proxy/config.ts';
+import { DEFAULT_CONFIG, type ProxyMode } from '../../src/proxy/config.ts';
 import type { Endpoint } from '../../src/proxy/endpoints.ts';
-import { IpvsProxier } from '../../src/proxy/ipvs/proxier.ts';
+import type { Proxier } from '../../src/proxy/proxier.ts';
+import { createProxier } from '../../src/proxy/proxiers.ts';
 import { type ServicePort, servicePortsOf } from '../../src/proxy/service-port.ts';
 import type { Link, LinkReceiver } from '../../src/tcpip-ts/link.ts';
 import { SKB_HEADROOM, type Skb, SkbPool } from '../../src/tcpip-ts/skb.ts';
@@ -27,6 +28,8 @@ const NODE_NAME = 'bench';
 const DEVICE_MAC = 0x0a_58_00_00_00_01;
 const POD_MACS: readonly [Mac, Mac] = [0x02_00_00_00_00_0a, 0x02_00_00_00_00_0b];
 const FRAME_LEN = 64;
+const OTHERS_PREFIX_LEN = 16;
+const OTHERS_COUNT = 2 ** (32 - OTHERS_PREFIX_LEN);
 
 /** Where a network lies: V8 keeps integers above 2^30 or 2^31 otherwise than smaller ones, so both kinds are measured. */
 export interface Addresses {
@@ -35,6 +38,8 @@ export interface Addresses {
   readonly gateway: number;
   /** ClusterIPs count up from here. */
   readonly services: number;
+  /** Endpoints beyond the server. */
+  readonly others: number;
   readonly podCIDR: string;
 }
 
@@ -43,6 +48,7 @@ export const LOW: Addresses = {
   server: 0x0af40006,
   gateway: 0x0af40001,
   services: 0x0a600001,
+  others: 0x0af50000,
   podCIDR: '10.244.0.0/16',
 };
 export const HIGH: Addresses = {
@@ -50,6 +56,7 @@ export const HIGH: Addresses = {
   server: 0xc0a80006,
   gateway: 0xc0a80001,
   services: 0xac140001,
+  others: 0xc0a90000,
   podCIDR: '192.168.0.0/16',
 };
 
@@ -72,18 +79,35 @@ class Sink implements Link {
   close(): void {}
 }
 
+export interface BenchNodeOptions {
+  readonly services: number;
+  readonly proto: number;
+  /** LOW when left out. */
+  readonly addresses?: Addresses;
+  /** ipvs when left out. */
+  readonly mode?: ProxyMode;
+  /** Of each Service, 1 when left out: the server Pod, and others that are reached through it. */
+  readonly endpoints?: number;
+}
+
 export class BenchNode {
   readonly services: number;
   readonly kernel: Kernel;
   readonly ipvs: Ipvs;
   readonly addresses: Addresses;
-  /** How long kube-proxy's sync took. */
+  /** How long kube-proxy's first sync took. */
   readonly syncMs: number;
+  readonly #options: BenchNodeOptions;
   readonly #clock = new VirtualClock();
   readonly #pool = new SkbPool(64);
   readonly #links = [new Sink(), new Sink()] as const;
+  readonly #proxier: Proxier;
+  readonly #ports = new Map<string, ServicePort>();
+  readonly #endpoints = new Map<string, Endpoint[]>();
 
-  constructor(services: number, proto: number, addresses: Addresses) {
+  constructor(options: BenchNodeOptions) {
+    const { services, proto, addresses = LOW, mode = 'ipvs' } = options;
+    this.#options = options;
     this.services = services;
     this.addresses = addresses;
     this.kernel = new Kernel({
@@ -99,9 +123,33 @@ export class BenchNode {
       this.kernel.addresses.add(device, addresses.gateway, 32);
       this.kernel.fib.add({ network: addr, prefixLen: 32, oif: device.ifindex });
     });
+    const behind = { network: addresses.others, prefixLen: OTHERS_PREFIX_LEN, gateway: addresses.server };
+    this.kernel.fib.add({ ...behind, oif: this.kernel.devices.byName('veth1')!.ifindex });
+    this.#proxier = createProxier({
+      netlink: createNetlink(this.kernel, this.ipvs),
+      clock: this.#clock,
+      nodeName: NODE_NAME,
+      config: { ...DEFAULT_CONFIG, mode },
+    });
+    this.#proxier.prepare();
+    for (let i = 0; i < services; i++) {
+      for (const [key, port] of servicePortsOf(service(nameOf(i), formatIPv4(this.serviceAddr(i)), proto))) {
+        this.#ports.set(key, port);
+        this.#endpoints.set(key, this.#endpointsOf(i, 0));
+      }
+    }
     const start = performance.now();
-    this.#sync(proto);
+    this.#sync(this.#ports.keys());
     this.syncMs = performance.now() - start;
+  }
+
+  /** Puts another endpoint in the place of a Service's last one; how long the sync took, in milliseconds. */
+  change(i: number, to: number): number {
+    const [key] = servicePortsOf(service(nameOf(i), formatIPv4(this.serviceAddr(i)), this.#options.proto)).keys();
+    this.#endpoints.set(key!, this.#endpointsOf(i, to));
+    const start = performance.now();
+    this.#sync([key!]);
+    return performance.now() - start;
   }
 
   get sent(): number {
@@ -151,40 +199,42 @@ export class BenchNode {
   }
 
   close(): void {
+    this.#proxier.close();
     this.ipvs.close();
     this.kernel.close();
   }
 
-  #sync(proto: number): void {
-    const netlink = createNetlink(this.kernel, this.ipvs);
-    const proxier = new IpvsProxier({
-      netlink,
-      clock: this.#clock,
-      nodeName: NODE_NAME,
-      config: { ...DEFAULT_CONFIG, mode: 'ipvs' },
+  #sync(changed: Iterable<string>): void {
+    this.#proxier.sync({
+      ports: this.#ports,
+      endpoints: this.#endpoints,
+      changed,
+      zone: '',
+      nodeIP: undefined,
+      local: { kind: 'cidr', cidr: parseCIDR(this.addresses.podCIDR)! },
+      serviceCIDRs: [],
     });
-    proxier.prepare();
-    const ports = new Map<string, ServicePort>();
-    const endpoints = new Map<string, Endpoint[]>();
-    const endpoint: Endpoint = {
-      addr: this.addresses.server,
-      port: TARGET_PORT,
-      ready: true,
-      serving: true,
-      terminating: false,
-      local: true,
-      zoneHints: [],
-      nodeHints: [],
-    };
-    for (let i = 0; i < this.services; i++) {
-      for (const [key, port] of servicePortsOf(service(`s${i}`, formatIPv4(this.serviceAddr(i)), proto))) {
-        ports.set(key, port);
-        endpoints.set(key, [endpoint]);
-      }
-    }
-    const local = { kind: 'cidr', cidr: parseCIDR(this.addresses.podCIDR)! } as const;
-    proxier.sync({ ports, endpoints, changed: ports.keys(), zone: '', nodeIP: undefined, local, serviceCIDRs: [] });
   }
+
+  /** The server Pod first, if there is one only; the last one is number `last` of the others. */
+  #endpointsOf(service: number, last: number): Endpoint[] {
+    const { endpoints: count = 1 } = this.#options;
+    const { server, others } = this.addresses;
+    return Array.from({ length: count }, (_, k) => {
+      if (k === 0 && last === 0) return endpointAt(server);
+      const number = k === count - 1 ? last : service * count + k;
+      return endpointAt(others + (number % OTHERS_COUNT));
+    });
+  }
+}
+
+function nameOf(i: number): string {
+  return `s${i}`;
+}
+
+function endpointAt(addr: number): Endpoint {
+  const state = { ready: true, serving: true, terminating: false };
+  return { addr, port: TARGET_PORT, ...state, local: addr % 2 === 0, zoneHints: [], nodeHints: [] };
 }
 
 function service(name: string, clusterIP: string, proto: number): Service {

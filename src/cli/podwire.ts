@@ -176,9 +176,10 @@ program
 
 program
   .command('bench')
-  .description('measure this machine: wire, ready')
+  .description('measure this machine: wire, kernel, proxies, stack, dns, ready, pods, scale')
   .argument('[name...]', 'which; all when left out')
   .addOption(new Option('-o, --output <format>').choices(['text', 'json']).default('text'))
+  .option('--out <dir>', 'where to write the table, the plot (SVG) and the JSON of `proxies`')
   .action(async (names, options) => (await import('./commands/bench.ts')).bench(names, options));
 
 try {

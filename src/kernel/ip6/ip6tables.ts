@@ -18,6 +18,16 @@ export class Ip6tables {
     TABLES.map((table) => [table, BUILTIN[table].map(([name]) => ({ name, policy: 'ACCEPT', rules: [] }))]),
   );
 
+  readonly #byName = new Map<TableName, ReadonlyMap<string, Chain6>>();
+
+  constructor() {
+    for (const table of TABLES) this.#byName.set(table, new Map(this.chains(table).map((c) => [c.name, c])));
+  }
+
+  chain(table: TableName, name: string): Chain6 | undefined {
+    return this.#byName.get(table)!.get(name);
+  }
+
   /** Built-in chains in hook order, then the others by name. */
   chains(table: TableName): readonly Chain6[] {
     return this.#tables.get(table)!;
@@ -25,7 +35,7 @@ export class Ip6tables {
 
   /** All or nothing; throws NetlinkError. */
   restore(op: IptablesRestoreOp<IpAddress>): void {
-    const chains = new Map(this.chains(op.table).map((chain) => [chain.name, chain]));
+    const chains = new Map(this.#byName.get(op.table));
     const existing = (name: string): Chain6 => chains.get(name) ?? fail(op.table, 'ENOENT', `no chain ${name}`);
     for (const chain of op.chains ?? []) {
       const present = chains.get(chain.name);
@@ -46,6 +56,7 @@ export class Ip6tables {
     for (const { rules } of chains.values()) {
       for (const { target } of rules) if (target?.kind === 'jump' || target?.kind === 'goto') existing(target.chain);
     }
+    this.#byName.set(op.table, chains);
     const builtin = BUILTIN[op.table].map(([name]) => chains.get(name)!);
     const others = [...chains.values()].filter((chain) => chain.policy === undefined);
     this.#tables.set(op.table, [...builtin, ...others.sort((a, b) => (a.name < b.name ? -1 : 1))]);

@@ -31,7 +31,7 @@ interface IpSet {
 
 export interface IptablesNet {
   readonly iptables: {
-    chains(table: TableName): readonly Chain[];
+    chain(table: TableName, name: string): Chain | undefined;
     readonly recent: { check(name: string, addr: IpAddress, seconds: number): boolean };
   };
   readonly ipset: { get(name: string): { readonly set: IpSet } };
@@ -83,15 +83,13 @@ interface Frame {
 class Walker {
   readonly #net: IptablesNet;
   readonly #table: TableName;
-  readonly #chains: ReadonlyMap<string, { readonly chain: Chain }>;
   readonly #base: Chain | undefined;
   readonly #walks: Walk[] = [];
 
   constructor(net: IptablesNet, table: TableName, chain: string) {
     this.#net = net;
     this.#table = table;
-    this.#chains = net.iptables.table(table).byName;
-    this.#base = this.#chains.get(chain)?.chain;
+    this.#base = net.iptables.chain(table, chain);
   }
 
   walk(flow: Flow): readonly Walk[] {
@@ -138,7 +136,7 @@ class Walker {
       switch (target.kind) {
         case 'jump':
         case 'goto': {
-          const { chain } = this.#chains.get(target.chain)!;
+          const chain = this.#net.iptables.chain(this.#table, target.chain)!;
           stack = [{ chain, index: 0 }, ...(target.kind === 'jump' ? next : rest)];
           continue;
         }

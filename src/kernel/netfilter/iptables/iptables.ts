@@ -64,6 +64,10 @@ export class Iptables {
     return this.table(name).chains;
   }
 
+  chain(table: TableName, name: string): Chain | undefined {
+    return this.table(table).byName.get(name)?.chain;
+  }
+
   /** All or nothing; throws NetlinkError. O(rules of what it names that are new), see transaction.ts. */
   restore(op: IptablesRestoreOp): void {
     const table = this.table(op.table);
