@@ -2,9 +2,10 @@
 //   node dist/bench/stack.js [-o json] [--seconds N] [--runs N]
 // All rates are by seconds of this process's CPU time, collection of garbage included, so that a busy machine counts as little as can be.
 // Throughput: one connection, the reader reads as it comes; median of the runs, with the least and the most. Both ends and the link
-// share the core. Requests: 100 bytes there and 100 back, one at a time, on one connection. Connections: opened, accepted, closed by the
+// share the core. node:http and streams run over the kernel's loopback beside (stack/sockets.ts). Requests: 100 bytes there and 100 back, one at a time, on one connection. Connections: opened, accepted, closed by the
 // client. Memory: heap and array buffers of an established idle connection, for one end, after a collection. Stages: self time by
 // source file of a sampling profile, divided by the segments sent in both directions.
+import type { Socket } from 'node:net';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
@@ -13,6 +14,7 @@ import { LINK_F_CSUM, LINK_F_TSO4 } from '../src/tcpip-ts/link.ts';
 import type { Connection } from '../src/tcpip-ts/tcp/connection.ts';
 import { allocated } from '../test/support/allocated.ts';
 import { timeByStage } from './stack/profile.ts';
+import { forEachWay, httpRequests, httpServer, streamThroughput } from './stack/sockets.ts';
 import { TwoStacks } from './stack/two-stacks.ts';
 
 const { values } = parseArgs({
@@ -224,6 +226,13 @@ const figures = [
 ];
 const full = await stages(1500, 0);
 const large = await stages(1500, offload);
+for (const [name, rate] of await forEachWay(httpServer, (way) => httpRequests(way, cpuMs, SECONDS))) {
+  figures.push(figure(`node:http requests, ${name}`, '/s', [rate]));
+}
+const reader = () => (socket: Socket) => socket.resume().on('error', () => {});
+for (const [name, rate] of await forEachWay(reader, (way) => streamThroughput(way, cpuMs, SECONDS))) {
+  figures.push(figure(`streams, ${name}`, 'Gbit/s', [rate]));
+}
 const machine = `${cpus()[0]?.model ?? 'unknown'}, one core; Node ${process.version}`;
 
 if (values.output === 'json') {

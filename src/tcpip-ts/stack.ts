@@ -20,7 +20,7 @@ import type { Link } from './link.ts';
 import type { SkbPool } from './skb.ts';
 import { TcpLayer, type TcpOptions } from './tcp/tcp-layer.ts';
 import { UdpLayer } from './udp/udp-layer.ts';
-import { netmask } from './wire/address.ts';
+import { type IpAddress, netmask } from './wire/address.ts';
 import { IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP } from './wire/ipv4.ts';
 
 export interface StackEnv {
@@ -73,13 +73,13 @@ export class Stack {
   }
 
   /** Routes network/prefixLen by `gateway` (0: on the link itself) out of interface `ifIndex`. Throws RangeError for no such interface. */
-  addRoute(network: number, prefixLen: number, gateway: number, ifIndex: number): void {
+  addRoute(network: IpAddress, prefixLen: number, gateway: IpAddress, ifIndex: number): void {
     const iface = this.ip.interfaces[ifIndex - 1];
     if (!iface) throw new RangeError(`no interface ${ifIndex}`);
     this.ip.routes.add((network & netmask(prefixLen)) >>> 0, prefixLen, gateway, iface);
   }
 
-  removeRoute(network: number, prefixLen: number, gateway: number): boolean {
+  removeRoute(network: IpAddress, prefixLen: number, gateway: IpAddress): boolean {
     return this.ip.routes.remove((network & netmask(prefixLen)) >>> 0, prefixLen, gateway);
   }
 

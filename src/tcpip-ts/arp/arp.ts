@@ -17,7 +17,7 @@ import type { Counters } from '../counters.ts';
 import { NEIGH } from '../counters.ts';
 import type { Link } from '../link.ts';
 import type { Skb, SkbPool } from '../skb.ts';
-import type { Mac } from '../wire/address.ts';
+import type { IpAddress, Mac } from '../wire/address.ts';
 import { ARP_LEN, ARPOP_REPLY, ARPOP_REQUEST, arpOp, arpSha, arpSpa, arpTpa, emitArp, isArp } from '../wire/arp.ts';
 import { ETH_HLEN, ETH_P_ARP, emitEthernet, MAC_BROADCAST } from '../wire/ethernet.ts';
 import {
@@ -47,7 +47,7 @@ const STATE_NAMES = ['free', 'incomplete', 'reachable', 'stale', 'delay', 'probe
 export type NeighbourState = (typeof STATE_NAMES)[number];
 
 export interface Neighbour {
-  readonly addr: number;
+  readonly addr: IpAddress;
   readonly mac: Mac;
   readonly state: NeighbourState;
   /** Packets waiting. */

@@ -1,9 +1,10 @@
 // A ping socket, after Linux's IPPROTO_ICMP datagram sockets (net/ipv4/ping.c): sends echo requests under an identifier of its
 // own and hears the replies and the errors about them.
+import type { IpAddress } from '../wire/address.ts';
 
 /** An answer to an echo request. */
 export interface PingReply {
-  readonly saddr: number;
+  readonly saddr: IpAddress;
   readonly seq: number;
   readonly ttl: number;
   /** The receiver's own copy. */
@@ -13,8 +14,8 @@ export interface PingReply {
 /** An ICMP error about an echo request. */
 export interface PingError {
   /** Who reported it: a router on the way, or our own address when a neighbour did not answer ARP. */
-  readonly reporter: number;
-  readonly daddr: number;
+  readonly reporter: IpAddress;
+  readonly daddr: IpAddress;
   readonly seq: number;
   readonly type: number;
   readonly code: number;
@@ -23,7 +24,7 @@ export interface PingError {
 }
 
 export interface PingRequest {
-  readonly daddr: number;
+  readonly daddr: IpAddress;
   readonly seq: number;
   /** 64 by default. */
   readonly ttl?: number;
@@ -32,7 +33,7 @@ export interface PingRequest {
   readonly df?: boolean;
   readonly payload?: Uint8Array;
   /** Chosen by the route by default. */
-  readonly saddr?: number;
+  readonly saddr?: IpAddress;
 }
 
 /** What a ping socket needs of its layer. */

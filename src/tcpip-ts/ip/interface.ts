@@ -7,7 +7,7 @@ import { Arp } from '../arp/arp.ts';
 import type { Counters } from '../counters.ts';
 import type { Link, LinkReceiver } from '../link.ts';
 import type { Skb, SkbPool } from '../skb.ts';
-import { type Mac, netmask } from '../wire/address.ts';
+import { type IpAddress, type Mac, netmask } from '../wire/address.ts';
 import {
   ETH_HLEN,
   ETH_P_ARP,
@@ -26,7 +26,7 @@ const MULTICAST_MAC = 0x01005e000000; // RFC 1112 6.4: and the low 23 bits of th
 export interface InterfaceOptions {
   /** Ethernet only; a random locally administered one by default. */
   readonly mac?: Mac;
-  readonly addr: number;
+  readonly addr: IpAddress;
   readonly prefixLen: number;
   /** Accept packets to every destination, and answer from it: what hangs behind the link decides what is local. */
   readonly anyAddress?: boolean;
@@ -49,7 +49,7 @@ export class Interface implements LinkReceiver {
   readonly ifIndex: number;
   readonly link: Link;
   readonly mac: Mac;
-  readonly addr: number;
+  readonly addr: IpAddress;
   readonly prefixLen: number;
   readonly anyAddress: boolean;
   /** Null on an 'ip' link. */

@@ -14,6 +14,8 @@
 //   sndNxt - sndUna - sackedOut - lostOut + retransOut, where without SACK sackedOut is counted from duplicate ACKs.
 // - lastAckSent (RFC 7323's Last.ACK.sent) and rcvAdv (right edge offered) say what the peer was told last.
 // Sequence numbers, timestamps and microseconds are int32 (seq.ts); milliseconds are plain integers.
+
+import type { IpAddress } from '../wire/address.ts';
 import type { CongestionControl } from './congestion.ts';
 import { output, sendReset, windowUpdate } from './output.ts';
 import { ReceiveBuffer } from './receive-buffer.ts';
@@ -75,9 +77,9 @@ export class Connection {
   readonly layer: TcpLayer;
   /** Index in the layer's tables; -1 once detached. */
   slot: number;
-  readonly laddr: number;
+  readonly laddr: IpAddress;
   readonly lport: number;
-  readonly raddr: number;
+  readonly raddr: IpAddress;
   readonly rport: number;
   state: TcpState = CLOSED;
   /** Of the outgoing link: LINK_F_*. */

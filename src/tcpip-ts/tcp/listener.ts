@@ -1,6 +1,8 @@
 // A listening port. Connections whose handshake is done go to onConnection at once; without it they wait in a queue of at most
 // `backlog`, for accept(). When that queue is full, handshakes are left hanging as in Linux: the last ACK is dropped
 // (ListenOverflows) and new SYNs with it (ListenDrops).
+
+import type { IpAddress } from '../wire/address.ts';
 import type { Connection } from './connection.ts';
 import type { TcpLayer } from './tcp-layer.ts';
 
@@ -8,7 +10,7 @@ export class TcpListener {
   readonly layer: TcpLayer;
   readonly id: number;
   /** 0: every address of this host. */
-  readonly addr: number;
+  readonly addr: IpAddress;
   readonly port: number;
   readonly backlog: number;
   /**

@@ -17,6 +17,7 @@ import { EADDRINUSE, EADDRNOTAVAIL, EINVAL, ENETUNREACH, ENOBUFS } from '../errn
 import { pickEphemeralPort } from '../ip/ephemeral-port.ts';
 import type { IpOutput, Transport } from '../ip/transport.ts';
 import { CHECKSUM_NONE, GSO_TCPV4, type Skb, type SkbPool } from '../skb.ts';
+import type { IpAddress } from '../wire/address.ts';
 import { get16 } from '../wire/bytes.ts';
 import { finish, pseudoSum, sumBytes } from '../wire/checksum.ts';
 import { ECN_MASK, IPPROTO_TCP, ipDaddr, ipSaddr, ipTos } from '../wire/ipv4.ts';
@@ -117,17 +118,17 @@ export interface TcpEnv {
 }
 
 export interface ConnectTarget {
-  readonly daddr: number;
+  readonly daddr: IpAddress;
   readonly dport: number;
   /** By default as the route says. */
-  readonly saddr?: number;
+  readonly saddr?: IpAddress;
   /** By default an ephemeral one. */
   readonly sport?: number;
 }
 
 export interface ListenAt {
   /** 0 or absent: every address. */
-  readonly addr?: number;
+  readonly addr?: IpAddress;
   /** 0: any free one. */
   readonly port: number;
   readonly backlog?: number;

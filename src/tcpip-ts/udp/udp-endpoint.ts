@@ -1,22 +1,23 @@
 // One UDP socket: address, port, perhaps a peer, a bounded receive queue. What node:dgram's handle is to dgram.Socket, this is
 // to UdpSocket: synchronous, errors as negative errno, callbacks from the middle of packet processing.
 import { EADDRNOTAVAIL, EBADF, EDESTADDRREQ, EISCONN, ENETUNREACH, ENOTCONN } from '../errno.ts';
+import type { IpAddress } from '../wire/address.ts';
 
 export interface UdpMessage {
   /** The receiver's own copy. */
   readonly bytes: Uint8Array;
-  readonly saddr: number;
+  readonly saddr: IpAddress;
   readonly sport: number;
   /** What it was sent to: one of several own addresses, a broadcast, anything on an anyAddress interface. */
-  readonly daddr: number;
+  readonly daddr: IpAddress;
   readonly ttl: number;
 }
 
 /** An ICMP error about a datagram sent by this socket. */
 export interface UdpError {
   /** Who reported it. */
-  readonly reporter: number;
-  readonly daddr: number;
+  readonly reporter: IpAddress;
+  readonly daddr: IpAddress;
   readonly dport: number;
   readonly sport: number;
   readonly type: number;
@@ -35,7 +36,7 @@ export interface UdpOutput {
 
 export class UdpEndpoint {
   /** 0: any. */
-  readonly addr: number;
+  readonly addr: IpAddress;
   readonly port: number;
   peerAddr = 0;
   /** 0: not connected. */
@@ -58,7 +59,7 @@ export class UdpEndpoint {
    * Called at once for each message, in the middle of packet processing: must be quick and not throw. While it is null messages
    * queue for `receive()`, and `onReadable` is called for each.
    */
-  onMessage: ((bytes: Uint8Array, saddr: number, sport: number, daddr: number) => void) | null = null;
+  onMessage: ((bytes: Uint8Array, saddr: IpAddress, sport: number, daddr: IpAddress) => void) | null = null;
   onReadable: (() => void) | null = null;
   /** `errno` is positive: ECONNREFUSED for port unreachable, EHOSTUNREACH for time exceeded. Also when not connected (IP_RECVERR). */
   onError: ((errno: number, error: UdpError) => void) | null = null;
@@ -85,7 +86,7 @@ export class UdpEndpoint {
   }
 
   /** Receives only from this peer from now on, and hears its errors. 0 or a negative errno. */
-  connect(daddr: number, dport: number): number {
+  connect(daddr: IpAddress, dport: number): number {
     if (this.isClosed) return -EBADF;
     if (this.peerPort !== 0) return -EISCONN;
     if (dport === 0) return -EADDRNOTAVAIL;

@@ -10,7 +10,7 @@ import { RTN_BROADCAST } from '../ip/route.ts';
 import type { Transport } from '../ip/transport.ts';
 import { LINK_F_CSUM } from '../link.ts';
 import { CHECKSUM_NONE, CHECKSUM_PARTIAL, GSO_UDP_L4, type Skb } from '../skb.ts';
-import { formatIPv4 } from '../wire/address.ts';
+import { formatIPv4, type IpAddress } from '../wire/address.ts';
 import { put16 } from '../wire/bytes.ts';
 import { finish, fold, pseudoSum, sumBytes } from '../wire/checksum.ts';
 import { ICMP_DEST_UNREACH, ICMP_PORT_UNREACH } from '../wire/icmpv4.ts';
@@ -22,7 +22,7 @@ const MAX_PAYLOAD = 65535 - IPV4_HLEN - UDP_HLEN;
 
 export interface UdpBindOptions {
   /** 0 or none: every own address. */
-  readonly addr?: number;
+  readonly addr?: IpAddress;
   /** 0 or none: a random ephemeral one. */
   readonly port?: number;
 }

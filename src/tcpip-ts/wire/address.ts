@@ -1,6 +1,12 @@
 // Addresses at the edges: dotted text to and from host-order numbers, MACs to and from 48-bit numbers.
 // The packet path uses the numbers only.
 
+/**
+ * An IP address as applications meet it: from `ipv4()`, compared with ===, shown by `formatIPv4`. That it is a 32-bit number is the
+ * packet path's business and not to be built upon: IPv6 addresses will be of another kind.
+ */
+export type IpAddress = number;
+
 /** `a.b.c.d` as an unsigned host-order number, or undefined when it is not that (no octal, no shorthand). */
 export function parseIPv4(text: string): number | undefined {
   const parts = text.split('.');
