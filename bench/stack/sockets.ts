@@ -32,7 +32,9 @@ export function overStack(features: number, onSocket: OnSocket): Way {
   return {
     name: features === 0 ? 'this stack, MTU 1500' : 'this stack, segments of 64 KiB',
     connect: () => new TcpSocket(stacks[0]).connect(80, '10.0.0.2') as unknown as Socket,
-    close: () => stacks.forEach((stack) => stack.close()),
+    close: () => {
+      for (const stack of stacks) stack.close();
+    },
   };
 }
 

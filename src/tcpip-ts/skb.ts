@@ -119,6 +119,8 @@ export class SkbPool {
   readonly arena: ArrayBuffer;
   /** The whole arena. What an application reads into, or writes from, inside of it is copied without garbage. */
   readonly bytes: Uint8Array;
+  /** The same by 32-bit words, for sums. */
+  readonly words: Uint32Array;
   /** The part behind the slots. */
   readonly blocks: BlockArena;
   readonly size: number;
@@ -136,6 +138,7 @@ export class SkbPool {
     const room = Math.min(BLOCKS_MAX, Math.ceil(slots / BLOCKS_STEP) * BLOCKS_STEP);
     this.arena = new ArrayBuffer(slots + room);
     this.bytes = new Uint8Array(this.arena);
+    this.words = new Uint32Array(this.arena);
     this.blocks = new BlockArena(slots, room);
     this.#freeIds = new Int32Array(size);
     for (let i = 0; i < size; i++) {

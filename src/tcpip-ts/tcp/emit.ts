@@ -5,8 +5,9 @@
 import { NETSTAT, SNMP } from '../counters.ts';
 import { LINK_F_CSUM } from '../link.ts';
 import { CHECKSUM_PARTIAL, GSO_TCPV4, type Skb } from '../skb.ts';
+import { sumSkb } from '../skb-checksum.ts';
 import { put16, put32 } from '../wire/bytes.ts';
-import { finish, fold, pseudoSum, sumBytes } from '../wire/checksum.ts';
+import { finish, fold, pseudoSum } from '../wire/checksum.ts';
 import { DEFAULT_TTL, IPPROTO_TCP, ipDaddr, ipSaddr } from '../wire/ipv4.ts';
 import { TCP_ACK, TCP_CHECKSUM, TCP_HLEN, TCP_RST, tcpDport, tcpSport } from '../wire/tcp.ts';
 import { putTimestamp, type SegmentInfo, TIMESTAMP_LEN } from './options.ts';
@@ -58,7 +59,7 @@ export function send(
     skb.csumStart = th;
     skb.csumField = th + TCP_CHECKSUM;
   } else {
-    put16(skb.bytes, th + TCP_CHECKSUM, finish(sumBytes(skb.bytes, th, skb.tail, pseudo)));
+    put16(skb.bytes, th + TCP_CHECKSUM, finish(sumSkb(skb, th, skb.tail, pseudo)));
   }
   if (gsoSize > 0) {
     skb.gsoType = GSO_TCPV4;

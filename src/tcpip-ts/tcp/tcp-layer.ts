@@ -17,9 +17,10 @@ import { EADDRINUSE, EADDRNOTAVAIL, EINVAL, ENETUNREACH, ENOBUFS } from '../errn
 import { pickEphemeralPort } from '../ip/ephemeral-port.ts';
 import type { IpOutput, Transport } from '../ip/transport.ts';
 import { CHECKSUM_NONE, GSO_TCPV4, type Skb, type SkbPool } from '../skb.ts';
+import { sumSkb } from '../skb-checksum.ts';
 import type { IpAddress } from '../wire/address.ts';
 import { get16 } from '../wire/bytes.ts';
-import { finish, pseudoSum, sumBytes } from '../wire/checksum.ts';
+import { finish, pseudoSum } from '../wire/checksum.ts';
 import { ECN_MASK, IPPROTO_TCP, ipDaddr, ipSaddr, ipTos } from '../wire/ipv4.ts';
 import {
   isTcp,
@@ -279,7 +280,7 @@ export class TcpLayer implements Transport {
     const raddr = ipSaddr(b, skb.nh);
     if (skb.checksum === CHECKSUM_NONE) {
       const length = skb.tail - th;
-      if (finish(sumBytes(b, th, skb.tail, pseudoSum(raddr, laddr, IPPROTO_TCP, length))) !== 0) {
+      if (finish(sumSkb(skb, th, skb.tail, pseudoSum(raddr, laddr, IPPROTO_TCP, length))) !== 0) {
         v[SNMP.TcpInCsumErrors]!++;
         v[SNMP.TcpInErrs]!++;
         skb.free();

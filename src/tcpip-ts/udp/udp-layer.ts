@@ -10,9 +10,10 @@ import { RTN_BROADCAST } from '../ip/route.ts';
 import type { Transport } from '../ip/transport.ts';
 import { LINK_F_CSUM } from '../link.ts';
 import { CHECKSUM_NONE, CHECKSUM_PARTIAL, GSO_UDP_L4, type Skb } from '../skb.ts';
+import { sumSkb } from '../skb-checksum.ts';
 import { formatIPv4, type IpAddress } from '../wire/address.ts';
 import { put16 } from '../wire/bytes.ts';
-import { finish, fold, pseudoSum, sumBytes } from '../wire/checksum.ts';
+import { finish, fold, pseudoSum } from '../wire/checksum.ts';
 import { ICMP_DEST_UNREACH, ICMP_PORT_UNREACH } from '../wire/icmpv4.ts';
 import { IPPROTO_UDP, IPV4_HLEN, ipDaddr, ipSaddr, ipTtl } from '../wire/ipv4.ts';
 import { emitUdp, UDP_CHECKSUM, UDP_HLEN, udpChecksum, udpDport, udpLen, udpSport } from '../wire/udp.ts';
@@ -70,7 +71,7 @@ export class UdpLayer implements Transport, UdpOutput {
     }
     if (skb.checksum === CHECKSUM_NONE && udpChecksum(b, th) !== 0) {
       const sum = pseudoSum(ipSaddr(b, skb.nh), ipDaddr(b, skb.nh), IPPROTO_UDP, length);
-      if (finish(sumBytes(b, th, th + length, sum)) !== 0) {
+      if (finish(sumSkb(skb, th, th + length, sum)) !== 0) {
         v[SNMP.UdpInCsumErrors]!++;
         v[SNMP.UdpInErrors]!++;
         skb.free();

@@ -7,6 +7,7 @@ import {
   fold,
   pseudoSum,
   sumBytes,
+  sumWords,
   update16,
   update32,
   updatePartial32,
@@ -32,6 +33,20 @@ t.test('RFC 1624 section 4: a field of 5555 becoming 3285 turns checksum dd2f in
   const field = Uint8Array.of(0xdd, 0x2f);
   update16(field, 0, 0x5555, 0x3285);
   t.equal(get16(field, 0), 0x0000);
+});
+
+t.test('by words it is the same sum', async () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ minLength: 4, maxLength: 3000 }), fc.nat(70), fc.nat(3000), (bytes, from, size) => {
+      const memory = new Uint8Array((bytes.length + 3) & ~3);
+      memory.set(bytes);
+      const to = Math.min(memory.length, from + size);
+      if (to < from) return true;
+      const words = new Uint32Array(memory.buffer);
+      return finish(sumWords(words, memory, from, to, 1)) === finish(sumBytes(memory, from, to, 1));
+    }),
+    { numRuns: 2000 },
+  );
 });
 
 t.test('any bytes at any offset and length sum as by the definition', async () => {
