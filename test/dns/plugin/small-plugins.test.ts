@@ -32,16 +32,19 @@ async function get(dns: Dns, port: number, path: string): Promise<{ status: numb
   });
 }
 
-t.test('health says OK until the end, then goes lame for a while and still answers', async (t) => {
+t.test('health says OK to the end, ready does not, and questions are answered while lame', async (t) => {
   const dns = await startDns({
-    corefile: '.:53 {\n health {\n  lameduck 5s\n }\n kubernetes cluster.local\n}\n',
+    corefile: '.:53 {\n ready\n health {\n  lameduck 5s\n }\n kubernetes cluster.local\n}\n',
     objects: OBJECTS,
   });
   t.strictSame(await get(dns, 8080, '/health'), { status: 200, body: 'OK' });
+  t.match(await get(dns, 8181, '/ready'), { status: 200 });
   t.match(await get(dns, 8080, '/other'), { status: 404 });
   const startUs = dns.clock.nowUs();
   const stopped = dns.stop();
-  t.strictSame(await get(dns, 8080, '/health'), { status: 503, body: '' });
+  t.strictSame(await get(dns, 8080, '/health'), { status: 200, body: 'OK' });
+  await t.rejects(get(dns, 8181, '/ready'), 'ready is gone first');
+  t.equal((await dns.ask('web.default.svc.cluster.local.', 'A')).answer.length, 1);
   t.equal(await stopped, 0);
   t.ok(dns.clock.nowUs() - startUs >= 5e6);
   t.strictSame(dns.lines.slice(-2), [
@@ -153,6 +156,19 @@ t.test('forward, cache, hosts and reload count as CoreDNS does', async (t) => {
   has('coredns_hosts_entries 2');
   has('coredns_reload_failed_total 1');
   t.match(body, /^coredns_reload_version_info\{hash="sha512",value="[0-9a-f]{128}"\} 1$/m);
+  await dns.stop();
+});
+
+t.test('template counts what it matched, and what made no record', async (t) => {
+  const corefile =
+    '.:53 {\n prometheus :9153\n template IN A t.org {\n  answer "{{ .Name }} 60 IN A 192.0.2.{{ index .Match 0 }}"\n  match "^[0-9]+"\n }\n}\n';
+  const dns = await startDns({ corefile });
+  for (const name of ['1.t.org.', '999.t.org.', 'x.t.org.']) await dns.ask(name, 'A');
+  const { body } = await get(dns, 9153, '/metrics');
+  const of = 'server="dns://:53",zone="t.org.",view="",class="IN",type="A"';
+  t.match(body, `coredns_template_matches_total{${of}} 2\n`);
+  const made = 'section="answer",template="{{ .Name }} 60 IN A 192.0.2.{{ index .Match 0 }}"';
+  t.match(body, `coredns_template_rr_failures_total{${of},${made}} 1\n`);
   await dns.stop();
 });
 

@@ -1,5 +1,5 @@
-// `health [ADDRESS] { lameduck DURATION }`: 200 "OK" at /health as long as the process lives, and a pause before it ends in which it
-// says 503 and still answers questions (CoreDNS plugin/health). Leaves out the overload metric.
+// `health [ADDRESS] { lameduck DURATION }`: 200 "OK" at /health as long as the process lives, and a pause before it ends in which
+// questions are still answered (CoreDNS plugin/health). Leaves out the metrics of the process's check of itself.
 import { type Controller, durationText, type Plugin, parseDuration } from '../plugin.ts';
 
 const DEFAULT_ADDRESS = ':8080';
@@ -16,13 +16,11 @@ export const healthPlugin: Plugin = {
       while (c.nextBlock()) lameduckUs = parseLameduck(c);
     });
     const { host, config } = c;
-    let healthy = true;
-    const respond = () => (healthy ? { status: 200, body: 'OK' } : { status: 503, body: '' });
+    const respond = () => ({ status: 200, body: 'OK' });
     config.startups.push(async () => {
       await host.http.serve(address, '/health', respond);
     });
     config.finalShutdowns.push(async () => {
-      healthy = false;
       if (lameduckUs === 0) return;
       c.log('health', 'INFO', `Going into lameduck mode for ${durationText(lameduckUs)}`);
       await new Promise<void>((resolve) => void host.clock.after(lameduckUs, resolve));

@@ -31,6 +31,8 @@ export const readyPlugin: Plugin = {
     config.startups.push(async () => {
       await host.http.serve(address, '/ready', respond);
     });
-    config.shutdowns.push(() => host.http.release(address, '/ready', respond));
+    const release = (): void => host.http.release(address, '/ready', respond);
+    config.finalShutdowns.push(release);
+    config.shutdowns.push(release);
   },
 };

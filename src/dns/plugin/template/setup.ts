@@ -26,6 +26,8 @@ interface Template {
   fallthrough: readonly string[] | undefined;
 }
 
+type Section = 'answer' | 'additional' | 'authority';
+
 type Values = Readonly<Record<string, string>>;
 
 export const templatePlugin: Plugin = {
@@ -33,6 +35,18 @@ export const templatePlugin: Plugin = {
   setup(c) {
     const templates: Template[] = [];
     while (c.next()) templates.push(parse(c));
+    const { host, config } = c;
+    const labels = ['server', 'zone', 'view', 'class', 'type'];
+    const matches = host.metrics.counter(
+      'coredns_template_matches_total',
+      'Counter of template regex matches.',
+      labels,
+    );
+    const failures = host.metrics.counter('coredns_template_rr_failures_total', 'Counter of mis-templated RRs.', [
+      ...labels,
+      'section',
+      'template',
+    ]);
     c.addHandler(NAME, (next) => (request, writer) => {
       for (const template of templates) {
         const zone = matchZone(template.zones, request.name);
@@ -44,14 +58,17 @@ export const templatePlugin: Plugin = {
           writer.write(makeReply(NAME, RCODE.NXDOMAIN, { recursionAvailable: true }));
           return RCODE.NOERROR;
         }
+        const of = [config.serverLabel, zone, '', values['.Class']!, values['.Type']!];
+        matches.with(...of).value++;
         if (template.rcode === RCODE.SERVFAIL) return RCODE.SERVFAIL;
-        const make = (lines: readonly string[]): ResourceRecord[] => lines.map((line) => recordFrom(line, values));
+        const make = (section: Section): ResourceRecord[] =>
+          template[section].map((line) => recordFrom(line, values, () => failures.with(...of, section, line).value++));
         writer.write(
           makeReply(NAME, template.rcode, {
             recursionAvailable: true,
-            answer: make(template.answer),
-            additional: make(template.additional),
-            authority: make(template.authority),
+            answer: make('answer'),
+            additional: make('additional'),
+            authority: make('authority'),
           }),
         );
         return RCODE.NOERROR;
@@ -142,8 +159,8 @@ function valuesOf(template: Template, request: Request, zone: string): Values | 
     const values: Record<string, string> = {
       '.Name': name,
       '.Zone': zone,
-      '.Type': typeText(question.type),
-      '.Class': classText(question.class),
+      '.Type': typeText(question.type === TYPE.ANY ? template.type : question.type),
+      '.Class': classText(question.class === CLASS_ANY ? template.class : question.class),
     };
     match.forEach((text, i) => {
       values[`index .Match ${i}`] = values[`.Group.${i}`] = text ?? '';
@@ -154,10 +171,11 @@ function valuesOf(template: Template, request: Request, zone: string): Values | 
   return undefined;
 }
 
-function recordFrom(line: string, values: Values): ResourceRecord {
+function recordFrom(line: string, values: Values, failed: () => void): ResourceRecord {
   try {
     return parseRecord(line.replace(PLACE, (_, inner: string) => values[inner] ?? ''));
   } catch (cause) {
+    failed();
     throw new ServeError(RCODE.SERVFAIL, (cause as Error).message, { cause });
   }
 }
