@@ -1,5 +1,6 @@
 // Every resource the cluster serves, by name. Plural, kind and short names as `kubectl api-resources` prints them.
 import type { ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet } from './apps-v1.ts';
+import type { HorizontalPodAutoscaler } from './autoscaling-v2.ts';
 import type { CronJob, Job } from './batch-v1.ts';
 import type { Lease } from './coordination-v1.ts';
 import type {
@@ -60,6 +61,14 @@ export const PODDISRUPTIONBUDGETS = define<PodDisruptionBudget>(
   true,
   ['pdb'],
 );
+export const HORIZONTALPODAUTOSCALERS = define<HorizontalPodAutoscaler>(
+  'autoscaling/v2',
+  'horizontalpodautoscalers',
+  'HorizontalPodAutoscaler',
+  true,
+  ['hpa'],
+  ['all'],
+);
 export const ENDPOINTSLICES = define<EndpointSlice>('discovery.k8s.io/v1', 'endpointslices', 'EndpointSlice', true);
 export const RUNTIMECLASSES = define<RuntimeClass>('node.k8s.io/v1', 'runtimeclasses', 'RuntimeClass', false);
 export const LEASES = define<Lease>('coordination.k8s.io/v1', 'leases', 'Lease', true);
@@ -90,6 +99,7 @@ export const RESOURCES: readonly ResourceType[] = [
   JOBS,
   CRONJOBS,
   PODDISRUPTIONBUDGETS,
+  HORIZONTALPODAUTOSCALERS,
   ENDPOINTSLICES,
   RUNTIMECLASSES,
   RESOURCEQUOTAS,

@@ -11,6 +11,7 @@ import { EndpointsController } from './endpoints/endpoints.ts';
 import { EndpointSliceController } from './endpointslice/endpointslice.ts';
 import { EndpointSliceMirroringController } from './endpointslice/mirroring.ts';
 import { GarbageCollector } from './garbage-collector/garbage-collector.ts';
+import { HorizontalAutoscaler } from './horizontal-autoscaler.ts';
 import { JobController } from './job/job.ts';
 import { TtlAfterFinishedController } from './job/ttl.ts';
 import { KubernetesService } from './kubernetes-service.ts';
@@ -61,6 +62,7 @@ export function startControllers(options: StartOptions): Controllers {
     new TtlAfterFinishedController(ctx),
     new CronJobController(ctx),
     new DisruptionController(ctx),
+    new HorizontalAutoscaler(ctx),
     new Scheduler(ctx),
     new EndpointSliceController(ctx),
     new EndpointsController(ctx),

@@ -73,6 +73,17 @@ if (needsKubectl(t)) {
         'wait --for=jsonpath={.status.readyReplicas}=1 deploy/guarded --timeout=20s',
         'deployment.apps/guarded condition met\n',
       );
+      await says(
+        t,
+        'autoscale deploy guarded --min=1 --max=3 --cpu=70%',
+        'horizontalpodautoscaler.autoscaling/guarded autoscaled\n',
+      );
+      await soon('get hpa', /\nguarded +Deployment\/guarded +cpu: <unknown>\/70% +1 +3 +1 +\d+s\n/);
+      await soon(
+        'describe hpa guarded',
+        / FailedGetResourceMetric .* unable to fetch metrics from resource metrics API/,
+      );
+      await says(t, 'delete hpa guarded', /deleted/);
       await says(t, 'label deploy guarded tier=front', 'deployment.apps/guarded labeled\n');
       await says(
         t,

@@ -220,6 +220,7 @@ export const DOCS: Readonly<Record<string, StructDocs>> = {
   StatefulSet: { ...KIND, '': 'Pods with stable names and an order, from a template.' },
   DaemonSet: { ...KIND, '': 'One Pod of a template on every Node that fits.' },
   Job: { ...KIND, '': 'Runs Pods until enough of them have succeeded.' },
+  HorizontalPodAutoscaler: { ...KIND, '': 'Keeps the replicas of a workload between two bounds.' },
   CronJob: { ...KIND, '': 'Creates Jobs on a schedule.' },
   Namespace: { ...KIND, '': 'A space in which names are unique, and with which all its objects go.' },
   Node: { ...KIND, '': 'A machine that runs Pods.' },

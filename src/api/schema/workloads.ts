@@ -1,7 +1,20 @@
-// The schema of the workloads beyond Deployments: k8s.io/api apps/v1, batch/v1 and policy/v1.
+// The schema of the workloads beyond Deployments: k8s.io/api apps/v1, batch/v1, policy/v1 and autoscaling/v2.
 import { CONDITIONS, LABEL_SELECTOR, OBJECT_META, OBJECT_REFERENCE, object } from './meta.ts';
 import { POD_TEMPLATE } from './pod.ts';
-import { any, bool, int32, int64, intOrString, list, map, type Struct, string, struct, time } from './schema.ts';
+import {
+  any,
+  bool,
+  int32,
+  int64,
+  intOrString,
+  list,
+  map,
+  quantity,
+  type Struct,
+  string,
+  struct,
+  time,
+} from './schema.ts';
 
 const STATEFULSET = object('StatefulSet', {
   spec: struct('StatefulSetSpec', {
@@ -132,6 +145,41 @@ const PODDISRUPTIONBUDGET = object('PodDisruptionBudget', {
   }),
 });
 
+const HORIZONTALPODAUTOSCALER = object('HorizontalPodAutoscaler', {
+  spec: struct('HorizontalPodAutoscalerSpec', {
+    scaleTargetRef: struct('CrossVersionObjectReference', { kind: string, name: string, apiVersion: string }),
+    minReplicas: int32,
+    maxReplicas: int32,
+    metrics: list(
+      struct('MetricSpec', {
+        type: string,
+        object: any,
+        pods: any,
+        resource: struct('ResourceMetricSource', {
+          name: string,
+          target: struct('MetricTarget', {
+            type: string,
+            value: quantity,
+            averageValue: quantity,
+            averageUtilization: int32,
+          }),
+        }),
+        containerResource: any,
+        external: any,
+      }),
+    ),
+    behavior: any,
+  }),
+  status: struct('HorizontalPodAutoscalerStatus', {
+    observedGeneration: int64,
+    lastScaleTime: time,
+    currentReplicas: int32,
+    desiredReplicas: int32,
+    currentMetrics: list(any),
+    conditions: CONDITIONS,
+  }),
+});
+
 export const WORKLOADS: readonly Struct[] = [
   STATEFULSET,
   DAEMONSET,
@@ -139,4 +187,5 @@ export const WORKLOADS: readonly Struct[] = [
   JOB,
   CRONJOB,
   PODDISRUPTIONBUDGET,
+  HORIZONTALPODAUTOSCALER,
 ];

@@ -12,6 +12,7 @@ import {
   ENDPOINTS,
   ENDPOINTSLICES,
   EVENTS,
+  HORIZONTALPODAUTOSCALERS,
   JOBS,
   LEASES,
   NAMESPACES,
@@ -27,6 +28,7 @@ import {
   SERVICES,
   STATEFULSETS,
 } from '../../api/resources.ts';
+import { horizontalPodAutoscalerPrinter } from './autoscaling.ts';
 import { cronJobPrinter, jobPrinter, podDisruptionBudgetPrinter } from './batch.ts';
 import {
   configMapPrinter,
@@ -83,6 +85,7 @@ register(DAEMONSETS, daemonSetPrinter);
 register(CONTROLLERREVISIONS, controllerRevisionPrinter);
 register(JOBS, jobPrinter);
 register(CRONJOBS, cronJobPrinter);
+register(HORIZONTALPODAUTOSCALERS, horizontalPodAutoscalerPrinter);
 register(PODDISRUPTIONBUDGETS, podDisruptionBudgetPrinter);
 register(NODES, nodePrinter);
 register(NAMESPACES, namespacePrinter);

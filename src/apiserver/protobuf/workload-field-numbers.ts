@@ -1,4 +1,4 @@
-// Field numbers of the workloads: generated.proto of k8s.io/api apps/v1, batch/v1 and policy/v1.
+// Field numbers of the workloads: generated.proto of k8s.io/api apps/v1, batch/v1, policy/v1 and autoscaling/v2.
 import type { FieldNumbers } from './field-numbers.ts';
 
 const KIND = { metadata: 1, spec: 2, status: 3 };
@@ -129,6 +129,20 @@ export const WORKLOAD_FIELD_NUMBERS: FieldNumbers = {
   },
   JobTemplateSpec: { metadata: 1, spec: 2 },
   CronJobStatus: { active: 1, lastScheduleTime: 4, lastSuccessfulTime: 5 },
+  HorizontalPodAutoscaler: KIND,
+  HorizontalPodAutoscalerSpec: { scaleTargetRef: 1, minReplicas: 2, maxReplicas: 3, metrics: 4, behavior: 5 },
+  CrossVersionObjectReference: { kind: 1, name: 2, apiVersion: 3 },
+  MetricSpec: { type: 1, object: 2, pods: 3, resource: 4, external: 5, containerResource: 7 },
+  ResourceMetricSource: { name: 1, target: 2 },
+  MetricTarget: { type: 1, value: 2, averageValue: 3, averageUtilization: 4 },
+  HorizontalPodAutoscalerStatus: {
+    observedGeneration: 1,
+    lastScaleTime: 2,
+    currentReplicas: 3,
+    desiredReplicas: 4,
+    currentMetrics: 5,
+    conditions: 6,
+  },
   PodDisruptionBudget: KIND,
   PodDisruptionBudgetSpec: { minAvailable: 1, selector: 2, maxUnavailable: 3, unhealthyPodEvictionPolicy: 4 },
   PodDisruptionBudgetStatus: {

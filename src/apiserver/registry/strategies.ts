@@ -8,6 +8,7 @@ import { deploymentStrategy } from './deployments.ts';
 import { endpointsStrategy } from './endpoints.ts';
 import { endpointSliceStrategy } from './endpointslices.ts';
 import { eventStrategy } from './events.ts';
+import { horizontalPodAutoscalerStrategy } from './horizontalpodautoscalers.ts';
 import { jobStrategy } from './jobs.ts';
 import { leaseStrategy } from './leases.ts';
 import { limitRangeStrategy, resourceQuotaStrategy } from './limits.ts';
@@ -44,6 +45,7 @@ export function strategies(services: ServiceAllocation): Strategy<KubeObject>[] 
     jobStrategy,
     cronJobStrategy,
     podDisruptionBudgetStrategy,
+    horizontalPodAutoscalerStrategy,
     endpointSliceStrategy,
     runtimeClassStrategy,
     leaseStrategy,
