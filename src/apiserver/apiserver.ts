@@ -127,6 +127,11 @@ export class ApiServer {
     return await this.#tokens.authenticate(token, this.#find, this.#clock.unixMs());
   }
 
+  /** The keys of service accounts' tokens, as a JSON Web Key Set. */
+  tokenKeys(): unknown {
+    return this.#tokens.keySet();
+  }
+
   /** Idempotent. Watches end silently. */
   async close(): Promise<void> {
     this.#expiry.close();

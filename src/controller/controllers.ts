@@ -23,6 +23,7 @@ import { ResourceQuotaController } from './resource-quota.ts';
 import { RootCaPublisher } from './root-ca.ts';
 import { Scheduler } from './scheduler/scheduler.ts';
 import { ServiceAccountController } from './service-account.ts';
+import { ServiceAccountTokenController } from './service-account-token.ts';
 import { StatefulSetController } from './statefulset/statefulset.ts';
 import { TaintEvictionController } from './taint-eviction.ts';
 
@@ -33,7 +34,7 @@ export interface StartOptions extends ControllerOptions {
   readonly apiserverPort?: number;
   /** ClusterIP of default/kubernetes; default 10.96.0.1. */
   readonly apiServiceIP?: string;
-  /** PEM of the CA that signed the API server's certificate; without it none is published. */
+  /** PEM of the CA that signed the API server's certificate; without it none is published, and no Secret gets a token. */
   readonly rootCA?: Promise<string>;
 }
 
@@ -50,7 +51,7 @@ export function startControllers(options: StartOptions): Controllers {
   const { apiserverAddress, apiserverPort = 8443, apiServiceIP = '10.96.0.1', rootCA } = options;
   const controllers: Controller[] = [
     new ServiceAccountController(ctx),
-    ...(rootCA === undefined ? [] : [new RootCaPublisher(ctx, rootCA)]),
+    ...(rootCA ? [new RootCaPublisher(ctx, rootCA), new ServiceAccountTokenController(ctx, rootCA)] : []),
     new KubernetesService(ctx, { clusterIP: apiServiceIP, address: apiserverAddress, port: apiserverPort }),
     new NodeLifecycleController(ctx),
     new TaintEvictionController(ctx),

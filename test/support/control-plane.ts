@@ -37,6 +37,8 @@ export interface ControlPlaneOptions {
   readonly kubelet?: Partial<FakeKubeletOptions>;
   /** The client the controllers get, from the server's own. */
   readonly controllerClient?: (client: ApiClient, clock: VirtualClock) => ApiClient;
+  /** PEM, as far as the controllers look at it. */
+  readonly rootCA?: string;
   /** Also the cluster DNS; only the Namespaces otherwise. */
   readonly kubeSystem?: boolean;
 }
@@ -82,7 +84,7 @@ export class ControlPlane {
 
   async start(): Promise<this> {
     const { clock, client } = this;
-    const { nodes = 1, kubeSystem = false, controllerClient = (c) => c } = this.#options;
+    const { nodes = 1, kubeSystem = false, controllerClient = (c) => c, rootCA } = this.#options;
     if (kubeSystem) await bootstrap(client);
     else {
       for (const name of ['default', 'kube-system']) {
@@ -96,6 +98,7 @@ export class ControlPlane {
       clock,
       rng: this.#rng,
       apiserverAddress: '192.168.49.2',
+      ...(rootCA === undefined ? {} : { rootCA: Promise.resolve(rootCA) }),
       onError: (error, what) => this.errors.push(`${what}: ${error instanceof Error ? error.message : String(error)}`),
     });
     for (let index = 0; index < nodes; index++) await this.addNode(index);

@@ -2,6 +2,7 @@
 // kubernetes/pkg/serviceaccount (claims.go, jwt.go). A token ends with its time, with its account, and with the Pod, Secret or
 // Node that it is bound to. Left out: other audiences' tokens as credentials (they are issued, and refused here).
 import {
+  createHash,
   createPrivateKey,
   createPublicKey,
   generateKeyPairSync,
@@ -15,6 +16,7 @@ import type { KubeObject, ResourceType, Stored } from '../../api/meta.ts';
 import { NODES, PODS, SECRETS, SERVICEACCOUNTS } from '../../api/resources.ts';
 import { CREDENTIAL_ID, serviceAccountGroups, serviceAccountUser, type User } from './user.ts';
 
+const ALGORITHM = 'ES256';
 export const ISSUER = 'https://kubernetes.default.svc.cluster.local';
 
 /** What a token may be bound to, by the claim's name. */
@@ -58,16 +60,25 @@ export type FindObject = (
   name: string,
 ) => Promise<KubeObject | undefined>;
 
-const HEADER = encode({ alg: 'ES256', typ: 'JWT' });
-
 export class ServiceAccountTokens {
   readonly #privateKey: KeyObject;
   readonly #publicKey: KeyObject;
+  readonly #keyId: string;
+  readonly #header: string;
 
   /** `privateKey`: PEM, PKCS #8, of a P-256 key; a new one when left out: then no token outlives the server. */
   constructor(privateKey: string = newSigningKey()) {
     this.#privateKey = createPrivateKey(privateKey);
     this.#publicKey = createPublicKey(this.#privateKey);
+    const spki = this.#publicKey.export({ type: 'spki', format: 'der' });
+    this.#keyId = createHash('sha256').update(spki).digest('base64url');
+    this.#header = encode({ alg: ALGORITHM, kid: this.#keyId });
+  }
+
+  /** For those who check tokens themselves: a JSON Web Key Set (RFC 7517). */
+  keySet(): unknown {
+    const { kty, crv, x, y } = this.#publicKey.export({ format: 'jwk' });
+    return { keys: [{ use: 'sig', kty, kid: this.#keyId, alg: ALGORITHM, crv, x, y }] };
   }
 
   issue(
@@ -94,7 +105,7 @@ export class ServiceAccountTokens {
       nbf: now,
       sub: serviceAccountUser(namespace, name),
     };
-    const signed = `${HEADER}.${encode(claims)}`;
+    const signed = `${this.#header}.${encode(claims)}`;
     const key = { key: this.#privateKey, dsaEncoding: 'ieee-p1363' as const };
     return `${signed}.${sign('sha256', Buffer.from(signed), key).toString('base64url')}`;
   }
@@ -124,7 +135,7 @@ export class ServiceAccountTokens {
   /** What we signed can be trusted to have the shape we gave it. */
   #verified(token: string): Claims | undefined {
     const [header, payload, signature, ...rest] = token.split('.');
-    if (header !== HEADER || !payload || !signature || rest.length > 0) return undefined;
+    if (header !== this.#header || !payload || !signature || rest.length > 0) return undefined;
     const key = { key: this.#publicKey, dsaEncoding: 'ieee-p1363' as const };
     const bytes = Buffer.from(`${header}.${payload}`);
     if (!verify('sha256', bytes, key, Buffer.from(signature, 'base64url'))) return undefined;

@@ -14,6 +14,7 @@ import type { ApiServer } from '../apiserver.ts';
 import { authenticate, type TokenAuthenticator, tokenUser } from '../auth/authentication.ts';
 import type { KeyPair } from '../auth/certificates.ts';
 import { impersonate } from '../auth/impersonation.ts';
+import { ISSUER } from '../auth/tokens.ts';
 import type { User } from '../auth/user.ts';
 import { ServerMetrics } from '../metrics/server-metrics.ts';
 import { OpenApi } from '../openapi/openapi.ts';
@@ -25,6 +26,7 @@ import { discover, type SubresourceInfo } from './discovery.ts';
 import { EncodedObjects } from './encoded-objects.ts';
 import { checkHealth, HEALTH_PATH, type HealthChecks } from './health.ts';
 import { serveOpenApi } from './openapi-handler.ts';
+import { OPENID_CONFIGURATION, OPENID_KEYS, openIdConfiguration } from './openid.ts';
 import { PodStreams } from './pod-streams.ts';
 import { requestAttributes } from './request-attributes.ts';
 import { isTrue, methodNotAllowed, type RequestInfo, requestInfo } from './request-info.ts';
@@ -202,6 +204,8 @@ export class HttpsServer {
 
   async #meta(path: string, accept: string): Promise<{ body: unknown; contentType?: string } | undefined> {
     if (path === '/version') return { body: VERSION };
+    if (path === OPENID_CONFIGURATION) return { body: openIdConfiguration(ISSUER) };
+    if (path === OPENID_KEYS) return { body: this.#options.api.tokenKeys(), contentType: 'application/jwk-set+json' };
     if (path === '/') return { body: { paths: PATHS } };
     if (!DISCOVERY.test(path)) return undefined;
     const subresources = new Map<ResourceType, SubresourceInfo[]>();

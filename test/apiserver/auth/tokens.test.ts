@@ -1,3 +1,4 @@
+import { createPublicKey, verify } from 'node:crypto';
 import t from 'tap';
 import { PODS, SERVICEACCOUNTS } from '../../../src/api/resources.ts';
 import { pod } from '../../support/api.ts';
@@ -46,6 +47,23 @@ t.test('a service account acts with its token, as long as it exists', async (t) 
   await client.delete(SERVICEACCOUNTS, 'default', 'robot');
   await client.create(SERVICEACCOUNTS, ROBOT);
   t.equal((await as(token)).code, 401, 'another account of the same name');
+});
+
+t.test('others can check a token by the published keys', async (t) => {
+  const https = await HttpsApi.start(t);
+  const config = (await https.fetch('GET', '/.well-known/openid-configuration')).json;
+  const { pathname } = new URL(config.jwks_uri);
+  const keys = await https.fetch('GET', pathname);
+  t.equal(keys.headers['content-type'], 'application/jwk-set+json');
+  const { token } = (await https.api.client().createToken('default', 'default', {})).status;
+  const [header, payload, signature] = token.split('.') as [string, string, string];
+  const decode = (part: string) => JSON.parse(Buffer.from(part, 'base64url').toString());
+  t.equal(decode(payload).iss, config.issuer);
+  const jwk = keys.json.keys.find((key: { kid: string }) => key.kid === decode(header).kid);
+  const key = { key: createPublicKey({ key: jwk, format: 'jwk' }), dsaEncoding: 'ieee-p1363' as const };
+  t.ok(verify('sha256', Buffer.from(`${header}.${payload}`), key, Buffer.from(signature, 'base64url')));
+  t.equal((await https.fetch('GET', pathname, { token })).code, 200, 'a service account may read them');
+  t.equal((await https.fetch('GET', pathname, { anonymous: true })).code, 403);
 });
 
 t.test('a token that is bound to a Pod says so, and ends with it', async (t) => {
