@@ -24,6 +24,7 @@ import {
   struct,
   time,
 } from './schema.ts';
+import { SUBRESOURCE_KINDS } from './subresources.ts';
 import { WORKLOADS } from './workloads.ts';
 
 const NAMESPACE = object('Namespace', {
@@ -234,6 +235,7 @@ const KINDS: readonly Struct[] = [
   ...LIMIT_KINDS,
   ...RBAC_KINDS,
   ...REVIEW_KINDS,
+  ...SUBRESOURCE_KINDS,
 ];
 
 const BY_NAME = new Map(KINDS.map((kind) => [kind.name, kind]));

@@ -8,6 +8,7 @@ import type { Duplex } from 'node:stream';
 import type { Pod } from '../../api/core-v1.ts';
 import type { KubeObject, ResourceType } from '../../api/meta.ts';
 import { PODS, RESOURCES, SERVICEACCOUNTS } from '../../api/resources.ts';
+import { TOKEN_REQUESTS } from '../../api/subresources.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Rng } from '../../lib/rng.ts';
 import type { ApiServer } from '../apiserver.ts';
@@ -18,6 +19,7 @@ import { ISSUER } from '../auth/tokens.ts';
 import type { User } from '../auth/user.ts';
 import { ServerMetrics } from '../metrics/server-metrics.ts';
 import { OpenApi } from '../openapi/openapi.ts';
+import { decodeObject } from '../registry/decode.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { PodBackend } from '../streaming/pod-backend.ts';
 import { ACCESS_REVIEWS, answerReview, reviewType } from './access-review.ts';
@@ -142,7 +144,8 @@ export class HttpsServer {
         return await this.#streams.log(pod as unknown as Pod, url.searchParams, response);
       }
       if (type === SERVICEACCOUNTS && info.subresource === 'token' && info.verb === 'create') {
-        const body = decodeBody(await readBody(request), contentType(request), 'TokenRequest').value;
+        const { value } = decodeBody(await readBody(request), contentType(request), TOKEN_REQUESTS.kind);
+        const body = decodeObject(TOKEN_REQUESTS, value, {});
         return sendJson(response, 201, await this.#options.api.requestToken(info.namespace!, info.name!, body));
       }
       await handleResource(

@@ -3,6 +3,8 @@
 // apis/meta/internalversion/validation; values are read as conversion/queryparams reads them).
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { FieldErrors } from '../../api/field-errors.ts';
+import { DecodeError, decode } from '../../api/schema/decode.ts';
+import { DELETE_OPTIONS } from '../../api/schema/subresources.ts';
 import { StatusError } from '../../api/status-error.ts';
 import type { DeleteOptions } from '../../client/client.ts';
 import type { User } from '../auth/user.ts';
@@ -68,7 +70,7 @@ function managerOf(userAgent: string): string {
 
 /** What the body says counts more than the query. Throws StatusError. */
 export function deleteOptions(query: URLSearchParams, body: unknown): { deletion: DeleteOptions; dryRun: boolean } {
-  const given = (body ?? {}) as DeleteOptions & { dryRun?: string[]; orphanDependents?: boolean };
+  const given = decoded(body ?? {});
   const errors = new FieldErrors();
   const grace = query.get('gracePeriodSeconds');
   const seconds = given.gracePeriodSeconds ?? (grace ? whole(grace) : undefined);
@@ -83,17 +85,30 @@ export function deleteOptions(query: URLSearchParams, body: unknown): { deletion
     errors.notSupported('propagationPolicy', policy, ['Foreground', 'Background', 'Orphan', 'nil']);
   }
   const dryRun = given.dryRun ?? [];
-  if (!Array.isArray(dryRun) || dryRun.some((value) => value !== 'All')) errors.notSupported('dryRun', dryRun, ['All']);
+  if (dryRun.some((value) => value !== 'All')) errors.notSupported('dryRun', dryRun, ['All']);
   check('DeleteOptions', errors);
   const propagationPolicy = (policy || (orphan ? 'Orphan' : '')) as
     | NonNullable<DeleteOptions['propagationPolicy']>
     | '';
   const deletion: DeleteOptions = {
-    ...(typeof seconds === 'number' ? { gracePeriodSeconds: seconds } : {}),
+    // Less than none is one second: rest.BeforeDelete.
+    ...(seconds === undefined ? {} : { gracePeriodSeconds: seconds < 0 ? 1 : seconds }),
     ...(propagationPolicy !== '' ? { propagationPolicy } : {}),
     ...(given.preconditions ? { preconditions: given.preconditions } : {}),
   };
   return { deletion, dryRun: dryRun.length > 0 };
+}
+
+type GivenOptions = DeleteOptions & { dryRun?: string[]; orphanDependents?: boolean };
+
+function decoded(body: unknown): GivenOptions {
+  try {
+    return decode(DELETE_OPTIONS, body, false).value;
+  } catch (error) {
+    if (!(error instanceof DecodeError)) throw error;
+    const what = 'DeleteOptions in version "v1" cannot be handled as a DeleteOptions';
+    throw new StatusError('BadRequest', 400, `${what}: ${error.message}`);
+  }
 }
 
 export function listOptions(query: URLSearchParams, info: RequestInfo): ChunkedListOptions {

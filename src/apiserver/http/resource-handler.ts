@@ -4,13 +4,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { KubeObject, ResourceType, Stored } from '../../api/meta.ts';
 import { PODS } from '../../api/resources.ts';
 import { StatusError } from '../../api/status-error.ts';
+import { BINDINGS, EVICTIONS, SCALES } from '../../api/subresources.ts';
 import type { DeleteOptions, PatchType, Subresource } from '../../client/client.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Series } from '../../lib/metrics.ts';
 import type { Rng } from '../../lib/rng.ts';
 import type { User } from '../auth/user.ts';
 import type { Registries } from '../local-client.ts';
-import { SCALES } from '../printers/scale.ts';
+import { decodeObject } from '../registry/decode.ts';
 import { evict } from '../registry/eviction.ts';
 import type { Registry, RequestOptions } from '../registry/registry.ts';
 import {
@@ -153,7 +154,7 @@ async function create(call: ResourceRequest, env: HandlerEnv): Promise<void> {
   }
   const isPod = registry.type.resource === PODS.resource && registry.type.group === PODS.group;
   if (isPod && info.subresource === 'binding') {
-    const { target } = ((await bodyOf(call)).value ?? {}) as { target?: { name?: string } };
+    const { target } = decodeObject(BINDINGS, (await bodyOf(call, BINDINGS)).value ?? {}, {});
     const binding = {
       apiVersion: 'v1',
       kind: 'Pod',
@@ -164,10 +165,14 @@ async function create(call: ResourceRequest, env: HandlerEnv): Promise<void> {
     return send(call, 201, success(201));
   }
   if (isPod && info.subresource === 'eviction') {
-    const body = (await bodyOf(call)).value as { deleteOptions?: DeleteOptions & { dryRun?: string[] } } | undefined;
-    const { dryRun: asked = [], ...deletion } = body?.deleteOptions ?? {};
+    const eviction = decodeObject(EVICTIONS, (await bodyOf(call, EVICTIONS)).value ?? {}, {});
+    const { name = info.name } = eviction.metadata;
+    if (name !== info.name) {
+      throw new StatusError('BadRequest', 400, 'name in URL does not match name in Eviction object');
+    }
+    const { deletion, dryRun: asked } = deleteOptions(new URLSearchParams(), eviction.deleteOptions);
     const options = writeOptions(call);
-    const dryRun = options.dryRun || asked.length > 0;
+    const dryRun = options.dryRun || asked;
     await evict(env.api, info.namespace!, info.name, deletion, { ...options, dryRun }, env.clock.unixMs());
     return send(call, 201, success(201));
   }
@@ -208,10 +213,10 @@ function send({ request, response }: ResourceRequest, code: number, value: unkno
 }
 
 /** Without a body, `value` is undefined. */
-async function bodyOf({ request, registry }: ResourceRequest): Promise<Decoded> {
+async function bodyOf({ request }: ResourceRequest, { kind }: { readonly kind: string }): Promise<Decoded> {
   const body = await readBody(request);
   if (body.length === 0) return { value: undefined, strictErrors: [] };
-  return decodeBody(body, contentType(request), registry.type.kind);
+  return decodeBody(body, contentType(request), kind);
 }
 
 /** The object in the body, with what the URL says about its place. */
@@ -255,7 +260,7 @@ function placed(call: ResourceRequest, body: unknown): KubeObject {
 }
 
 async function deletionOf(call: ResourceRequest): Promise<{ deletion: DeleteOptions; options: RequestOptions }> {
-  const { value } = await bodyOf(call);
+  const { value } = await bodyOf(call, { kind: 'DeleteOptions' });
   const { deletion, dryRun } = deleteOptions(call.query, value);
   const options = writeOptions(call);
   return { deletion, options: dryRun ? { ...options, dryRun } : options };

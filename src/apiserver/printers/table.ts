@@ -28,6 +28,7 @@ import {
   SERVICES,
   STATEFULSETS,
 } from '../../api/resources.ts';
+import { SCALES } from '../../api/subresources.ts';
 import { horizontalPodAutoscalerPrinter } from './autoscaling.ts';
 import { cronJobPrinter, jobPrinter, podDisruptionBudgetPrinter } from './batch.ts';
 import {
@@ -43,7 +44,7 @@ import { leasePrinter, resourceQuotaPrinter } from './limits.ts';
 import { podPrinter } from './pods.ts';
 import { column, NAME, type Printer } from './printer.ts';
 import { bindingPrinter } from './rbac.ts';
-import { SCALES, scalePrinter } from './scale.ts';
+import { scalePrinter } from './scale.ts';
 import { endpointSlicePrinter, endpointsPrinter, servicePrinter } from './services.ts';
 import {
   controllerRevisionPrinter,

@@ -4,8 +4,7 @@
 //
 // What has no field numbers in field-numbers.ts is refused when it is there, not dropped.
 import { schemaOfKind } from '../../api/schema/kinds.ts';
-import { OBJECT_META } from '../../api/schema/meta.ts';
-import { bool, int64, list, type Schema, type Struct, string, struct, time } from '../../api/schema/schema.ts';
+import type { Schema, Struct } from '../../api/schema/schema.ts';
 import { FIELD_NUMBERS, OPTIONAL_SCALARS } from './field-numbers.ts';
 
 export class ProtobufError extends Error {
@@ -14,26 +13,6 @@ export class ProtobufError extends Error {
 
 const MAGIC = Buffer.from('k8s\0');
 const MAX_DEPTH = 50;
-
-/** Not kinds of the registry: the body of a DELETE, and of serviceaccounts/NAME/token. */
-const DELETE_OPTIONS = struct('DeleteOptions', {
-  gracePeriodSeconds: int64,
-  orphanDependents: bool,
-  propagationPolicy: string,
-  dryRun: list(string),
-});
-
-const TOKEN_REQUEST = struct('TokenRequest', {
-  metadata: OBJECT_META,
-  spec: struct('TokenRequestSpec', {
-    audiences: list(string),
-    boundObjectRef: struct('BoundObjectReference', { kind: string, apiVersion: string, name: string, uid: string }),
-    expirationSeconds: int64,
-  }),
-  status: struct('TokenRequestStatus', { token: string, expirationTimestamp: time }),
-});
-
-const UNSTORED = new Map([DELETE_OPTIONS, TOKEN_REQUEST].map((schema) => [schema.name, schema]));
 
 /** An object with apiVersion and kind. */
 export function decodeProtobuf(body: Buffer): Record<string, unknown> {
@@ -51,7 +30,7 @@ export function decodeProtobuf(body: Buffer): Record<string, unknown> {
       if (member.number === 2) kind = text(member.bytes());
     }
   }
-  const schema = UNSTORED.get(kind) ?? schemaOfKind(kind);
+  const schema = schemaOfKind(kind);
   if (!schema || !FIELD_NUMBERS[kind]) {
     throw new ProtobufError(`no kind "${kind}" in version "${apiVersion}" can be read from protobuf; send JSON`);
   }

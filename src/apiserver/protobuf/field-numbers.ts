@@ -169,7 +169,13 @@ export const FIELD_NUMBERS: FieldNumbers = {
   TokenRequestSpec: { audiences: 1, boundObjectRef: 3, expirationSeconds: 4 },
   BoundObjectReference: { kind: 1, apiVersion: 2, name: 3, uid: 4 },
   TokenRequestStatus: { token: 1, expirationTimestamp: 2 },
-  DeleteOptions: { gracePeriodSeconds: 1, orphanDependents: 3, propagationPolicy: 4, dryRun: 5 },
+  DeleteOptions: { gracePeriodSeconds: 1, preconditions: 2, orphanDependents: 3, propagationPolicy: 4, dryRun: 5 },
+  Preconditions: { uid: 1, resourceVersion: 2 },
+  Scale: { metadata: 1, spec: 2, status: 3 },
+  ScaleSpec: { replicas: 1 },
+  ScaleStatus: { replicas: 1, selector: 2 },
+  Binding: { metadata: 1, target: 2 },
+  Eviction: { metadata: 1, deleteOptions: 2 },
 };
 
 /** Numbers and booleans whose zero differs from their absence: pointers in Go. Other zeroes are what Go writes for nothing. */

@@ -7,8 +7,10 @@
 import { FieldErrors } from '../../api/field-errors.ts';
 import { apiVersionOf, type KubeObject, type List, type ResourceType, type Stored } from '../../api/meta.ts';
 import { generateName } from '../../api/names.ts';
+import { schemaOf } from '../../api/schema/kinds.ts';
 import { parseFieldSelector, parseLabelSelector, SelectorError } from '../../api/selectors.ts';
 import { alreadyExists, conflict, invalid, notFound, StatusError } from '../../api/status-error.ts';
+import { SCALES, type Scale } from '../../api/subresources.ts';
 import { validateMeta, validateMetaUpdate } from '../../api/validation/meta.ts';
 import type { DeleteOptions, ListOptions, PatchType, Subresource, WatchOptions } from '../../client/client.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -16,6 +18,7 @@ import { goValue } from '../../lib/go-format.ts';
 import type { Rng } from '../../lib/rng.ts';
 import { clone, freeze } from '../../lib/tree.ts';
 import type { AdmissionRequest, Operation } from '../admission/admission.ts';
+import { checkConfiguration } from '../apply/configuration.ts';
 import { applyConfiguration, trackUpdate, type Writer } from '../apply/field-manager.ts';
 import type { User } from '../auth/user.ts';
 import { applyPatch } from '../patch/patch.ts';
@@ -241,9 +244,7 @@ export class Registry<T extends KubeObject> {
 
   /** Replaces the object, or its subresource. */
   async update(object: T, subresource: Subresource | undefined, options: RequestOptions): Promise<Stored<T>> {
-    const foreign = subresource === 'scale' || subresource === 'binding';
-    // A Scale or a Binding is no object of this kind.
-    const input = foreign ? clone(object) : this.#decode(object, options);
+    const input = this.#inputOf(object, subresource, options);
     const { namespace, name = '', resourceVersion } = input.metadata;
     if (this.strategy.createOnUpdate && !subresource && !(await this.find(namespace, name))) {
       await options.mayCreate?.();
@@ -278,8 +279,8 @@ export class Registry<T extends KubeObject> {
     return await this.#guaranteedUpdate(namespace, name, subresource, options, (old) => {
       const target = subresource === 'scale' ? this.scaleOf(old) : old;
       const patched = applyPatch(this.type, patchType, target, patch) as T;
-      if (subresource === 'scale') return this.#scaled(patched, old);
       const shown = (): string => (patchType === 'strategic' ? goValue(patch) : JSON.stringify(patched));
+      if (subresource === 'scale') return this.#scaled(decodePatched(SCALES, patched, shown, options), old);
       return this.#defaulted(decodePatched(this.type, patched, shown, options));
     });
   }
@@ -471,10 +472,18 @@ export class Registry<T extends KubeObject> {
     };
   }
 
-  /** What a Scale that is applied says about the workload. */
-  #ofScale({ metadata, ...scale }: KubeObject): KubeObject {
-    const replicas = (scale as { spec?: { replicas?: number } }).spec?.replicas;
-    const { name, namespace } = metadata;
+  /** What an update sends: an object of this kind, a Scale, or (inside the process) a Pod that stands for a Binding. */
+  #inputOf(object: T, subresource: Subresource | undefined, options: RequestOptions): T {
+    if (subresource === 'binding') return clone(object);
+    if (subresource === 'scale') return decodeObject(SCALES, object, options) as KubeObject as T;
+    return this.#decode(object, options);
+  }
+
+  /** What a Scale that is applied says about the workload. Throws StatusError. */
+  #ofScale(scale: Scale): KubeObject {
+    checkConfiguration(SCALES, schemaOf(SCALES)!, scale);
+    const replicas = scale.spec?.replicas;
+    const { name, namespace } = scale.metadata;
     return {
       apiVersion: apiVersionOf(this.type),
       kind: this.type.kind,

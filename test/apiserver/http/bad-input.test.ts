@@ -262,3 +262,66 @@ t.test('what is not HTTP, and clients that leave in the middle, do no harm', asy
   await raw(`GET /${'x'.repeat(100_000)} HTTP/1.1\r\nHost: x\r\n\r\n`);
   t.match(await api.fetch('GET', `${PATH}/a`), { code: 200 });
 });
+
+t.test('what subresources and deletions take is checked like objects', async (t) => {
+  const api = await withObject(t);
+  const deployments = '/apis/apps/v1/namespaces/default/deployments';
+  const template = { metadata: { labels: { a: 'b' } }, spec: { containers: [{ name: 'c', image: 'x' }] } };
+  const spec = { replicas: 3, selector: { matchLabels: { a: 'b' } }, template };
+  await api.fetch('POST', deployments, { body: { metadata: { name: 'w' }, spec } });
+  await api.fetch('POST', '/api/v1/namespaces/default/pods', {
+    body: { metadata: { name: 'p' }, spec: template.spec },
+  });
+  await api.fetch('POST', '/api/v1/namespaces/default/serviceaccounts', { body: { metadata: { name: 's' } } });
+
+  const merge = { 'Content-Type': 'application/merge-patch+json' };
+  const cannot = 'json: cannot unmarshal string into Go struct field ScaleSpec.spec.replicas of type int32';
+  const scale = (body: object, headers = merge) =>
+    api.fetch('PATCH', `${deployments}/w/scale?${MANAGER}`, { body, headers });
+  t.match(says(await scale({ spec: { replicas: 'x' } })), `: ${cannot}`);
+  t.match(says(await scale({ spec: { replicas: 1.5 } })), /^422 Invalid: .*cannot unmarshal number 1.5 into/);
+  t.match(says(await scale({ spec: [] })), /^422 Invalid: .*cannot unmarshal array into/);
+  const put = (body: object) => api.fetch('PUT', `${deployments}/w/scale`, { body });
+  t.equal(
+    says(await put({ kind: 'Scale', apiVersion: 'autoscaling/v1', metadata: { name: 'w' }, spec: { replicas: 'x' } })),
+    `400 BadRequest: Scale in version "v1" cannot be handled as a Scale: ${cannot}`,
+  );
+  t.equal(
+    says(await put({ kind: 'Deployment', apiVersion: 'apps/v1', metadata: { name: 'w' }, spec: { replicas: 2 } })),
+    '400 BadRequest: Deployment in version "v1" cannot be handled as a Scale: converting (v1.Deployment) to (autoscaling.Scale): unknown conversion',
+  );
+  const applied = { kind: 'Scale', apiVersion: 'autoscaling/v1', metadata: { name: 'w' }, spec: { replicas: 'x' } };
+  t.match(
+    says(await scale(applied, { 'Content-Type': 'application/apply-patch+yaml' })),
+    /^500 : failed to create typed patch object \(default\/w; autoscaling\/v1, Kind=Scale\): \.spec\.replicas: expected numeric/,
+  );
+  t.equal((await api.fetch('GET', `${deployments}/w/scale`)).json.spec.replicas, 3);
+
+  const pod = '/api/v1/namespaces/default/pods/p';
+  t.match(
+    says(await api.fetch('POST', `${pod}/binding`, { body: { target: { name: 7 } } })),
+    /^400 .*cannot unmarshal number/,
+  );
+  t.match(
+    says(await api.fetch('POST', `${pod}/eviction`, { body: { deleteOptions: 'x' } })),
+    /^400 .*cannot unmarshal string/,
+  );
+  t.match(says(await api.fetch('POST', `${pod}/eviction`, { body: [] })), /^400 .*cannot unmarshal array/);
+  t.equal(
+    says(await api.fetch('POST', `${pod}/eviction`, { body: { metadata: { name: 'q' } } })),
+    '400 BadRequest: name in URL does not match name in Eviction object',
+  );
+  const options = '400 BadRequest: DeleteOptions in version "v1" cannot be handled as a DeleteOptions: json: ';
+  for (const body of [
+    { gracePeriodSeconds: 'x' },
+    { preconditions: 'x' },
+    { preconditions: { uid: 5 } },
+    [],
+    { dryRun: 'All' },
+  ]) {
+    t.ok(says(await api.fetch('DELETE', pod, { body })).startsWith(options), JSON.stringify(body));
+  }
+  const token = '/api/v1/namespaces/default/serviceaccounts/s/token';
+  t.match(says(await api.fetch('POST', token, { body: { spec: 'x' } })), /^400 .*cannot unmarshal string/);
+  t.match(await api.fetch('GET', pod), { code: 200 });
+});
