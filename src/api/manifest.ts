@@ -99,6 +99,7 @@ function collect(value: unknown, node: Node | null, into: Collector): void {
     });
     return;
   }
+  if (kind === 'List' && (items ?? null) === null) return;
   const type = resourceOfKind(apiVersion, kind);
   if (!type) {
     if (into.options.other?.(value as Record<string, unknown>)) return;

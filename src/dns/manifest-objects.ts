@@ -5,7 +5,7 @@
 // namespace exists as soon as an object lies in it: manifests seldom hold the Namespace of what they hold. Endpoints count where
 // no EndpointSlice is given for their Service.
 import { isDeepStrictEqual } from 'node:util';
-import type { Endpoints } from '../api/core-v1.ts';
+import type { Endpoints, Service } from '../api/core-v1.ts';
 import { LABEL_SERVICE_NAME } from '../api/discovery-v1.ts';
 import { ManifestError, parseManifests } from '../api/manifest.ts';
 import type { KubeObject, ResourceType } from '../api/meta.ts';
@@ -15,29 +15,30 @@ import type { ObjectHandlers, ObjectSource, Watching } from './plugin/kubernetes
 
 const KINDS = new Set<ResourceType>([NAMESPACES, SERVICES, ENDPOINTSLICES, ENDPOINTS, PODS]);
 
-/** Hears of an object whose kind is unknown: `kind "Foo" in version "example.org/v1"`. */
-type OnUnknown = (what: string) => void;
+/** Hears of an object of a kind that nobody knows, and of a Service that will have no address. */
+type Warn = (what: string) => void;
 
 /** The objects of a file that DNS is made of. Throws ManifestError, which tells file, line and column. */
-export function readDnsObjects(text: string, file: string, onUnknown: OnUnknown): KubeObject[] {
-  const quick = fromJson(text, onUnknown);
+export function readDnsObjects(text: string, file: string, warn: Warn): KubeObject[] {
+  const quick = fromJson(text, warn);
   if (quick !== undefined) return quick;
   const objects: KubeObject[] = [];
   const other = (object: Record<string, unknown>): boolean => {
-    onUnknown(kindOf(object));
+    warn(unknown(object));
     return true;
   };
   for (const { object, line } of parseManifests(text, file, { other })) {
     if (!isWanted(object)) continue;
     const wrong = whatIsWrong(object);
     if (wrong !== undefined) throw new ManifestError(file, line, 1, wrong);
+    warnOfNoAddress(object, warn);
     objects.push(placed(object));
   }
   return objects;
 }
 
 /** JSON without errors, which needs no places; a list of objects is taken too. Undefined: leave it to the careful reader. */
-function fromJson(text: string, onUnknown: OnUnknown): KubeObject[] | undefined {
+function fromJson(text: string, warn: Warn): KubeObject[] | undefined {
   if (!/^\s*[[{]/.test(text)) return undefined;
   let value: unknown;
   try {
@@ -46,28 +47,30 @@ function fromJson(text: string, onUnknown: OnUnknown): KubeObject[] | undefined 
     return undefined;
   }
   const objects: KubeObject[] = [];
-  const unknown: string[] = [];
-  if (!take(value, objects, unknown)) return undefined;
-  unknown.forEach(onUnknown);
+  const warnings: string[] = [];
+  if (!take(value, objects, (what) => void warnings.push(what))) return undefined;
+  warnings.forEach(warn);
   return objects;
 }
 
-function take(value: unknown, into: KubeObject[], unknown: string[]): boolean {
-  if (Array.isArray(value)) return value.every((item) => take(item, into, unknown));
+function take(value: unknown, into: KubeObject[], warn: Warn): boolean {
+  if (Array.isArray(value)) return value.every((item) => take(item, into, warn));
   if (value === null || typeof value !== 'object') return false;
   const { apiVersion, kind, items, metadata } = value as Record<string, unknown>;
   if (typeof apiVersion !== 'string' || typeof kind !== 'string') return false;
   if (kind.endsWith('List') && Array.isArray(items)) {
     const implied = kind === 'List' ? {} : { apiVersion, kind: kind.slice(0, -'List'.length) };
     return items.every(
-      (item) => item !== null && typeof item === 'object' && take({ ...implied, ...item }, into, unknown),
+      (item) => item !== null && typeof item === 'object' && take({ ...implied, ...item }, into, warn),
     );
   }
+  if (kind === 'List' && (items ?? null) === null) return true;
   if (typeof (metadata as KubeObject['metadata'] | undefined)?.name !== 'string') return false;
   const object = value as KubeObject;
-  if (resourceOfKind(apiVersion, kind) === undefined) unknown.push(kindOf(object));
+  if (resourceOfKind(apiVersion, kind) === undefined) warn(unknown(object));
   if (!isWanted(object)) return true;
   if (whatIsWrong(object) !== undefined) return false;
+  warnOfNoAddress(object, warn);
   into.push(placed(object));
   return true;
 }
@@ -77,8 +80,16 @@ function isWanted({ apiVersion, kind }: KubeObject): boolean {
   return type !== undefined && KINDS.has(type);
 }
 
-function kindOf({ apiVersion, kind }: Record<string, unknown> | KubeObject): string {
-  return `kind "${String(kind)}" in version "${String(apiVersion)}"`;
+function unknown({ apiVersion, kind }: Record<string, unknown> | KubeObject): string {
+  return `no matches for kind "${String(kind)}" in version "${String(apiVersion)}", passed over`;
+}
+
+/** A manifest as one writes it has no clusterIP yet: the API server gives one, and here is none. */
+function warnOfNoAddress(object: KubeObject, warn: Warn): void {
+  if (object.kind !== 'Service') return;
+  const { spec, metadata } = object as Service;
+  if (spec.type === 'ExternalName' || spec.clusterIP || spec.clusterIPs?.some((ip) => ip !== '')) return;
+  warn(`Service ${metadata.namespace ?? 'default'}/${metadata.name} has no clusterIP, so its name has no address`);
 }
 
 /** The little that the plugin relies on; the rest is the API server's to check. */

@@ -47,6 +47,7 @@ t.test('JSON and Lists', async (t) => {
   t.same(objects(list), [item('a'), item('b')]);
   const typed = { apiVersion: 'v1', kind: 'PodList', items: [{ metadata: { name: 'a' } }] };
   t.same(objects(JSON.stringify(typed)), [item('a')]);
+  t.same(objects('apiVersion: v1\nkind: List\nitems:\n'), []);
 });
 
 t.test('errors say where', async (t) => {

@@ -191,7 +191,7 @@ t.test('several files, YAML and JSON, with kinds that are not for DNS; --ttl', a
     '-f',
     yaml,
     '-f',
-    write(list([service('db', '10.96.0.8', undefined, 'prod')])),
+    write(list([service('db', '10.96.0.8', undefined, 'prod'), service('new', '')])),
     '--ttl',
     '77',
   );
@@ -200,6 +200,7 @@ t.test('several files, YAML and JSON, with kinds that are not for DNS; --ttl', a
   t.strictSame([...web.answer, ...db.answer].map(rdataText), ['10.96.0.7', '10.96.0.8']);
   t.equal(web.answer[0]!.ttl, 77);
   t.match(dns.output(), `[WARNING] ${yaml}: no matches for kind "Unknown" in version "example.org/v1", passed over`);
+  t.match(dns.output(), ': Service default/new has no clusterIP, so its name has no address\n');
   t.notMatch(dns.output(), 'Deployment');
   await dns.stop();
 });

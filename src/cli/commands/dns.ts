@@ -84,20 +84,20 @@ export async function dns(options: DnsOptions): Promise<void> {
   process.exitCode = code;
 }
 
-/** Reads a file's objects; tells once of each kind that is passed over because nobody knows it. */
+/** Reads a file's objects; tells once of what is odd about it. */
 function reader(print: (line: string) => void): (file: string) => KubeObject[] {
   const told = new Set<string>();
   let stdin: string | undefined;
   return (file) => {
-    const onUnknown = (what: string): void => {
-      const line = `[WARNING] ${file}: no matches for ${what}, passed over`;
+    const warn = (what: string): void => {
+      const line = `[WARNING] ${file}: ${what}`;
       if (told.has(line)) return;
       told.add(line);
       print(line);
     };
     // Standard input can be read once; it stays as it was when files change.
     const text = file === '-' ? (stdin ??= readText(file)) : readText(file);
-    return readDnsObjects(text, file, onUnknown);
+    return readDnsObjects(text, file, warn);
   };
 }
 
