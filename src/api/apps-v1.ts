@@ -62,6 +62,7 @@ export interface StatefulSet extends KubeObject {
     minReadySeconds?: number;
     ordinals?: { start?: number };
     volumeClaimTemplates?: unknown[];
+    persistentVolumeClaimRetentionPolicy?: { whenDeleted?: string; whenScaled?: string };
   };
   status?: {
     observedGeneration?: number;

@@ -35,6 +35,7 @@ export function defaultStatefulSet(set: StatefulSet): void {
     spec.updateStrategy.rollingUpdate ??= {};
     spec.updateStrategy.rollingUpdate.partition ??= 0;
   }
+  spec.persistentVolumeClaimRetentionPolicy ??= { whenDeleted: 'Retain', whenScaled: 'Retain' };
   spec.replicas ??= 1;
   spec.revisionHistoryLimit ??= 10;
   spec.template = defaultTemplate(spec.template);

@@ -1,6 +1,7 @@
 // The scheduler: gives each unassigned Pod a Node. After pkg/scheduler (1.32) in outline: filter, score, assume, bind.
 // Score: the fewest Pods; ties are broken by the rng. Pods are taken in the order they were seen. A Pod that fits nowhere waits
-// until a Node, or the Pods on it, change.
+// until a Node, or the Pods on it, change, and at least 1 s after the first try, doubling to 10 s (podInitialBackoffSeconds,
+// podMaxBackoffSeconds); before there is any Node a try counts for nothing.
 // Deviation: Kubernetes scores by free resources, balance, spreading and image locality; here requests only decide whether a
 // Pod fits.
 import type { Node, Pod } from '../../api/core-v1.ts';
@@ -16,6 +17,8 @@ import { condition, isPodTerminal } from '../pod.ts';
 import { formatTime } from '../time.ts';
 import { filterNode, fitError, type NodeLoad, type Requests, requestsOf } from './filter.ts';
 
+const BACKOFF_US = 1e6;
+const MAX_BACKOFF_US = 10e6;
 const DEFAULT_SCHEDULER = 'default-scheduler';
 
 interface Placed extends Requests {
@@ -35,6 +38,8 @@ export class Scheduler implements Controller {
   readonly #loads = new Map<string, { pods: number; cpu: number; memory: number }>();
   /** Pods that fit nowhere when last tried. */
   readonly #waiting = new Set<string>();
+  /** Of Pods that have been tried in vain: how often, and before when they are not tried again. */
+  readonly #backoff = new Map<string, { tries: number; untilUs: number }>();
 
   constructor(ctx: ControllerContext) {
     this.#ctx = ctx;
@@ -77,11 +82,12 @@ export class Scheduler implements Controller {
     } else if (pod.spec.nodeName) {
       this.#waiting.delete(key);
       this.#place(key, pod.spec.nodeName, requestsOf(pod));
-    } else if (isOurs(pod) && !this.#waiting.has(key)) this.#loop.queue.add(key);
+    } else if (isOurs(pod) && !this.#waiting.has(key)) this.#enqueue(key);
   }
 
   #podGone(pod: Stored<Pod>): void {
     this.#waiting.delete(keyOf(pod));
+    this.#backoff.delete(keyOf(pod));
     this.#release(keyOf(pod));
   }
 
@@ -109,8 +115,15 @@ export class Scheduler implements Controller {
   }
 
   #retryWaiting(): void {
-    for (const key of this.#waiting) this.#loop.queue.add(key);
+    for (const key of this.#waiting) this.#enqueue(key);
     this.#waiting.clear();
+  }
+
+  /** Not before its back-off is over. */
+  #enqueue(key: string): void {
+    const leftUs = (this.#backoff.get(key)?.untilUs ?? 0) - this.#ctx.clock.nowUs();
+    if (leftUs > 0) this.#loop.queue.addAfter(key, leftUs);
+    else this.#loop.queue.add(key);
   }
 
   async #sync(key: string): Promise<void> {
@@ -120,11 +133,19 @@ export class Scheduler implements Controller {
     const found = this.#choose(pod, requests);
     if (typeof found === 'string') {
       this.#waiting.add(key);
+      if (this.#nodes.list().length > 0) this.#backOff(key);
       await this.#unschedulable(pod, found);
       return;
     }
+    this.#backoff.delete(key);
     this.#place(key, found.metadata.name, requests);
     void this.#bind(key, pod, found.metadata.name);
+  }
+
+  #backOff(key: string): void {
+    const tries = (this.#backoff.get(key)?.tries ?? 0) + 1;
+    const untilUs = this.#ctx.clock.nowUs() + Math.min(MAX_BACKOFF_US, BACKOFF_US * 2 ** (tries - 1));
+    this.#backoff.set(key, { tries, untilUs });
   }
 
   /** The Node, or why there is none. */

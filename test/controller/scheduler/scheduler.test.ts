@@ -96,6 +96,21 @@ t.test('a full Node takes the next Pod when one ends', async (t) => {
   t.same(cp.errors, []);
 });
 
+t.test('a Pod that fits nowhere is not tried at every change', async (t) => {
+  const cp = await controlPlane(t);
+  await cp.client.create(PODS, pod('big', { nodeSelector: { disk: 'ssd' } }));
+  const tries = () => cp.events('FailedScheduling')[0]?.count ?? 0;
+  await cp.clock.run(100_000);
+  t.equal(tries(), 1);
+  for (let i = 0; i < 26; i++) {
+    await cp.client.patch(NODES, undefined, 'node-1', 'merge', { metadata: { labels: { change: String(i) } } });
+    await cp.clock.run(500_000);
+  }
+  t.equal(tries(), 4, 'after 1, 2 and 4 s; the next comes after 8 s more');
+  await cp.client.patch(NODES, undefined, 'node-1', 'merge', { metadata: { labels: { disk: 'ssd' } } });
+  await cp.until(() => cp.readyPods().length === 1, 10e6);
+});
+
 t.test('the Pods of a Node that is not ready become not ready', async (t) => {
   const cp = await controlPlane(t, { nodes: 2 });
   await cp.client.create(DEPLOYMENTS, deployment({ replicas: 4 }));
