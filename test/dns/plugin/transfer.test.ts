@@ -92,6 +92,55 @@ t.test('a cluster zone: SOA, name servers, every name of exposed Services, SOA',
   await dns.stop();
 });
 
+t.test('an external zone', async (t) => {
+  const external = (name: string, ...ips: string[]) => ({
+    ...service(name, '10.96.1.1'),
+    spec: {
+      clusterIP: '10.96.1.1',
+      clusterIPs: ['10.96.1.1'],
+      externalIPs: ips,
+      ports: [
+        { name: 'http', port: 80, protocol: 'TCP' },
+        { name: 'quic', port: 443, protocol: 'UDP' },
+      ],
+    },
+  });
+  const objects = [...OBJECTS, external('shop', '192.0.2.1', '2001:db8::1')];
+  const text =
+    '.:53 {\n transfer {\n  to *\n }\n kubernetes cluster.local\n k8s_external example.com {\n  headless\n }\n}\n';
+  const dns = await startDns({ corefile: text, objects });
+  const [reply] = await overTcp(dns, query('example.com.', 'AXFR'));
+  t.strictSame(
+    texts(reply!.answer).filter((line) => !/ 6 /.test(line)),
+    [
+      '10-244-0-6.db.default.example.com. 5 1 10.244.0.6',
+      '_http._tcp.db.default.example.com. 5 33 0 50 80 10-244-0-6.db.default.example.com.',
+      '_http._tcp.db.default.example.com. 5 33 0 50 80 db-0.db.default.example.com.',
+      '_http._tcp.shop.default.example.com. 5 33 0 50 80 shop.default.example.com.',
+      '_quic._udp.shop.default.example.com. 5 33 0 50 443 shop.default.example.com.',
+      'db-0.db.default.example.com. 5 1 10.244.0.5',
+      'db.default.example.com. 5 1 10.244.0.5',
+      'db.default.example.com. 5 1 10.244.0.6',
+      'db.default.example.com. 5 33 0 50 80 10-244-0-6.db.default.example.com.',
+      'db.default.example.com. 5 33 0 50 80 db-0.db.default.example.com.',
+      'example.com. 5 2 ns1.dns.example.com.',
+      'ns1.dns.example.com. 5 1 10.244.0.3',
+      'shop.default.example.com. 5 1 192.0.2.1',
+      'shop.default.example.com. 5 28 2001:db8::1',
+      'shop.default.example.com. 5 33 0 25 443 shop.default.example.com.',
+      'shop.default.example.com. 5 33 0 25 80 shop.default.example.com.',
+    ],
+  );
+  for (const { name, type } of reply!.answer) {
+    if (type === 33 || type === 1)
+      t.ok((await dns.ask(name, type === 1 ? 'A' : 'SRV')).answer.length > 0, `${name} ${type} is answered`);
+  }
+  const { rdata } = reply!.answer[0]! as { rdata: { after: Uint8Array } };
+  const serial = new DataView(rdata.after.buffer, rdata.after.byteOffset).getUint32(0);
+  t.equal((await overTcp(dns, ixfr('example.com.', serial)))[0]!.answer.length, 1);
+  await dns.stop();
+});
+
 t.test('a file zone; IXFR: the SOA alone when up to date, else everything', async (t) => {
   const dns = await start('10.244.0.8 10.244.0.9:5353');
   const [whole] = await overTcp(dns, query('example.org.', 'AXFR'));

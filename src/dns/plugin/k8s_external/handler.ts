@@ -1,6 +1,6 @@
 // Answers for the cluster's Services by their external addresses, below zones of the user's choice (CoreDNS plugin/k8s_external:
 // external.go, apex.go, msg_to_dns.go). What there is comes from the kubernetes plugin of the same server block.
-// Leaves out: zone transfer. TTLs in seconds.
+// TTLs in seconds.
 import { RCODE, TYPE } from '../../constants.ts';
 import { below, fqdn, isSubdomain, matchZone, trimZone } from '../../name.ts';
 import { addressRecord, nameRecord, type ResourceRecord, soaRecord, srvRecord } from '../../record.ts';
@@ -15,6 +15,7 @@ import {
 } from '../../request.ts';
 import { addressOfReverse } from '../../reverse.ts';
 import type { ExternalItem, ExternalView } from '../kubernetes/external.ts';
+import { externalZoneRecords, targetOf, weightOf } from './zone-records.ts';
 
 const NAME = 'k8s_external';
 
@@ -74,6 +75,16 @@ export class External {
     };
     const waiting = type === TYPE.SRV ? found.services(items) : found.addresses(items, type);
     return waiting === undefined ? done() : waiting.then(done);
+  }
+
+  /** For the plugin transfer. Undefined: this is none of the zones, or nothing is known yet. */
+  transfer(zone: string, serial: number | undefined): Iterable<readonly ResourceRecord[]> | undefined {
+    const view = this.#view();
+    if (view === undefined || !this.#options.zones.includes(zone)) return undefined;
+    const soa = this.#soa(view, zone);
+    return serial !== undefined && serial >= view.modifiedS
+      ? [[soa]]
+      : externalZoneRecords(view, this.#options, zone, soa);
   }
 
   #nothing(
@@ -168,12 +179,13 @@ class Collected {
   }
 
   services(items: readonly ExternalItem[]): Promise<void> | undefined {
-    const weight = Math.max(1, Math.floor((100 / (items.length * 100)) * 100));
+    const weight = weightOf(items);
     const { name } = this.#request.question;
     let waiting: Promise<void> | undefined;
-    for (const { host, port, owner } of items) {
+    for (const item of items) {
+      const { host, port } = item;
       if (port === -1) continue;
-      const target = typeof host === 'string' ? fqdn(host) : below(owner, this.#zone);
+      const target = targetOf(item, this.#zone);
       if (this.#isNew(`${target} ${port}`)) this.answer.push(srvRecord(name, this.#serviceTtl, weight, port, target));
       const isNew = this.#isNew(typeof host === 'string' ? target : `${target} ${host.join('.')}`);
       if (!isNew) continue;

@@ -41,10 +41,11 @@ export const k8sExternalPlugin: Plugin = {
         }
       }
     }
-    const { links } = c.config;
+    const { links, transferers } = c.config;
     c.addHandler(NAME, (next) => {
       const options = { zones, apex, ttl, headless, fallthrough };
       const external = new External(options, () => links.external, next);
+      transferers.push((zone, serial) => external.transfer(zone, serial));
       return (request, writer) => external.serve(request, writer);
     });
   },

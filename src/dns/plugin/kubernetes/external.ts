@@ -74,6 +74,20 @@ export class ExternalView {
     return items.length === 0 ? NONE : { rcode: RCODE.NOERROR, items };
   }
 
+  /** Every Service as SERVICE.NAMESPACE, sorted, and what its named ports are called: `_http._tcp`. */
+  services(): { readonly name: string; readonly ports: readonly string[] }[] {
+    const found = [...this.#index.services.values()].filter(
+      ({ service, namespace }) => service !== undefined && this.#finder.isExposed(namespace),
+    );
+    const described = found.map(({ name, namespace, service, slices }) => {
+      const ports = [...service!.ports, ...[...slices.values()].flatMap((slice) => slice.ports)];
+      const named = ports.filter((port) => port.name !== '');
+      const called = new Set(named.map((port) => `_${port.name}._${port.protocol}`.toLowerCase()));
+      return { name: `${name}.${namespace}`, ports: [...called] };
+    });
+    return described.sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
   /** The Services that have this external address (canonical text), as SERVICE.NAMESPACE. */
   reverse(address: string): string[] {
     const names: string[] = [];
