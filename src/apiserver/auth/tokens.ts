@@ -17,6 +17,8 @@ import { NODES, PODS, SECRETS, SERVICEACCOUNTS } from '../../api/resources.ts';
 import { CREDENTIAL_ID, serviceAccountGroups, serviceAccountUser, type User } from './user.ts';
 
 const ALGORITHM = 'ES256';
+/** Checking a signature costs more than the rest of a small request: a client's token is checked once. */
+const MAX_KNOWN = 1000;
 export const ISSUER = 'https://kubernetes.default.svc.cluster.local';
 
 /** What a token may be bound to, by the claim's name. */
@@ -65,6 +67,8 @@ export class ServiceAccountTokens {
   readonly #publicKey: KeyObject;
   readonly #keyId: string;
   readonly #header: string;
+  /** What good signatures vouch for, the latest last. Time and what the token is bound to are looked at each time. */
+  readonly #known = new Map<string, Claims>();
 
   /** `privateKey`: PEM, PKCS #8, of a P-256 key; a new one when left out: then no token outlives the server. */
   constructor(privateKey: string = newSigningKey()) {
@@ -112,7 +116,7 @@ export class ServiceAccountTokens {
 
   /** undefined: not a token of ours, too old, or its account or the object that it is bound to is gone. */
   async authenticate(token: string, find: FindObject, nowMs: number): Promise<User | undefined> {
-    const claims = this.#verified(token);
+    const claims = this.#known.get(token) ?? this.#verified(token);
     if (!claims?.aud.includes(ISSUER) || claims.iss !== ISSUER) return undefined;
     const now = nowMs / 1000;
     if (now >= claims.exp || now < claims.nbf) return undefined;
@@ -139,7 +143,10 @@ export class ServiceAccountTokens {
     const key = { key: this.#publicKey, dsaEncoding: 'ieee-p1363' as const };
     const bytes = Buffer.from(`${header}.${payload}`);
     if (!verify('sha256', bytes, key, Buffer.from(signature, 'base64url'))) return undefined;
-    return JSON.parse(Buffer.from(payload, 'base64url').toString()) as Claims;
+    const claims = JSON.parse(Buffer.from(payload, 'base64url').toString()) as Claims;
+    if (this.#known.size >= MAX_KNOWN) this.#known.delete(this.#known.keys().next().value!);
+    this.#known.set(token, claims);
+    return claims;
   }
 }
 
