@@ -2,7 +2,7 @@
 // the message port (serve-port.ts) are faces on what is here.
 import type { TokenRequest } from '../api/authentication-v1.ts';
 import type { KubeObject, ResourceType } from '../api/meta.ts';
-import { EVENTS, LIMITRANGES, RESOURCEQUOTAS, SERVICEACCOUNTS, SERVICES } from '../api/resources.ts';
+import { EVENTS, RESOURCEQUOTAS, SERVICEACCOUNTS, SERVICES } from '../api/resources.ts';
 import { StatusError } from '../api/status-error.ts';
 import type { Clock, Timer } from '../lib/clock.ts';
 import type { Rng } from '../lib/rng.ts';
@@ -17,7 +17,7 @@ import { PortAllocator } from './allocation/port-allocator.ts';
 import { Authorizer } from './auth/rbac/authorizer.ts';
 import { escalationCheck } from './auth/rbac/escalation.ts';
 import { requestToken } from './auth/token-request.ts';
-import { type FindObject, ServiceAccountTokens } from './auth/tokens.ts';
+import { ServiceAccountTokens } from './auth/tokens.ts';
 import { AUTHENTICATED, MASTERS, type User } from './auth/user.ts';
 import { LocalClient } from './local-client.ts';
 import { EventExpiry } from './registry/expiry.ts';
@@ -78,23 +78,20 @@ export class ApiServer {
     for (const strategy of strategies(allocation)) {
       this.#registries.set(registryName(strategy.type), new Registry(strategy, context));
     }
-    this.authorizer = new Authorizer({
+    // Straight to the registries: admission runs inside requests, which have waited already.
+    this.#lookup = {
       find: (type, namespace, name) => this.#served(type).find(namespace, name),
       all: async (type, namespace) => (await this.#served(type).list(namespace ? { namespace } : {})).items,
-    });
+    };
+    this.authorizer = new Authorizer(this.#lookup);
     this.#admission = [
       namespaceLifecycle,
       serviceAccountAdmission(clock, rng),
       podAdmission,
-      limitRanger(async (namespace) => (await this.#served(LIMITRANGES).list({ namespace })).items),
+      limitRanger,
       escalationCheck(this.authorizer),
-      resourceQuotaAdmission({
-        quotas: async (namespace) => (await this.#served(RESOURCEQUOTAS).list({ namespace })).items,
-        updateStatus: (quota) => this.#served(RESOURCEQUOTAS).update(quota, 'status', { user: ADMIN }),
-      }),
+      resourceQuotaAdmission((quota) => this.#served(RESOURCEQUOTAS).update(quota, 'status', { user: ADMIN })),
     ];
-    // Straight to the registries: admission runs inside requests, which have waited already.
-    this.#lookup = { find: (type, namespace, name) => this.#served(type).find(namespace, name) };
     this.#expiry = new EventExpiry(this.#served(EVENTS), clock, ADMIN);
     this.#bookmarks = this.#armBookmarks();
     this.#ready = this.#served(SERVICES)
@@ -118,13 +115,13 @@ export class ApiServer {
   /** serviceaccounts/NAME/token. Throws StatusError. */
   async requestToken(namespace: string, name: string, body: unknown): Promise<TokenRequest> {
     const account = await (await this.registry(SERVICEACCOUNTS)).get(namespace, name);
-    return await requestToken(account, body, this.#tokens, this.#find, this.#clock.unixMs());
+    return await requestToken(account, body, this.#tokens, this.#lookup, this.#clock.unixMs());
   }
 
   /** The service account whose token it is; undefined: not a token of ours, or not any more. */
   async tokenUser(token: string): Promise<User | undefined> {
     await this.#ready;
-    return await this.#tokens.authenticate(token, this.#find, this.#clock.unixMs());
+    return await this.#tokens.authenticate(token, this.#lookup, this.#clock.unixMs());
   }
 
   /** The keys of service accounts' tokens, as a JSON Web Key Set. */
@@ -138,8 +135,6 @@ export class ApiServer {
     this.#bookmarks.cancel();
     await this.store.close();
   }
-
-  readonly #find: FindObject = (type, namespace, name) => this.#served(type).find(namespace, name);
 
   #served<T extends KubeObject>(type: ResourceType<T>): Registry<T> {
     const registry = this.#registries.get(registryName(type));

@@ -1,6 +1,6 @@
 // Admission: rules over requests, between decoding and validation, that need to look at other objects. May change the draft;
 // refuses by throwing StatusError. After k8s.io/apiserver/pkg/admission; mutating and validating plugins are one chain here.
-import type { KubeObject, ResourceType } from '../../api/meta.ts';
+import type { KubeObject, ResourceType, Stored } from '../../api/meta.ts';
 import { StatusError } from '../../api/status-error.ts';
 import type { Subresource } from '../../client/client.ts';
 import type { User } from '../auth/user.ts';
@@ -21,13 +21,14 @@ export interface AdmissionRequest {
   readonly dryRun?: boolean;
 }
 
-/** What plugins may look at. */
+/** Stored objects, as they are now: what plugins and the authorizer may look at. */
 export interface Lookup {
   find<T extends KubeObject>(
     type: ResourceType<T>,
     namespace: string | undefined,
     name: string,
   ): Promise<T | undefined>;
+  all<T extends KubeObject>(type: ResourceType<T>, namespace?: string): Promise<readonly Stored<T>[]>;
 }
 
 export interface AdmissionPlugin {

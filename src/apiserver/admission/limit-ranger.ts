@@ -3,7 +3,7 @@
 // Left out: limits of claims and images, which are not served.
 import { type Amount, add, amountsOf, formatAmount } from '../../api/amount.ts';
 import type { Container, LimitRange, LimitRangeItem, Pod } from '../../api/core-v1.ts';
-import { PODS } from '../../api/resources.ts';
+import { LIMITRANGES, PODS } from '../../api/resources.ts';
 import { type AdmissionPlugin, forbidden } from './admission.ts';
 
 type Kind = 'limits' | 'requests';
@@ -12,22 +12,20 @@ type Resources = Readonly<Record<Kind, Quantities>>;
 
 const ANNOTATION = 'kubernetes.io/limit-ranger';
 
-export function limitRanger(rangesOf: (namespace: string) => Promise<readonly LimitRange[]>): AdmissionPlugin {
-  return {
-    name: 'LimitRanger',
-    async admit({ operation, type, subresource, draft, namespace = '' }): Promise<void> {
-      if (operation !== 'CREATE' || type !== PODS || subresource || !draft) return;
-      for (const range of await rangesOf(namespace)) setDefaults(draft as Pod, range);
-    },
-    async validate({ operation, type, subresource, draft, name, namespace = '' }): Promise<void> {
-      if (operation !== 'CREATE' || type !== PODS || subresource || !draft) return;
-      for (const range of await rangesOf(namespace)) {
-        const wrong = (range.spec?.limits ?? []).flatMap((item) => violations(draft as Pod, item));
-        if (wrong.length > 0) throw forbidden(type, name, wrong.length === 1 ? wrong[0]! : `[${wrong.join(', ')}]`);
-      }
-    },
-  };
-}
+export const limitRanger: AdmissionPlugin = {
+  name: 'LimitRanger',
+  async admit({ operation, type, subresource, draft, namespace = '' }, lookup): Promise<void> {
+    if (operation !== 'CREATE' || type !== PODS || subresource || !draft) return;
+    for (const range of await lookup.all(LIMITRANGES, namespace)) setDefaults(draft as Pod, range);
+  },
+  async validate({ operation, type, subresource, draft, name, namespace = '' }, lookup): Promise<void> {
+    if (operation !== 'CREATE' || type !== PODS || subresource || !draft) return;
+    for (const range of await lookup.all(LIMITRANGES, namespace)) {
+      const wrong = (range.spec?.limits ?? []).flatMap((item) => violations(draft as Pod, item));
+      if (wrong.length > 0) throw forbidden(type, name, wrong.length === 1 ? wrong[0]! : `[${wrong.join(', ')}]`);
+    }
+  },
+};
 
 function setDefaults({ metadata, spec }: Pod, range: LimitRange): void {
   const limits: Record<string, string> = {};

@@ -6,32 +6,30 @@ import type { Container, Pod, ResourceQuota } from '../../api/core-v1.ts';
 import type { KubeObject, ResourceType, Stored } from '../../api/meta.ts';
 import { inScope, scopesOf } from '../../api/quota/scopes.ts';
 import { typeOfQuota, usageOf } from '../../api/quota/usage.ts';
-import { PODS, SERVICES } from '../../api/resources.ts';
+import { PODS, RESOURCEQUOTAS, SERVICES } from '../../api/resources.ts';
 import { isStatus } from '../../api/status-error.ts';
-import { type AdmissionPlugin, type AdmissionRequest, forbidden } from './admission.ts';
+import { type AdmissionPlugin, type AdmissionRequest, forbidden, type Lookup } from './admission.ts';
 
 const RETRIES = 3;
 /** A quota on these asks every container to say what it takes. */
 const EXPLICIT = /^((requests|limits)\.)?(cpu|memory)$/;
 
-export interface QuotaAccess {
-  quotas(namespace: string): Promise<readonly Stored<ResourceQuota>[]>;
-  /** Rejects with 409 when the quota has changed since. */
-  updateStatus(quota: ResourceQuota): Promise<unknown>;
-}
+/** Writes status.used. Rejects with 409 when the quota has changed since. */
+export type UpdateQuota = (quota: ResourceQuota) => Promise<unknown>;
 
-export function resourceQuotaAdmission(access: QuotaAccess): AdmissionPlugin {
+export function resourceQuotaAdmission(update: UpdateQuota): AdmissionPlugin {
   /** One request after the other in each Namespace: else they would only meet at the quota. */
   const queues = new Map<string, Promise<void>>();
   return {
     name: 'ResourceQuota',
-    async validate(request: AdmissionRequest): Promise<void> {
+    async validate(request: AdmissionRequest, lookup: Lookup): Promise<void> {
       const { operation, subresource, draft, namespace, type } = request;
       const handled = operation === 'CREATE' || (operation === 'UPDATE' && type === SERVICES);
       if (!handled || subresource || !draft || !namespace) return;
-      if ((await access.quotas(namespace)).length === 0) return;
+      const quotas = () => lookup.all(RESOURCEQUOTAS, namespace);
+      if ((await quotas()).length === 0) return;
       const before = queues.get(namespace) ?? Promise.resolve();
-      const mine = before.then(() => charge(request, draft, namespace, access));
+      const mine = before.then(() => charge(request, draft, quotas, update));
       const settled = mine.catch(() => {});
       queues.set(namespace, settled);
       try {
@@ -46,18 +44,18 @@ export function resourceQuotaAdmission(access: QuotaAccess): AdmissionPlugin {
 async function charge(
   request: AdmissionRequest,
   draft: KubeObject,
-  namespace: string,
-  access: QuotaAccess,
+  quotas: () => Promise<readonly Stored<ResourceQuota>[]>,
+  update: UpdateQuota,
 ): Promise<void> {
   for (let tries = 1; ; tries++) {
     const changed: ResourceQuota[] = [];
-    for (const quota of await access.quotas(namespace)) {
+    for (const quota of await quotas()) {
       const next = charged(request, draft, quota);
       if (next) changed.push(next);
     }
     if (request.dryRun) return;
     try {
-      for (const quota of changed) await access.updateStatus(quota);
+      for (const quota of changed) await update(quota);
       return;
     } catch (error) {
       if (!isStatus(error, 'Conflict') || tries > RETRIES) throw error;

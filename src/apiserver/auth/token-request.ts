@@ -2,11 +2,12 @@
 // kubernetes/pkg/registry/core/serviceaccount/storage/token.go and pkg/apis/authentication/validation.
 import type { BoundObjectReference, TokenRequest, TokenRequestSpec } from '../../api/authentication-v1.ts';
 import type { Pod, ServiceAccount } from '../../api/core-v1.ts';
-import type { Stored } from '../../api/meta.ts';
+import type { ResourceType, Stored } from '../../api/meta.ts';
 import { NODES, PODS, SECRETS } from '../../api/resources.ts';
 import { notFound, StatusError } from '../../api/status-error.ts';
+import type { Lookup } from '../admission/admission.ts';
 import { timestamp } from '../registry/deletion.ts';
-import { type Bound, type FindObject, ISSUER, type ServiceAccountTokens } from './tokens.ts';
+import { type Bound, ISSUER, type ServiceAccountTokens } from './tokens.ts';
 
 /** As the real server: a token lives an hour unless asked otherwise, and ten minutes at least. */
 const DEFAULT_SECONDS = 3600;
@@ -21,7 +22,7 @@ export async function requestToken(
   account: Stored<ServiceAccount>,
   body: unknown,
   tokens: ServiceAccountTokens,
-  find: FindObject,
+  lookup: Lookup,
   nowMs: number,
 ): Promise<TokenRequest> {
   const { spec } = (body ?? {}) as { spec?: TokenRequestSpec | null };
@@ -31,7 +32,7 @@ export async function requestToken(
     throw new StatusError('BadRequest', 400, 'spec.audiences: Invalid value: expected a list of strings');
   }
   const seconds = secondsOf(spec?.expirationSeconds, name);
-  const bound = boundObjectRef?.kind ? await bind(account, boundObjectRef, find) : {};
+  const bound = boundObjectRef?.kind ? await bind(account, boundObjectRef, lookup) : {};
   const ours = audiences.length === 0 || audiences.includes(ISSUER);
   const extended = bound.pod && seconds === POD_SECONDS && ours;
   const times = extended ? { seconds: POD_REAL_SECONDS, warnAfterSeconds: seconds } : { seconds };
@@ -67,15 +68,16 @@ function secondsOf(asked: unknown, name: string): number {
   throw new StatusError('Invalid', 422, `TokenRequest.authentication.k8s.io "${name}" is invalid: ${message}`);
 }
 
-async function bind(account: Stored<ServiceAccount>, ref: BoundObjectReference, find: FindObject): Promise<Bound> {
+async function bind(account: Stored<ServiceAccount>, ref: BoundObjectReference, lookup: Lookup): Promise<Bound> {
   const { kind = '', apiVersion = '', name = '', uid } = ref;
-  const type = apiVersion === 'v1' ? [PODS, NODES, SECRETS].find((candidate) => candidate.kind === kind) : undefined;
+  const type: ResourceType | undefined =
+    apiVersion === 'v1' ? [PODS, NODES, SECRETS].find((candidate) => candidate.kind === kind) : undefined;
   if (!type) {
     const [group, version] = apiVersion.includes('/') ? apiVersion.split('/') : ['', apiVersion];
     throw badRequest(`cannot bind token to object of type ${group}/${version}, Kind=${kind}`);
   }
   const { namespace } = account.metadata;
-  const object = (await find(type, type.namespaced ? namespace : undefined, name)) as Stored<Pod> | undefined;
+  const object = (await lookup.find(type, type.namespaced ? namespace : undefined, name)) as Stored<Pod> | undefined;
   if (!object) throw notFound(type, name);
   if (uid && uid !== object.metadata.uid) {
     const why = `the UID in the bound object reference (${uid}) does not match the UID in record. The object might have been deleted and then recreated`;
@@ -93,7 +95,7 @@ async function bind(account: Stored<ServiceAccount>, ref: BoundObjectReference, 
     );
   }
   const { nodeName } = object.spec;
-  const node = nodeName ? await find(NODES, undefined, nodeName) : undefined;
+  const node = nodeName ? await lookup.find(NODES, undefined, nodeName) : undefined;
   return { pod: reference, ...(node?.metadata.uid ? { node: { name: nodeName!, uid: node.metadata.uid } } : {}) };
 }
 

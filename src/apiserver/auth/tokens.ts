@@ -12,8 +12,9 @@ import {
   verify,
 } from 'node:crypto';
 import type { ServiceAccount } from '../../api/core-v1.ts';
-import type { KubeObject, ResourceType, Stored } from '../../api/meta.ts';
+import type { ResourceType, Stored } from '../../api/meta.ts';
 import { NODES, PODS, SECRETS, SERVICEACCOUNTS } from '../../api/resources.ts';
+import type { Lookup } from '../admission/admission.ts';
 import { CREDENTIAL_ID, serviceAccountGroups, serviceAccountUser, type User } from './user.ts';
 
 const ALGORITHM = 'ES256';
@@ -54,13 +55,6 @@ export interface TokenTimes {
   /** Old after this, although it still holds: a Pod's token, for programs that read it only once. */
   readonly warnAfterSeconds?: number;
 }
-
-/** The object with this name now; undefined when there is none. */
-export type FindObject = (
-  type: ResourceType,
-  namespace: string | undefined,
-  name: string,
-) => Promise<KubeObject | undefined>;
 
 export class ServiceAccountTokens {
   readonly #privateKey: KeyObject;
@@ -115,18 +109,18 @@ export class ServiceAccountTokens {
   }
 
   /** undefined: not a token of ours, too old, or its account or the object that it is bound to is gone. */
-  async authenticate(token: string, find: FindObject, nowMs: number): Promise<User | undefined> {
+  async authenticate(token: string, lookup: Lookup, nowMs: number): Promise<User | undefined> {
     const claims = this.#known.get(token) ?? this.#verified(token);
     if (!claims?.aud.includes(ISSUER) || claims.iss !== ISSUER) return undefined;
     const now = nowMs / 1000;
     if (now >= claims.exp || now < claims.nbf) return undefined;
     const { namespace, serviceaccount, ...bound } = claims['kubernetes.io'];
-    if (!(await isThere(find, SERVICEACCOUNTS, namespace, serviceaccount, nowMs))) return undefined;
+    if (!(await isThere(lookup, SERVICEACCOUNTS, namespace, serviceaccount, nowMs))) return undefined;
     for (const [kind, type] of Object.entries(BINDABLE)) {
       const reference = bound[kind as keyof Bound];
       // A Pod's Node may go before it.
       if (!reference || (kind === 'node' && bound.pod)) continue;
-      if (!(await isThere(find, type, namespace, reference, nowMs))) return undefined;
+      if (!(await isThere(lookup, type, namespace, reference, nowMs))) return undefined;
     }
     return {
       name: claims.sub,
@@ -157,13 +151,13 @@ export function newSigningKey(): string {
 }
 
 async function isThere(
-  find: FindObject,
+  lookup: Lookup,
   type: ResourceType,
   namespace: string,
   { name, uid }: Reference,
   nowMs: number,
 ): Promise<boolean> {
-  const object = await find(type, type.namespaced ? namespace : undefined, name);
+  const object = await lookup.find(type, type.namespaced ? namespace : undefined, name);
   if (object?.metadata.uid !== uid) return false;
   const { deletionTimestamp } = object.metadata;
   return deletionTimestamp === undefined || Date.parse(deletionTimestamp) + DELETED_LEEWAY_MS > nowMs;

@@ -1,9 +1,10 @@
 // Decides whether a user may do something: system:masters may do everything, others what RBAC's rules say. After
 // kubernetes/plugin/pkg/auth/authorizer/rbac/rbac.go.
 // Deviation: no Node authorizer; the cluster's own components reach the API inside the process and are not asked.
+import type { Lookup } from '../../admission/admission.ts';
 import { type Attributes, denied } from '../attributes.ts';
 import { MASTERS } from '../user.ts';
-import { type PolicySource, RuleResolver } from './rule-resolver.ts';
+import { RuleResolver } from './rule-resolver.ts';
 import { ruleAllows } from './rules.ts';
 
 export interface Decision {
@@ -15,8 +16,8 @@ export interface Decision {
 export class Authorizer {
   readonly rules: RuleResolver;
 
-  constructor(source: PolicySource) {
-    this.rules = new RuleResolver(source);
+  constructor(lookup: Lookup) {
+    this.rules = new RuleResolver(lookup);
   }
 
   /** Cost: a look at every ClusterRoleBinding, and at the Namespace's RoleBindings. */

@@ -1,6 +1,5 @@
 // The rules that hold for a user: those of every role that a binding gives them, in the whole cluster and in one Namespace. After
 // kubernetes/pkg/registry/rbac/validation/rule.go. Reads the roles as they are stored now: there is no cache to be behind.
-import type { KubeObject, ResourceType } from '../../../api/meta.ts';
 import {
   type PolicyRule,
   RBAC_GROUP,
@@ -11,17 +10,8 @@ import {
 } from '../../../api/rbac-v1.ts';
 import { CLUSTERROLEBINDINGS, CLUSTERROLES, ROLEBINDINGS, ROLES } from '../../../api/resources.ts';
 import { notFound } from '../../../api/status-error.ts';
+import type { Lookup } from '../../admission/admission.ts';
 import { serviceAccountUser, type User } from '../user.ts';
-
-/** Stored objects. */
-export interface PolicySource {
-  find<T extends KubeObject>(
-    type: ResourceType<T>,
-    namespace: string | undefined,
-    name: string,
-  ): Promise<T | undefined>;
-  all<T extends KubeObject>(type: ResourceType<T>, namespace?: string): Promise<readonly T[]>;
-}
 
 export interface GrantedRule {
   readonly rule: PolicyRule;
@@ -36,10 +26,10 @@ export interface Granted {
 }
 
 export class RuleResolver {
-  readonly #source: PolicySource;
+  readonly #lookup: Lookup;
 
-  constructor(source: PolicySource) {
-    this.#source = source;
+  constructor(lookup: Lookup) {
+    this.#lookup = lookup;
   }
 
   async rulesFor(user: User, namespace: string | undefined): Promise<Granted> {
@@ -58,8 +48,8 @@ export class RuleResolver {
           rules.push({ rule, source: describe(binding, subject, bindingNamespace) });
       }
     };
-    await add(await this.#source.all(CLUSTERROLEBINDINGS), '');
-    if (namespace) await add(await this.#source.all(ROLEBINDINGS, namespace), namespace);
+    await add(await this.#lookup.all(CLUSTERROLEBINDINGS), '');
+    if (namespace) await add(await this.#lookup.all(ROLEBINDINGS, namespace), namespace);
     return { rules, errors };
   }
 
@@ -72,8 +62,8 @@ export class RuleResolver {
 
   #role(ref: RoleRef, namespace: string): Promise<Role | undefined> {
     return ref.kind === 'Role'
-      ? this.#source.find(ROLES, namespace, ref.name)
-      : this.#source.find(CLUSTERROLES, undefined, ref.name);
+      ? this.#lookup.find(ROLES, namespace, ref.name)
+      : this.#lookup.find(CLUSTERROLES, undefined, ref.name);
   }
 }
 
