@@ -114,7 +114,9 @@ class WatchStream {
     this.#response.end(`${JSON.stringify({ type: 'ERROR', object: asStatus(error).toStatus() })}\n`);
   }
 
+  /** Its time is over. A last bookmark lets the next watch begin where this one has got to, as the watch cache sees to. */
   end(): void {
+    this.#watch?.remind();
     this.close();
     this.#response.end();
   }

@@ -97,6 +97,19 @@ t.test('a watch sends what is there and what comes, each on a line, and ends in 
   t.same(seen, ['ADDED a', 'ADDED b', 'DELETED b']);
 });
 
+t.test('a watch that wants bookmarks ends with one', async (t) => {
+  const https = await HttpsApi.start(t);
+  await https.fetch('POST', CONFIGMAPS, { body: configMap('a') });
+  const query =
+    'watch=true&allowWatchBookmarks=true&timeoutSeconds=1&resourceVersion=1&fieldSelector=metadata.name%3Dnone';
+  const { text } = await https.fetch('GET', `${CONFIGMAPS}?${query}`);
+  const revision = String(await https.api.store.revision());
+  t.same(JSON.parse(text), {
+    type: 'BOOKMARK',
+    object: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { resourceVersion: revision } },
+  });
+});
+
 t.test('a watch from history that is gone says so in an ERROR event', async (t) => {
   const https = await HttpsApi.start(t);
   for (let i = 0; i < 3; i++) await https.fetch('POST', CONFIGMAPS, { body: configMap(`m${i}`) });
