@@ -7,8 +7,6 @@
 import { FieldErrors } from '../../api/field-errors.ts';
 import { apiVersionOf, type KubeObject, type List, type ResourceType, type Stored } from '../../api/meta.ts';
 import { generateName } from '../../api/names.ts';
-import { schemaOf } from '../../api/schema/kinds.ts';
-import { parseFieldSelector, parseLabelSelector, SelectorError } from '../../api/selectors.ts';
 import { alreadyExists, conflict, invalid, notFound, StatusError } from '../../api/status-error.ts';
 import { SCALES, type Scale } from '../../api/subresources.ts';
 import { validateMeta, validateMetaUpdate } from '../../api/validation/meta.ts';
@@ -18,7 +16,6 @@ import { goValue } from '../../lib/go-format.ts';
 import type { Rng } from '../../lib/rng.ts';
 import { clone, freeze } from '../../lib/tree.ts';
 import type { AdmissionRequest, Operation } from '../admission/admission.ts';
-import { checkConfiguration } from '../apply/configuration.ts';
 import { applyConfiguration, trackUpdate, type Writer } from '../apply/field-manager.ts';
 import type { User } from '../auth/user.ts';
 import { applyPatch } from '../patch/patch.ts';
@@ -27,9 +24,11 @@ import { decodeContinue, encodeContinue } from './continue-token.ts';
 import { type DecodeOptions, decodeObject, decodePatched } from './decode.ts';
 import { isReleased, planDeletion, timestamp } from './deletion.ts';
 import { listError, tooLarge, watchError } from './revision-errors.ts';
-import type { Allocation, Strategy } from './strategy.ts';
+import { scaled, scaleOf, workloadOfScale } from './scale.ts';
+import { selection } from './selection.ts';
+import type { Allocation, ScaleStrategy, Strategy } from './strategy.ts';
 import { keepStatus, keepSystemFields, newUid, nextGeneration, sameState } from './system-fields.ts';
-import { type Match, RegistryWatch } from './watch.ts';
+import { RegistryWatch } from './watch.ts';
 
 export interface RegistryContext {
   readonly store: Store;
@@ -100,7 +99,7 @@ export class Registry<T extends KubeObject> {
   }
 
   async list(options: ChunkedListOptions = {}): Promise<List<T>> {
-    const matches = this.#matcher(options);
+    const matches = selection(this.strategy, options);
     const prefix = this.#rangePrefix(options.namespace);
     const token = options.continue ? decodeContinue(options.continue) : undefined;
     if (token && options.resourceVersion && options.resourceVersion !== '0') {
@@ -155,7 +154,7 @@ export class Registry<T extends KubeObject> {
 
   /** See RegistryWatch: read until [] first, then whenever `wake` is called. Rejects with StatusError 410 for a revision long gone. */
   async watch(options: RegistryWatchOptions, wake: () => void): Promise<RegistryWatch<T>> {
-    const matches = this.#matcher(options);
+    const matches = selection(this.strategy, options);
     const prefix = this.#rangePrefix(options.namespace);
     const { store } = this.#context;
     const asked = options.resourceVersion;
@@ -257,7 +256,7 @@ export class Registry<T extends KubeObject> {
       throw invalid(this.type, name, errors.causes);
     }
     return await this.#guaranteedUpdate(namespace, name, subresource, options, (old) => {
-      if (subresource === 'scale') return this.#scaled(input, old);
+      if (subresource === 'scale') return scaled(this.#scale(name), input, old);
       const { uid } = input.metadata;
       if (uid && uid !== old.metadata.uid) {
         const why = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid}`;
@@ -280,7 +279,9 @@ export class Registry<T extends KubeObject> {
       const target = subresource === 'scale' ? this.scaleOf(old) : old;
       const patched = applyPatch(this.type, patchType, target, patch) as T;
       const shown = (): string => (patchType === 'strategic' ? goValue(patch) : JSON.stringify(patched));
-      if (subresource === 'scale') return this.#scaled(decodePatched(SCALES, patched, shown, options), old);
+      if (subresource === 'scale') {
+        return scaled(this.#scale(name), decodePatched(SCALES, patched, shown, options), old);
+      }
       return this.#defaulted(decodePatched(this.type, patched, shown, options));
     });
   }
@@ -297,7 +298,13 @@ export class Registry<T extends KubeObject> {
     const writer = this.#writer(subresource, options);
     const applyTo = (live: KubeObject): T =>
       this.#decode(
-        applyConfiguration(this.type, live, subresource === 'scale' ? this.#ofScale(config) : config, writer, force),
+        applyConfiguration(
+          this.type,
+          live,
+          subresource === 'scale' ? workloadOfScale(this.type, config) : config,
+          writer,
+          force,
+        ),
         options,
       );
     for (;;) {
@@ -365,20 +372,8 @@ export class Registry<T extends KubeObject> {
   }
 
   /** The autoscaling/v1 Scale of a workload. */
-  scaleOf(
-    object: Stored<T>,
-  ): KubeObject & { spec: { replicas: number }; status: { replicas: number; selector: string } } {
-    const scale = this.strategy.scale;
-    if (!scale) throw this.#noSubresource(object.metadata.name);
-    const { spec, status, selector } = scale.replicas(object);
-    const { name, namespace, uid, resourceVersion, creationTimestamp } = object.metadata;
-    return {
-      kind: 'Scale',
-      apiVersion: 'autoscaling/v1',
-      metadata: { name, ...(namespace ? { namespace } : {}), uid, resourceVersion, creationTimestamp },
-      spec: { replicas: spec },
-      status: { replicas: status, selector },
-    };
+  scaleOf(object: Stored<T>): Scale {
+    return scaleOf(this.type, this.#scale(object.metadata.name), object);
   }
 
   async #guaranteedUpdate(
@@ -479,29 +474,9 @@ export class Registry<T extends KubeObject> {
     return this.#decode(object, options);
   }
 
-  /** What a Scale that is applied says about the workload. Throws StatusError. */
-  #ofScale(scale: Scale): KubeObject {
-    checkConfiguration(SCALES, schemaOf(SCALES)!, scale);
-    const replicas = scale.spec?.replicas;
-    const { name, namespace } = scale.metadata;
-    return {
-      apiVersion: apiVersionOf(this.type),
-      kind: this.type.kind,
-      metadata: { name, namespace },
-      spec: replicas === undefined ? {} : { replicas },
-    } as KubeObject;
-  }
-
-  /** `old` with the replicas of a Scale. */
-  #scaled(scale: KubeObject, old: Stored<T>): T {
-    const strategy = this.strategy.scale;
-    if (!strategy) throw this.#noSubresource(old.metadata.name);
-    const replicas = (scale as { spec?: { replicas?: unknown } }).spec?.replicas ?? 0;
-    const draft = clone(old) as T;
-    const { resourceVersion } = scale.metadata;
-    if (resourceVersion) draft.metadata.resourceVersion = resourceVersion;
-    strategy.setReplicas(draft, replicas as number);
-    return draft;
+  #scale(name: string): ScaleStrategy<T> {
+    if (!this.strategy.scale) throw this.#noSubresource(name);
+    return this.strategy.scale;
   }
 
   #result(object: Stored<T>, subresource: Subresource | undefined): Stored<T> {
@@ -541,28 +516,6 @@ export class Registry<T extends KubeObject> {
     return draft;
   }
 
-  #matcher(options: ListOptions): Match<T> {
-    const fields = this.strategy.fields ?? {};
-    try {
-      const labels = parseLabelSelector(options.labelSelector);
-      const selector = parseFieldSelector(options.fieldSelector);
-      const field = (object: Stored<T>) => (path: string) => {
-        if (path === 'metadata.name') return object.metadata.name;
-        if (path === 'metadata.namespace') return object.metadata.namespace ?? '';
-        return fields[path]!(object);
-      };
-      for (const { path } of selector.requirements) {
-        const known = path === 'metadata.name' || path === 'metadata.namespace' || Object.hasOwn(fields, path);
-        if (!known) throw new SelectorError(unknownLabel(this.type, path));
-      }
-      if (selector.requirements.length === 0) return (object) => labels.matches(object.metadata.labels);
-      return (object) => labels.matches(object.metadata.labels) && selector.matches(field(object));
-    } catch (error) {
-      if (error instanceof SelectorError) throw new StatusError('BadRequest', 400, error.message);
-      throw error;
-    }
-  }
-
   #key(namespace: string | undefined, name: string): string {
     if (!this.type.namespaced) return this.#prefix + name;
     if (!namespace) {
@@ -595,15 +548,6 @@ export class Registry<T extends KubeObject> {
       kind: this.type.resource,
     });
   }
-}
-
-/** Kinds of the core group that convert field labels by themselves: kubernetes/pkg/apis/core/v1/conversion.go. */
-const OWN_LABELS = new Set(['Pod', 'Node', 'Event', 'Namespace', 'Secret', 'Service']);
-
-function unknownLabel({ group, kind }: ResourceType, path: string): string {
-  if (group === '' && OWN_LABELS.has(kind)) return `field label not supported: ${path}`;
-  if (group === 'batch' && kind === 'Job') return `field label ${JSON.stringify(path)} not supported for Job`;
-  return `${JSON.stringify(path)} is not a known field selector: only "metadata.name", "metadata.namespace"`;
 }
 
 function setManagedFields({ metadata }: KubeObject, managedFields: KubeObject['metadata']['managedFields']): void {
