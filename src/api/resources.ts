@@ -81,6 +81,7 @@ export const ROLEBINDINGS = define<RoleBinding>(RBAC, 'rolebindings', 'RoleBindi
 export const CLUSTERROLES = define<ClusterRole>(RBAC, 'clusterroles', 'ClusterRole', false);
 export const CLUSTERROLEBINDINGS = define<ClusterRoleBinding>(RBAC, 'clusterrolebindings', 'ClusterRoleBinding', false);
 
+/** In the order in which the real server tells them: `kubectl get all` prints them so. */
 export const RESOURCES: readonly ResourceType[] = [
   NAMESPACES,
   NODES,
@@ -91,15 +92,15 @@ export const RESOURCES: readonly ResourceType[] = [
   SECRETS,
   SERVICEACCOUNTS,
   EVENTS,
+  CONTROLLERREVISIONS,
+  DAEMONSETS,
   DEPLOYMENTS,
   REPLICASETS,
   STATEFULSETS,
-  DAEMONSETS,
-  CONTROLLERREVISIONS,
-  JOBS,
-  CRONJOBS,
-  PODDISRUPTIONBUDGETS,
   HORIZONTALPODAUTOSCALERS,
+  CRONJOBS,
+  JOBS,
+  PODDISRUPTIONBUDGETS,
   ENDPOINTSLICES,
   RUNTIMECLASSES,
   RESOURCEQUOTAS,

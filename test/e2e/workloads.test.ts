@@ -26,6 +26,9 @@ if (needsKubectl(t)) {
         'get sts,ds',
         /\nstatefulset\.apps\/web +2\/2 +\d+s\n[\s\S]*\ndaemonset\.apps\/agent +1 +1 +1 +1 +1 +<none> +\d+s\n$/,
       );
+      const all = await says(t, 'get all', /^NAME/);
+      const kinds = [...all.matchAll(/^([a-z.]+)\/\S+ /gm)].map((match) => match[1]);
+      t.same([...new Set(kinds)], ['pod', 'service', 'daemonset.apps', 'statefulset.apps'], 'in the usual order');
       await says(t, 'run box --image=busybox:1 -- sleep 3600', 'pod/box created\n');
       await says(t, 'wait --for=condition=Ready pod/box --timeout=20s', 'pod/box condition met\n');
       const ip = await says(t, 'get pod web-1 -o jsonpath={.status.podIP}', /^10\.244\./);
