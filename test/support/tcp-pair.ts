@@ -31,6 +31,8 @@ export interface PairOptions extends Impairment {
   readonly mtu?: number;
   readonly features?: number;
   readonly tcp?: Partial<TcpOptions>;
+  /** Of b where it differs from a. */
+  readonly tcpB?: Partial<TcpOptions>;
   readonly clock?: Clock;
   readonly poolSize?: number;
 }
@@ -177,7 +179,7 @@ export class Pair {
     this.pool = new SkbPool(options.poolSize ?? 1024);
     const rng = new SeededRng(options.seed ?? 1);
     this.a = this.#host('10.0.0.1', options, rng);
-    this.b = this.#host('10.0.0.2', options, rng);
+    this.b = this.#host('10.0.0.2', { ...options, tcp: options.tcpB ?? options.tcp ?? {} }, rng);
     this.a.ip.peer = this.b.tcp;
     this.b.ip.peer = this.a.tcp;
   }

@@ -1,8 +1,10 @@
 // Where numbers wrap, clocks run long and sizes are absurd.
 import t from 'tap';
+import { type Rng, SeededRng } from '../../../src/lib/rng.ts';
 import { ECONNRESET } from '../../../src/tcpip-ts/errno.ts';
 import { LINK_F_CSUM, LINK_F_TSO4 } from '../../../src/tcpip-ts/link.ts';
-import { Pair, type PairOptions, pump, Sink } from '../../support/tcp-pair.ts';
+import type { TcpOptions } from '../../../src/tcpip-ts/tcp/tcp-layer.ts';
+import { Pair, type PairOptions, patternByte, pump, Sink } from '../../support/tcp-pair.ts';
 
 const GIB = 2 ** 30;
 
@@ -171,3 +173,68 @@ t.test('both open and both close at once, over a network that loses a third', as
     t.same(pair.leaks(), [], `seed ${seed}`);
   }
 });
+
+function drawOptions(rng: Rng): Partial<TcpOptions> {
+  const receiveBuffer = [1, 500, 3000, 65_536, 200_000][rng.below(5)]!;
+  return {
+    timestamps: rng.below(4) > 0,
+    sack: rng.below(4) > 0,
+    windowScaling: rng.below(4) > 0,
+    ecn: rng.below(3) as 0 | 1 | 2,
+    congestion: rng.below(2) ? 'cubic' : 'newreno',
+    receiveBuffer,
+    receiveBufferMax: receiveBuffer * (1 + rng.below(8)),
+  };
+}
+
+t.test(
+  'whatever the two sides are like and however their applications write and read, the bytes are the same',
+  async (t) => {
+    const base = Date.now() % 2 ** 31;
+    for (let seed = base; seed < base + 60; seed++) {
+      const rng = new SeededRng(seed);
+      const tcp = drawOptions(rng);
+      const offloads = rng.below(3) === 0;
+      const pair = new Pair({
+        seed,
+        delayUs: rng.below(20_000),
+        jitterUs: rng.below(2) * rng.below(8000),
+        loss: rng.below(3) * 0.02,
+        duplicate: rng.below(2) * 0.03,
+        corrupt: offloads ? 0 : rng.below(2) * 0.01, // nobody sums what a link has vouched for
+        mark: rng.below(2) * 0.02,
+        mtu: [128, 576, 1500, 9000][rng.below(4)]!,
+        features: offloads ? LINK_F_CSUM | LINK_F_TSO4 : 0,
+        tcp,
+        tcpB: drawOptions(rng),
+      });
+      const ends = pair.connect();
+      const total = pair.a.tcp.options.receiveBuffer < 100 || pair.b.tcp.options.receiveBuffer < 100 ? 400 : 60_000;
+      const sinks = ends.map((c) => new Sink(c));
+      const sent = [0, 0];
+      const chunk = new Uint8Array(20_000);
+      let ms = 0;
+      const isDone = (): boolean => sinks.every((s) => s.ended) && ends.every((c) => c.slot < 0);
+      for (; ms < 3_600_000 && !isDone(); ms += 5) {
+        for (const [i, c] of ends.entries()) {
+          const sink = sinks[i]!;
+          if (rng.below(20) === 0) sink.paused = !sink.paused && ms < 60_000;
+          if (!sink.paused) sink.read(rng.below(3) ? Infinity : 1 + rng.below(5000));
+          if (rng.below(30) === 0) c.setNoDelay(rng.below(2) === 0);
+          const n = Math.min(total - sent[i]!, 1 + rng.below(rng.below(4) ? 3000 : 20_000));
+          if (rng.below(4) > 0 || c.finQueued) continue;
+          for (let k = 0; k < n; k++) chunk[k] = patternByte(sent[i]! + k);
+          if (n > 0) sent[i]! += Math.max(0, c.write(chunk, 0, n));
+          if (sent[i] === total) c.end();
+        }
+        pair.advance(5);
+      }
+      const found = sinks.map((s) => `${s.received} wrong at ${s.wrongAt} errno ${s.errno}`).join('; ');
+      const wanted = `${total} wrong at -1 errno 0`;
+      if (found !== `${wanted}; ${wanted}` || !isDone()) t.fail(`seed ${seed}, ${ms} ms: ${found}`);
+      pair.advance(70_000);
+      if (pair.leaks().length > 0) t.fail(`seed ${seed}: ${pair.leaks().join(', ')}`);
+    }
+    t.pass(`seeds ${base} to ${base + 59}`);
+  },
+);

@@ -1,4 +1,5 @@
 import t from 'tap';
+import { Pair } from '../../support/tcp-pair.ts';
 import { ACCEPTED, CONNECTED, dialogue } from '../../support/tcp-script.ts';
 
 t.test('active open', async (t) => {
@@ -272,4 +273,35 @@ t.test('backlog', async (t) => {
       { tcp: { synCookies: false } },
     );
   });
+});
+
+t.test('initial sequence numbers (RFC 6528)', async (t) => {
+  const iss = (seed: number, port: number, afterUs = 0): number => {
+    const pair = new Pair({ seed });
+    pair.advance(1000 + afterUs / 1000);
+    const c = pair.a.tcp.connect({ daddr: pair.b.addr, dport: 80, sport: port });
+    if (typeof c === 'number') throw new Error('connect');
+    return c.iss;
+  };
+  t.equal(iss(1, 5000), iss(1, 5000), 'a function of secret, tuple and clock');
+  t.not(iss(1, 5000), iss(2, 5000), 'of the secret');
+  const ports = Array.from({ length: 50 }, (_, i) => iss(1, 5000 + i));
+  t.equal(new Set(ports).size, 50, 'of the tuple');
+  const steps = new Set(ports.slice(1).map((n, i) => (n - ports[i]!) | 0));
+  t.equal(steps.size, 49, 'without a pattern from port to port');
+  t.equal((iss(1, 5000, 4_000_000) - iss(1, 5000)) | 0, 1_000_000, 'and a clock of 4 microseconds for one tuple');
+});
+
+t.test('ephemeral ports (RFC 6056, algorithm 1)', async (t) => {
+  const pair = new Pair();
+  const ports: number[] = [];
+  for (let i = 0; i < 400; i++) {
+    const c = pair.a.tcp.connect({ daddr: pair.b.addr, dport: 80 });
+    if (typeof c === 'number') throw new Error('connect');
+    ports.push(c.lport);
+  }
+  t.equal(new Set(ports).size, 400, 'no two at once');
+  t.ok(ports.every((p) => p >= 32_768 && p <= 60_999));
+  const rising = ports.slice(1).filter((p, i) => p > ports[i]!).length;
+  t.ok(rising > 120 && rising < 280, `${rising} of 399 are larger than the one before`);
 });
