@@ -159,13 +159,16 @@ t.test('discovery names every resource, aggregated or one by one', async (t) => 
   const aggregated = await https.fetch('GET', '/apis', { headers: { Accept: accept } });
   t.equal(aggregated.headers['content-type'], 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList');
   const apps = aggregated.json.items.find((item: { metadata: { name: string } }) => item.metadata.name === 'apps');
-  t.match(apps.versions[0].resources[0], {
-    resource: 'deployments',
-    responseKind: { group: 'apps', version: 'v1', kind: 'Deployment' },
-    scope: 'Namespaced',
-    shortNames: ['deploy'],
-    subresources: [{ subresource: 'scale' }, { subresource: 'status' }],
-  });
+  t.match(
+    apps.versions[0].resources.find(({ resource }: { resource: string }) => resource === 'deployments'),
+    {
+      resource: 'deployments',
+      responseKind: { group: 'apps', version: 'v1', kind: 'Deployment' },
+      scope: 'Namespaced',
+      shortNames: ['deploy'],
+      subresources: [{ subresource: 'scale' }, { subresource: 'status' }],
+    },
+  );
   t.match((await https.fetch('GET', '/apis')).json, { kind: 'APIGroupList' });
   t.match((await https.fetch('GET', '/apis/apps')).json, { kind: 'APIGroup', preferredVersion: { version: 'v1' } });
   const list = (await https.fetch('GET', '/api/v1')).json;
