@@ -181,7 +181,7 @@ class LabelParser {
       }
       case 'in':
       case 'notin':
-        return { key, operator, values: this.#values(operator) };
+        return { key, operator, values: this.#values() };
       default:
         throw new SelectorError(
           `unable to parse requirement: found '${operator}', expected: in, notin, =, ==, !=, gt, lt`,
@@ -198,21 +198,28 @@ class LabelParser {
     return token;
   }
 
-  #values(operator: string): string[] {
+  /** `(a,b)`; nothing before, between or after commas is the empty value. */
+  #values(): string[] {
+    const unexpected = (found: string, expected: string): SelectorError =>
+      new SelectorError(`unable to parse requirement: found '${found}'${expected}`);
     const open = this.#next();
-    if (open !== '(') throw new SelectorError(`unable to parse requirement: found '${open}' expected: '('`);
-    const values: string[] = [];
-    for (;;) {
-      const value = this.#peek() === ')' ? '' : this.#value();
-      values.push(value);
+    if (open !== '(') throw unexpected(open, " expected: '('");
+    const first = this.#peek();
+    if (first !== ')' && first !== ',' && !isWord(first)) throw unexpected(first, ", expected: ',', ')' or identifier");
+    const values = new Set<string>(first === ')' ? [''] : []);
+    while (this.#peek() !== ')') {
       const token = this.#next();
-      if (token === ')') return values;
-      if (token !== ',') {
-        throw new SelectorError(
-          `unable to parse requirement: found '${token}', expected: ',' or ')' after '${operator}'`,
-        );
-      }
+      const following = this.#peek();
+      if (isWord(token)) {
+        checkAll(token, labelValueErrors(token));
+        values.add(token);
+        if (following !== ',' && following !== ')') throw unexpected(following, ", expected: ',' or ')'");
+      } else if (token === ',') {
+        if (values.size === 0 || following === ')' || following === ',') values.add('');
+      } else throw unexpected(token, ", expected: ',', or identifier");
     }
+    this.#next();
+    return [...values];
   }
 
   #peek(): string {

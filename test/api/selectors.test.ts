@@ -88,6 +88,21 @@ t.test('nonsense is refused', async (t) => {
   );
 });
 
+t.test('and the message says what was found and what was expected', async (t) => {
+  const cases: [string, string][] = [
+    ['a in b', "found 'b' expected: '('"],
+    ['a in (', "found '', expected: ',', ')' or identifier"],
+    ['a in (b', "found '', expected: ',' or ')'"],
+    ['a in (b c)', "found 'c', expected: ',' or ')'"],
+    ['a in (b,=)', "found '=', expected: ',', or identifier"],
+    ['=web', "found '=', expected: identifier"],
+    ['a b', "found 'b', expected: in, notin, =, ==, !=, gt, lt"],
+  ];
+  for (const [text, message] of cases) {
+    t.throws(() => parseLabelSelector(text), { message: `unable to parse requirement: ${message}` }, text);
+  }
+});
+
 t.test('LabelSelector objects: absent selects nothing, empty everything', async (t) => {
   t.equal(matchesLabelSelector(undefined, { a: 'b' }), false);
   t.equal(matchesLabelSelector(null, {}), false);
