@@ -29,9 +29,15 @@ export class ManifestError extends Error {
 }
 
 export interface ManifestOptions {
-  /** Takes documents that are no resource of the cluster (a KubeProxyConfiguration, say); true when it did. */
-  readonly other?: (object: Record<string, unknown>) => boolean;
+  /**
+   * Takes documents that are no resource of the cluster (a KubeProxyConfiguration, say); true when it did. `fail` makes the error
+   * for a field of it, which says where it is.
+   */
+  readonly other?: (object: Record<string, unknown>, fail: FieldFailure) => boolean;
 }
+
+/** For a field by its path; of a path that is not all there, for as much of it as is. */
+export type FieldFailure = (path: readonly string[], message: string) => ManifestError;
 
 const DROPPED_TAGS = ['timestamp', 'binary', 'omap', 'pairs', 'set'].map((tag) => `tag:yaml.org,2002:${tag}`);
 
@@ -102,7 +108,11 @@ function collect(value: unknown, node: Node | null, into: Collector): void {
   if (kind === 'List' && (items ?? null) === null) return;
   const type = resourceOfKind(apiVersion, kind);
   if (!type) {
-    if (into.options.other?.(value as Record<string, unknown>)) return;
+    const failAt: FieldFailure = (path, message) => {
+      const at = into.place(offsetOf(node, path));
+      return new ManifestError(into.file, at.line, at.col, message);
+    };
+    if (into.options.other?.(value as Record<string, unknown>, failAt)) return;
     throw fail(`no matches for kind "${kind}" in version "${apiVersion}"`);
   }
   if (metadata === null || typeof metadata !== 'object' || Array.isArray(metadata)) {
@@ -113,6 +123,19 @@ function collect(value: unknown, node: Node | null, into: Collector): void {
     throw fail('resource name may not be empty');
   }
   into.out.push({ type, object: value as KubeObject, file: into.file, line });
+}
+
+/** Where the field's name stands. */
+function offsetOf(node: Node | null, path: readonly string[]): number {
+  let offset = node?.range?.[0] ?? 0;
+  let inside: unknown = node;
+  for (const name of path) {
+    const pair = isMap(inside) ? inside.items.find((item) => isPair(item) && String(item.key) === name) : undefined;
+    if (!pair) break;
+    offset = (pair.key as Node | null)?.range?.[0] ?? offset;
+    inside = pair.value;
+  }
+  return offset;
 }
 
 function itemsNode(node: Node | null): (Node | null)[] {

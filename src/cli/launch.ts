@@ -44,7 +44,7 @@ export async function launch(options: LaunchOptions, say: (line: string) => void
   const runtime = chooseRuntime(options.runtime, say);
   const settings = defaultSettings({
     nodes: valid(() => nodeSettings(options.nodes)),
-    ...(options.proxyMode ? { proxyMode: options.proxyMode } : {}),
+    ...(options.proxyMode ? { proxyMode: options.proxyMode, overridesProxyConfig: true } : {}),
     ipvsScheduler: options.ipvsScheduler,
     defaultRuntime: runtime,
     offload: options.offload,

@@ -16,6 +16,7 @@ import { applyManifests } from './apply.ts';
 import { type HttpsFace, type HttpsFaceOptions, startHttpsFace } from './https-face.ts';
 import type { NodeHandle } from './node-handle.ts';
 import type { Pki } from './pki.ts';
+import { ensureProxyConfig } from './proxy-config.ts';
 import type { ClusterSettings } from './settings.ts';
 import { WorkerNode } from './worker-node.ts';
 
@@ -91,7 +92,9 @@ export class Cluster {
       await Promise.all([
         authority,
         bootstrapRoles(client),
-        bootstrap(client, { clusterDNS: settings.clusterDNS, clusterDomain: settings.clusterDomain }),
+        bootstrap(client, { clusterDNS: settings.clusterDNS, clusterDomain: settings.clusterDomain }).then(() =>
+          ensureProxyConfig(client, settings, settings.overridesProxyConfig),
+        ),
         ...nodes.map((node) => node.start()),
       ]);
       return new Cluster(env, server, nodes, controllers);

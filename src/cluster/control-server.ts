@@ -11,7 +11,6 @@ import { DEPLOYMENTS, NODES, PODS, SERVICES } from '../api/resources.ts';
 import { CHANNEL_PROTOCOL, serveRemoteCommand } from '../apiserver/streaming/remote-command.ts';
 import type { Cluster } from './cluster.ts';
 import type { NodeHandle, RulesFormat } from './node-handle.ts';
-import { RULES_FORMATS } from './rules-text.ts';
 import { resolveQuestion } from './trace-question.ts';
 
 export class ControlServer {
@@ -70,12 +69,6 @@ export class ControlServer {
     }
   }
 
-  /** When none is asked for, that of the proxy mode's own tool. */
-  #rulesFormat(asked: string | null): RulesFormat {
-    if (asked) return asked as RulesFormat;
-    return RULES_FORMATS[this.#cluster.settings.proxyMode];
-  }
-
   async #answer({ pathname, searchParams }: URL): Promise<unknown> {
     switch (pathname) {
       case '/status':
@@ -85,7 +78,9 @@ export class ControlServer {
         return asked.node.trace(asked.question);
       }
       case '/rules':
-        return this.#node(searchParams.get('node')).rules(this.#rulesFormat(searchParams.get('format')));
+        return this.#node(searchParams.get('node')).rules(
+          (searchParams.get('format') ?? undefined) as RulesFormat | undefined,
+        );
       case '/logs': {
         const [namespace, pod] = podName(searchParams.get('pod'));
         const node = await this.#cluster.nodeOf(namespace, pod);

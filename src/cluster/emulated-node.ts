@@ -31,12 +31,10 @@ import { probeActions } from '../node/probe-actions.ts';
 import { NetnsRuntime } from '../node/runtime/netns.ts';
 import type { Runtime } from '../node/runtime/runtime.ts';
 import { UserspaceRuntime } from '../node/runtime/userspace.ts';
-import { DEFAULT_CONFIG } from '../proxy/config.ts';
 import { KubeProxy } from '../proxy/kube-proxy.ts';
 import { SkbPool } from '../tcpip-ts/skb.ts';
 import { Stack } from '../tcpip-ts/stack.ts';
 import { ipv4, parseCIDR } from '../tcpip-ts/wire/address.ts';
-import { parseIpPrefixes } from '../tcpip-ts/wire/ip-address.ts';
 import { relayApi, type Upstream } from './api-relay.ts';
 import type {
   AttachRequest,
@@ -51,12 +49,12 @@ import type {
   NodeStatus,
   PortForwardRequest,
   PortForwardStreams,
-  RulesFormat,
 } from './node-handle.ts';
 import { NodeNames } from './node-names.ts';
 import { podRuntime } from './pod-runtime.ts';
 import { PROGRAMS } from './programs.ts';
-import { rulesOf } from './rules-text.ts';
+import { initialProxyConfig, ProxyConfigWatch } from './proxy-config.ts';
+import { RULES_FORMATS, rulesOf } from './rules-text.ts';
 import type { ClusterSettings, NodeSettings } from './settings.ts';
 
 /** 64 KiB each, but memory is touched only as they are used, and those freed last are used first. */
@@ -84,6 +82,7 @@ export class EmulatedNode implements NodeHandle {
   readonly #cni: Cni;
   readonly #kubelet: Kubelet;
   readonly #proxy: KubeProxy;
+  readonly #proxyConfig: ProxyConfigWatch;
   readonly #names: NodeNames;
   readonly #tapList: TapList;
   readonly #captures = new Set<CaptureSession>();
@@ -125,15 +124,7 @@ export class EmulatedNode implements NodeHandle {
       netlink,
       clock,
       nodeName: node.name,
-      config: {
-        ...DEFAULT_CONFIG,
-        mode: settings.proxyMode,
-        clusterCIDRs: parseIpPrefixes([settings.podCIDR]),
-        ipvs: { ...DEFAULT_CONFIG.ipvs, scheduler: settings.ipvsScheduler },
-        // A sync costs little here, so none waits for kube-proxy's usual second: what is ready can be reached.
-        iptables: { ...DEFAULT_CONFIG.iptables, minSyncPeriodUs: 0 },
-        nftables: { ...DEFAULT_CONFIG.nftables, minSyncPeriodUs: 0 },
-      },
+      config: initialProxyConfig(settings),
       serviceCIDRs: [parseCIDR(settings.serviceCIDR)!],
       onError,
     });
@@ -141,6 +132,14 @@ export class EmulatedNode implements NodeHandle {
     const registered = nodeObject(node, machine(), images, timestamp(clock));
     const runtimes = this.#runtimes(pool);
     const recorder = new EventRecorder({ client, clock, rng, onError }, 'kubelet', node.name);
+    const proxyRecorder = new EventRecorder({ client, clock, rng, onError }, 'kube-proxy', node.name);
+    this.#proxyConfig = new ProxyConfigWatch({
+      client,
+      clock,
+      proxy: this.#proxy,
+      event: (about, type, reason, message) => proxyRecorder.event(about, type, reason, message),
+      onError,
+    });
     this.#kubelet = new Kubelet({
       client,
       clock,
@@ -159,6 +158,7 @@ export class EmulatedNode implements NodeHandle {
 
   async start(): Promise<void> {
     await this.#proxy.start();
+    this.#proxyConfig.start();
     await this.#names.start();
     await this.#kubelet.start();
   }
@@ -242,7 +242,7 @@ export class EmulatedNode implements NodeHandle {
     return explain({ net: kernelNet(this.kernel, this.#ipvs), nodeName: this.name }, question);
   }
 
-  async rules(format: RulesFormat): Promise<string> {
+  async rules(format = RULES_FORMATS[this.#proxy.mode]): Promise<string> {
     return rulesOf(this.kernel, this.#ipvs, format);
   }
 
@@ -269,6 +269,7 @@ export class EmulatedNode implements NodeHandle {
 
   async close(): Promise<void> {
     for (const capture of this.#captures) await capture.stop();
+    this.#proxyConfig.close();
     this.#proxy.close();
     await this.#kubelet.close();
     this.#names.close();

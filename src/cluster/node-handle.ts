@@ -89,7 +89,8 @@ export interface NodeHandle {
   /** `sink` gets the bytes of one pcapng file, in order. */
   capture(request: CaptureRequest, sink: (bytes: Uint8Array) => void): Promise<CaptureSession>;
   trace(question: TraceQuestion): Promise<TraceAnswer>;
-  rules(format: RulesFormat): Promise<string>;
+  /** By default in the format of the proxy mode's own tool. */
+  rules(format?: RulesFormat): Promise<string>;
   /** Takes the connections of Pods to the API server and passes them on to where it listens on this machine. */
   relayApi(upstream: Upstream): Promise<void>;
   status(): Promise<NodeStatus>;

@@ -61,7 +61,7 @@ async function main(): Promise<void> {
     followLogs: (params, call) => serveFollow(node, params as LogRequest, call),
     capture: (params, call) => serveCapture(node, params as CaptureRequest, call),
     trace: (params) => node.trace(params as TraceQuestion),
-    rules: (params) => node.rules(params as RulesFormat),
+    rules: (params) => node.rules(params as RulesFormat | undefined),
     relayApi: (params) => node.relayApi(params as Upstream),
     status: () => node.status(),
     close: async () => {

@@ -16,6 +16,8 @@ export interface ClusterSettings {
   readonly nodes: readonly NodeSettings[];
   readonly proxyMode: ProxyMode;
   readonly ipvsScheduler: string;
+  /** The two above hold even if an earlier run on the same store left a configuration of kube-proxy's. */
+  readonly overridesProxyConfig: boolean;
   /** Of Pods that name no RuntimeClass. */
   readonly defaultRuntime: RuntimeHandler;
   /** Whether TAPs carry super-segments and partial checksums. */
@@ -63,6 +65,7 @@ export function defaultSettings(
     nodes: nodeSettings(1),
     proxyMode: 'ipvs',
     ipvsScheduler: 'rr',
+    overridesProxyConfig: false,
     offload: true,
     images: [],
     hostResolvConf: { nameservers: [], searches: [], options: [] },

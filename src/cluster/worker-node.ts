@@ -104,7 +104,7 @@ export class WorkerNode implements NodeHandle {
     return (await this.#rpc.call('trace', question).result) as TraceAnswer;
   }
 
-  async rules(format: RulesFormat): Promise<string> {
+  async rules(format?: RulesFormat): Promise<string> {
     return (await this.#rpc.call('rules', format).result) as string;
   }
 

@@ -1,5 +1,6 @@
 // What kube-proxy is told: the fields of KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1) that the modes use, with
-// its defaults. Unknown fields are kept out silently, as they mean nothing here; wrong values are refused by name.
+// its defaults. Wrong values are refused by name. A field that the real type does not have, or that means nothing here, is
+// warned of and otherwise passed over, as the real kube-proxy's lenient decoding does (cmd/kube-proxy/app/options.go, v1.32).
 // Durations are Go's (`30s`, `1m30s`) in the document, microseconds here.
 import { type IpPrefix, parseIpPrefix } from '../tcpip-ts/wire/ip-address.ts';
 
@@ -72,14 +73,25 @@ export const DEFAULT_CONFIG: KubeProxyConfig = {
   },
 };
 
+/** A field that cannot be: where it is in the document, and what was expected of it. */
+export class ConfigError extends TypeError {
+  override readonly name = 'ConfigError';
+  readonly path: readonly string[];
+
+  constructor(path: readonly string[], message: string) {
+    super(`${['KubeProxyConfiguration', ...path].join('.')}: ${message}`);
+    this.path = path;
+  }
+}
+
 /**
- * Reads a KubeProxyConfiguration document; `mode` overrides the document's. Throws TypeError naming the field and what was
- * expected of it. Deviation: where the `nftables` section does not say masqueradeAll or masqueradeBit, the `iptables` one's hold.
+ * Reads a KubeProxyConfiguration document; `mode` overrides the document's. Throws ConfigError. Deviation: where the `nftables` section does not say masqueradeAll or masqueradeBit, the `iptables` one's hold.
  */
 export function parseKubeProxyConfiguration(document: unknown, mode?: ProxyMode): KubeProxyConfig {
-  const root = new Fields(document, 'KubeProxyConfiguration');
+  const root = new Fields(document, []);
   const kind = root.string('kind', 'KubeProxyConfiguration');
-  if (kind !== 'KubeProxyConfiguration') throw new TypeError(`kind: expected KubeProxyConfiguration, not ${kind}`);
+  if (kind !== 'KubeProxyConfiguration')
+    throw new ConfigError(['kind'], `expected KubeProxyConfiguration, not ${kind}`);
   const defaults = DEFAULT_CONFIG;
   const chosen = mode ?? root.oneOf('mode', PROXY_MODES, defaults.mode);
   const ipvs = root.object('ipvs');
@@ -89,18 +101,18 @@ export function parseKubeProxyConfiguration(document: unknown, mode?: ProxyMode)
   const clusterCIDR = root.string('clusterCIDR', '');
   const nodePortAddresses = root.strings('nodePortAddresses');
   const masqueradeAll = iptables.boolean('masqueradeAll', defaults.masqueradeAll);
-  const masqueradeBit = iptables.number('masqueradeBit', defaults.masqueradeBit);
+  const masqueradeBit = iptables.bit('masqueradeBit', defaults.masqueradeBit);
   const isNft = chosen === 'nftables';
   return {
     mode: chosen,
     detectLocalMode: root.oneOf('detectLocalMode', LOCAL_MODES, defaults.detectLocalMode),
     bridgeInterface: detectLocal.string('bridgeInterface', ''),
     interfaceNamePrefix: detectLocal.string('interfaceNamePrefix', ''),
-    clusterCIDRs: clusterCIDR === '' ? [] : cidrsOf('clusterCIDR', clusterCIDR.split(',')),
+    clusterCIDRs: clusterCIDR === '' ? [] : cidrsOf(['clusterCIDR'], clusterCIDR.split(',')),
     masqueradeAll: isNft ? nftables.boolean('masqueradeAll', masqueradeAll) : masqueradeAll,
-    masqueradeBit: isNft ? nftables.number('masqueradeBit', masqueradeBit) : masqueradeBit,
+    masqueradeBit: isNft ? nftables.bit('masqueradeBit', masqueradeBit) : masqueradeBit,
     nodePortAddresses: cidrsOf(
-      'nodePortAddresses',
+      ['nodePortAddresses'],
       nodePortAddresses.filter((text) => text !== 'primary'),
     ),
     nodePortPrimary: nodePortAddresses.includes('primary'),
@@ -110,7 +122,7 @@ export function parseKubeProxyConfiguration(document: unknown, mode?: ProxyMode)
     ipvs: {
       ...syncPeriods(ipvs, defaults.ipvs),
       scheduler: ipvs.string('scheduler', '') || defaults.ipvs.scheduler,
-      excludeCIDRs: cidrsOf('ipvs.excludeCIDRs', ipvs.strings('excludeCIDRs')),
+      excludeCIDRs: cidrsOf(['ipvs', 'excludeCIDRs'], ipvs.strings('excludeCIDRs')),
       tcpTimeoutS: ipvs.durationUs('tcpTimeout', 0) / 1e6,
       tcpFinTimeoutS: ipvs.durationUs('tcpFinTimeout', 0) / 1e6,
       udpTimeoutS: ipvs.durationUs('udpTimeout', 0) / 1e6,
@@ -119,10 +131,11 @@ export function parseKubeProxyConfiguration(document: unknown, mode?: ProxyMode)
 }
 
 function syncPeriods(section: Fields, defaults: SyncPeriods): SyncPeriods {
-  return {
-    minSyncPeriodUs: section.durationUs('minSyncPeriod', defaults.minSyncPeriodUs),
-    syncPeriodUs: section.durationUs('syncPeriod', 0) || defaults.syncPeriodUs,
-  };
+  const minSyncPeriodUs = section.durationUs('minSyncPeriod', defaults.minSyncPeriodUs);
+  const syncPeriodUs = section.durationUs('syncPeriod', 0) || defaults.syncPeriodUs;
+  if (syncPeriodUs < minSyncPeriodUs)
+    throw section.error('syncPeriod', 'must be greater than or equal to minSyncPeriod');
+  return { minSyncPeriodUs, syncPeriodUs };
 }
 
 const UNITS_US: Readonly<Record<string, number>> = {
@@ -145,10 +158,10 @@ export function parseDurationUs(text: string): number | undefined {
   return sum;
 }
 
-function cidrsOf(field: string, texts: readonly string[]): Cidr[] {
+function cidrsOf(path: readonly string[], texts: readonly string[]): Cidr[] {
   return texts.map((text) => {
     const cidr = parseIpPrefix(text.trim());
-    if (!cidr) throw new TypeError(`KubeProxyConfiguration.${field}: expected ADDRESS/LENGTH, not ${text}`);
+    if (!cidr) throw new ConfigError(path, `expected ADDRESS/LENGTH, not ${text}`);
     return cidr;
   });
 }
@@ -156,17 +169,17 @@ function cidrsOf(field: string, texts: readonly string[]): Cidr[] {
 /** The fields of one object of the document, by type. */
 class Fields {
   readonly #values: Readonly<Record<string, unknown>>;
-  readonly #path: string;
+  readonly #path: readonly string[];
 
-  constructor(value: unknown, path: string) {
-    if (value !== undefined && value !== null && typeof value !== 'object')
-      throw new TypeError(`${path}: expected an object`);
+  constructor(value: unknown, path: readonly string[]) {
+    if (value !== undefined && value !== null && (typeof value !== 'object' || Array.isArray(value)))
+      throw new ConfigError(path, 'expected an object');
     this.#values = (value ?? {}) as Record<string, unknown>;
     this.#path = path;
   }
 
   object(name: string): Fields {
-    return new Fields(this.#values[name], `${this.#path}.${name}`);
+    return new Fields(this.#values[name], [...this.#path, name]);
   }
 
   string(name: string, fallback: string): string {
@@ -177,8 +190,7 @@ class Fields {
   oneOf<T extends string>(name: string, choices: readonly T[], fallback: T): T {
     const value = this.string(name, '') || fallback;
     const choice = choices.find((c) => c === value);
-    if (choice === undefined)
-      throw new TypeError(`${this.#path}.${name}: expected ${choices.join(', ')}, not ${value}`);
+    if (choice === undefined) throw this.error(name, `expected ${choices.join(', ')}, not ${value}`);
     return choice;
   }
 
@@ -186,29 +198,36 @@ class Fields {
     return this.#typed(name, 'boolean', fallback);
   }
 
-  number(name: string, fallback: number): number {
-    return this.#typed(name, 'number', fallback);
+  /** Of a mark, which has 32. */
+  bit(name: string, fallback: number): number {
+    const value = this.#typed(name, 'number', fallback);
+    if (!Number.isInteger(value) || value < 0 || value > 31)
+      throw this.error(name, `expected a bit from 0 to 31, not ${value}`);
+    return value;
   }
 
   strings(name: string): string[] {
     const value = this.#values[name] ?? [];
     if (Array.isArray(value) && value.every((v) => typeof v === 'string')) return value;
-    throw new TypeError(`${this.#path}.${name}: expected a list of strings`);
+    throw this.error(name, 'expected a list of strings');
   }
 
   durationUs(name: string, fallback: number): number {
     const value = this.#values[name];
     if (value === undefined || value === null) return fallback;
     const us = typeof value === 'string' ? parseDurationUs(value) : value === 0 ? 0 : undefined;
-    if (us === undefined)
-      throw new TypeError(`${this.#path}.${name}: expected a duration such as 30s, not ${String(value)}`);
+    if (us === undefined) throw this.error(name, `expected a duration such as 30s, not ${String(value)}`);
     return us;
+  }
+
+  error(name: string, message: string): ConfigError {
+    return new ConfigError([...this.#path, name], message);
   }
 
   #typed<T>(name: string, type: string, fallback: T): T {
     const value = this.#values[name];
     if (value === undefined || value === null) return fallback;
-    if (typeof value !== type) throw new TypeError(`${this.#path}.${name}: expected a ${type}`);
+    if (typeof value !== type) throw this.error(name, `expected a ${type}`);
     return value as T;
   }
 }

@@ -11,9 +11,9 @@ import type { Clock } from '../lib/clock.ts';
 import { jsonOf, parseIpOf, parseIpPrefixes } from '../tcpip-ts/wire/ip-address.ts';
 import { BoundedRunner } from './bounded-runner.ts';
 import { ChangeTracker } from './change-tracker.ts';
-import type { Cidr, KubeProxyConfig } from './config.ts';
+import type { Cidr, KubeProxyConfig, ProxyMode } from './config.ts';
 import type { Netlink } from './either-family.ts';
-import { type Endpoint, EndpointSliceCache, type EndpointsByPort } from './endpoints.ts';
+import { type Endpoint, EndpointSliceCache, type EndpointsByPort, endpointName } from './endpoints.ts';
 import { localDetectorOf } from './local-detector.ts';
 import type { Proxier } from './proxier.ts';
 import { createProxier } from './proxiers.ts';
@@ -33,6 +33,13 @@ export interface SyncInfo {
   readonly latenciesMs: readonly number[];
 }
 
+/** Something that the cluster's user may want to know: an Event. */
+export interface ProxyNotice {
+  readonly type: 'Normal' | 'Warning';
+  readonly reason: string;
+  readonly message: string;
+}
+
 export interface KubeProxyOptions {
   readonly client: ApiClient;
   readonly netlink: Netlink;
@@ -47,8 +54,9 @@ export interface KubeProxyOptions {
 
 export class KubeProxy {
   readonly #options: KubeProxyOptions;
-  readonly #proxier: Proxier;
-  readonly #runner: BoundedRunner;
+  #config: KubeProxyConfig;
+  #proxier: Proxier;
+  #runner: BoundedRunner;
   readonly #services: Informer<Service>;
   readonly #slices: Informer<EndpointSlice>;
   readonly #node: Informer<Node>;
@@ -65,12 +73,12 @@ export class KubeProxy {
   #closed = false;
 
   constructor(options: KubeProxyOptions) {
-    const { client, netlink, clock, nodeName, config, onError = () => {} } = options;
+    const { client, clock, nodeName, config, onError = () => {} } = options;
     this.#options = options;
-    this.#proxier = createProxier({ netlink, clock, nodeName, config, onError });
+    this.#config = config;
+    this.#proxier = this.#makeProxier(config);
     this.#cache = new EndpointSliceCache(nodeName, FAMILY);
-    const { minSyncPeriodUs: minPeriodUs, syncPeriodUs: maxPeriodUs } = config[config.mode];
-    this.#runner = new BoundedRunner({ clock, minPeriodUs, maxPeriodUs, run: () => this.#sync() });
+    this.#runner = this.#makeRunner(config);
     const common = { client, clock, onError };
     this.#services = new Informer({ ...common, type: SERVICES, labelSelector: NOT_OURS });
     this.#slices = new Informer({ ...common, type: ENDPOINTSLICES, labelSelector: NOT_OURS });
@@ -97,6 +105,66 @@ export class KubeProxy {
     if (this.#closed) return;
     this.#ready = true;
     this.#runner.runNow();
+  }
+
+  get mode(): ProxyMode {
+    return this.#config.mode;
+  }
+
+  /**
+   * Goes on with another configuration, between two packets: the rules of the mode before are cleaned up, as `kube-proxy --cleanup`
+   * does, and the new one's are made in the same turn. Connections that netfilter has translated keep their translation.
+   * Those that IPVS keeps end with it when its mode is left. Returns what there is to tell. Throws NetlinkError; then the
+   * configuration is the new one, and the next sync tries again.
+   */
+  reconfigure(config: KubeProxyConfig): readonly ProxyNotice[] {
+    const before = this.#config;
+    if (this.#closed || jsonOf(before) === jsonOf(config)) return [];
+    const notices: ProxyNotice[] = [];
+    this.#runner.close();
+    this.#proxier.close();
+    if (before.mode !== config.mode) {
+      notices.push({
+        type: 'Normal',
+        reason: 'ProxyModeChanged',
+        message: `proxy mode ${before.mode} -> ${config.mode}`,
+      });
+      if (before.mode === 'ipvs') notices.push(...this.#lostByIpvs());
+      this.#proxier.cleanup();
+    } else {
+      notices.push({ type: 'Normal', reason: 'ProxyConfigChanged', message: 'kube-proxy took a new configuration' });
+    }
+    this.#config = config;
+    this.#proxier = this.#makeProxier(config);
+    this.#runner = this.#makeRunner(config);
+    this.#proxier.prepare();
+    if (this.#ready) this.#runner.runNow();
+    return notices;
+  }
+
+  /** Connections that IPVS alone knows the way of. */
+  #lostByIpvs(): ProxyNotice[] {
+    const { netlink } = this.#options;
+    const busy = netlink.ipvsServices().flatMap((service) => {
+      const open = netlink.ipvsDests(service).reduce((sum, dest) => sum + dest.activeConns, 0);
+      return open > 0 ? [{ name: endpointName(service), open }] : [];
+    });
+    if (busy.length === 0) return [];
+    const total = busy.reduce((sum, { open }) => sum + open, 0);
+    const some = busy.slice(0, 5).map(({ name, open }) => `${open} to ${name}`);
+    const more = busy.length > some.length ? ', ...' : '';
+    const message = `${total} established connections went through IPVS and cannot be kept: ${some.join(', ')}${more}`;
+    return [{ type: 'Warning', reason: 'ConnectionsLost', message }];
+  }
+
+  #makeProxier(config: KubeProxyConfig): Proxier {
+    const { netlink, clock, nodeName, onError = () => {} } = this.#options;
+    return createProxier({ netlink, clock, nodeName, config, onError });
+  }
+
+  #makeRunner(config: KubeProxyConfig): BoundedRunner {
+    const { minSyncPeriodUs: minPeriodUs, syncPeriodUs: maxPeriodUs } = config[config.mode];
+    return new BoundedRunner({ clock: this.#options.clock, minPeriodUs, maxPeriodUs, run: () => this.#sync() });
   }
 
   /** Takes everything that it has programmed out of the kernel again; close() first. Throws NetlinkError. */
@@ -137,7 +205,8 @@ export class KubeProxy {
   }
 
   #sync(): void {
-    const { clock, config, onError, onSync } = this.#options;
+    const { clock, onError, onSync } = this.#options;
+    const config = this.#config;
     const startUs = clock.nowUs();
     const changed = new Set<string>();
     apply(this.#serviceChanges, this.#ports, changed);

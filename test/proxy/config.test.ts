@@ -1,5 +1,6 @@
 import t from 'tap';
 import { DEFAULT_CONFIG, parseDurationUs, parseKubeProxyConfiguration } from '../../src/proxy/config.ts';
+import { fieldWarnings } from '../../src/proxy/config-fields.ts';
 import { ipv4 } from '../../src/tcpip-ts/wire/address.ts';
 
 t.test('an empty document is the defaults', (t) => {
@@ -69,4 +70,45 @@ t.test("durations are Go's", (t) => {
   ];
   for (const [text, us] of cases) t.equal(parseDurationUs(text), us, text);
   t.end();
+});
+
+t.test('values that cannot be are refused by the name of their field', async (t) => {
+  const rows: readonly (readonly [object, string])[] = [
+    [{ mode: 'kernelspace' }, 'KubeProxyConfiguration.mode: expected iptables, ipvs, nftables, not kernelspace'],
+    [
+      { iptables: { masqueradeBit: 32 } },
+      'KubeProxyConfiguration.iptables.masqueradeBit: expected a bit from 0 to 31, not 32',
+    ],
+    [
+      { ipvs: { syncPeriod: '1s', minSyncPeriod: '2s' } },
+      'KubeProxyConfiguration.ipvs.syncPeriod: must be greater than or equal to minSyncPeriod',
+    ],
+    [{ ipvs: [] }, 'KubeProxyConfiguration.ipvs: expected an object'],
+    [{ clusterCIDR: '10.0.0.0/33' }, 'KubeProxyConfiguration.clusterCIDR: expected ADDRESS/LENGTH, not 10.0.0.0/33'],
+  ];
+  for (const [document, message] of rows)
+    t.throws(() => parseKubeProxyConfiguration(document), { name: 'ConfigError', message });
+});
+
+t.test('fields that do not exist, or do nothing here, are told of; what kubeadm leaves unset is not', async (t) => {
+  const document = {
+    apiVersion: 'kubeproxy.config.k8s.io/v1alpha1',
+    kind: 'KubeProxyConfiguration',
+    mode: '',
+    bindAddress: '0.0.0.0',
+    clientConnection: { kubeconfig: '', qps: 0 },
+    conntrack: { maxPerCore: null, min: null },
+    ipvs: { shceduler: 'rr', strictARP: true, tcpTimeout: '0s' },
+    winkernel: { enableDSR: false },
+    wat: 1,
+  };
+  t.same(
+    fieldWarnings(document).map(({ path, message }) => `${path.join('.')}: ${message}`),
+    [
+      'bindAddress: bindAddress has no effect here',
+      'ipvs.shceduler: unknown field "ipvs.shceduler"',
+      'ipvs.strictARP: ipvs.strictARP has no effect here',
+      'wat: unknown field "wat"',
+    ],
+  );
 });

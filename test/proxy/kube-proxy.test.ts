@@ -6,9 +6,10 @@ import type { ApiClient } from '../../src/client/client.ts';
 import { createNetlink } from '../../src/kernel/core/netlink.ts';
 import { Ipvs } from '../../src/kernel/ipvs/ipvs.ts';
 import { SeededRng } from '../../src/lib/rng.ts';
-import { parseKubeProxyConfiguration } from '../../src/proxy/config.ts';
+import { PROXY_MODES, parseKubeProxyConfiguration } from '../../src/proxy/config.ts';
 import { KubeProxy, type SyncInfo } from '../../src/proxy/kube-proxy.ts';
 import { Lab, NODE_IP, POD_A, POD_B } from '../support/kernel.ts';
+import { ip, tcp } from '../support/packet.ts';
 import { endpointSlice, NODE_NAME, ready, service } from '../support/services.ts';
 
 const VIP = '10.96.0.10';
@@ -23,7 +24,7 @@ interface Bench {
   close(): void;
 }
 
-async function makeBench(config: Record<string, unknown> = {}): Promise<Bench> {
+async function makeBench(config: Record<string, unknown> = {}, zone = 'z1'): Promise<Bench> {
   const lab = new Lab();
   const { clock } = lab;
   lab.pod('a', POD_A);
@@ -35,7 +36,7 @@ async function makeBench(config: Record<string, unknown> = {}): Promise<Bench> {
   await client.create(NODES, {
     apiVersion: 'v1',
     kind: 'Node',
-    metadata: { name: NODE_NAME, labels: { 'topology.kubernetes.io/zone': 'z1' } },
+    metadata: { name: NODE_NAME, labels: zone === '' ? {} : { 'topology.kubernetes.io/zone': zone } },
     status: { addresses: [{ type: 'InternalIP', address: NODE_IP }] },
   });
   const syncs: SyncInfo[] = [];
@@ -153,5 +154,103 @@ t.test('a kernel that refuses is told of, and the next sync starts over', async 
   t.match(b.errors, [{ code: 'ENOENT', message: /nosuch/ }]);
   await b.lab.clock.run(31e6);
   t.equal(b.errors.length, 2, 'again after the sync period');
+  b.close();
+});
+
+/** A TCP connection of Pod a's to the Service, the server being Pod b. */
+class Connection {
+  readonly #lab: Lab;
+  readonly #sport: number;
+
+  constructor(lab: Lab, sport: number) {
+    this.#lab = lab;
+    this.#sport = sport;
+  }
+
+  open(): boolean {
+    return this.#request('S', 1000, 0) && this.#reply('SA', 5000, 1001) && this.#request('A', 1001, 5001);
+  }
+
+  /** Data there and back, translated on both ways. */
+  works(): boolean {
+    return this.#request('PA', 1001, 5001) && this.#reply('PA', 5001, 1001);
+  }
+
+  #request(flags: string, seq: number, ack: number): boolean {
+    const sport = this.#sport;
+    this.#lab.take('b');
+    this.#lab.from('a', ip({ saddr: POD_A, daddr: VIP }, tcp({ sport, dport: 80, flags, seq, ack, window: 6000 })));
+    const [got] = this.#lab.take('b');
+    return got?.ip?.saddr === POD_A && got.ip.daddr === POD_B && got.tcp?.dport === 8080;
+  }
+
+  #reply(flags: string, seq: number, ack: number): boolean {
+    this.#lab.take('a');
+    const segment = tcp({ sport: 8080, dport: this.#sport, flags, seq, ack, window: 6000 });
+    this.#lab.from('b', ip({ saddr: POD_B, daddr: POD_A }, segment));
+    const [got] = this.#lab.take('a');
+    return got?.ip?.saddr === VIP && got.tcp?.sport === 80;
+  }
+}
+
+for (const from of PROXY_MODES) {
+  for (const to of PROXY_MODES.filter((mode) => mode !== from)) {
+    t.test(
+      `from ${from} to ${to} mode: new rules in one turn, old ones gone, connections kept where they can be`,
+      async (t) => {
+        const b = await makeBench({ mode: from }, '');
+        b.lab.pod('b', POD_B);
+        await b.client.create(SERVICES, web());
+        await b.client.create(ENDPOINTSLICES, slice(POD_B));
+        const started = b.proxy.start();
+        await b.lab.clock.run(0);
+        await started;
+        const old = new Connection(b.lab, 40000);
+        t.ok(old.open());
+        const notices = b.proxy.reconfigure(parseKubeProxyConfiguration({ mode: to, clusterCIDR: '10.244.0.0/16' }));
+        t.match(notices[0], { reason: 'ProxyModeChanged', message: `proxy mode ${from} -> ${to}` });
+        const told = notices.find(({ reason }) => reason === 'ConnectionsLost')?.message;
+        t.equal(
+          told,
+          from === 'ipvs'
+            ? '1 established connections went through IPVS and cannot be kept: 1 to 10.96.0.10:80'
+            : undefined,
+        );
+        t.equal(old.works(), from !== 'ipvs');
+        const fresh = new Connection(b.lab, 40001);
+        t.ok(fresh.open() && fresh.works(), 'without any time between');
+        const left = {
+          ipvs: b.ipvs.save(),
+          nftables: b.lab.kernel.nftables.list(),
+          iptables: b.lab.kernel.iptables
+            .save()
+            .split('\n')
+            .filter((line) => line.includes('KUBE-SVC'))
+            .join(),
+        };
+        t.equal(left[from], '', 'what the old mode left');
+        t.not(left[to], '');
+        t.same(b.errors, []);
+        b.close();
+      },
+    );
+  }
+}
+
+t.test('another scheduler keeps the connections of IPVS', async (t) => {
+  const b = await makeBench();
+  b.lab.pod('b', POD_B);
+  await b.client.create(SERVICES, web());
+  await b.client.create(ENDPOINTSLICES, slice(POD_B));
+  const started = b.proxy.start();
+  await b.lab.clock.run(0);
+  await started;
+  const old = new Connection(b.lab, 40000);
+  t.ok(old.open());
+  const config = parseKubeProxyConfiguration({ mode: 'ipvs', clusterCIDR: '10.244.0.0/16', ipvs: { scheduler: 'mh' } });
+  t.match(b.proxy.reconfigure(config), [{ type: 'Normal', reason: 'ProxyConfigChanged' }]);
+  t.same(b.proxy.reconfigure(config), [], 'the same again is nothing');
+  t.match(b.ipvs.save(), '-s mh');
+  t.ok(old.works());
   b.close();
 });

@@ -29,7 +29,9 @@ export async function rules(options: RulesOptions): Promise<void> {
 function offline({ filename, proxyMode, output }: RulesOptions): void {
   let node: OfflineNode;
   try {
-    node = new OfflineNode(readObjects(filename.map((name) => ({ name, text: readText(name) }))), proxyMode);
+    const objects = readObjects(filename.map((name) => ({ name, text: readText(name) })));
+    for (const warning of objects.warnings) process.stderr.write(`podwire: warning: ${warning}\n`);
+    node = new OfflineNode(objects, proxyMode);
   } catch (error) {
     throw new CliError((error as Error).message, { cause: error });
   }

@@ -74,6 +74,7 @@ function online({ proxyMode }: TraceOptions): Answerer {
 
 function offline({ filename, proxyMode }: TraceOptions): Answerer {
   const objects = told(() => readObjects(filename.map((name) => ({ name, text: readText(name) }))));
+  for (const warning of objects.warnings) process.stderr.write(`podwire: warning: ${warning}\n`);
   const modes = proxyMode === 'all' ? PROXY_MODES : [proxyMode];
   const nodes = modes.map((mode) => told(() => new OfflineNode(objects, mode)));
   return {

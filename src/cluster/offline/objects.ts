@@ -8,12 +8,13 @@ import {
   LABEL_SERVICE_NAME,
   LABEL_SERVICE_PROXY_NAME,
 } from '../../api/discovery-v1.ts';
-import { type ManifestObject, parseManifests } from '../../api/manifest.ts';
+import { type FieldFailure, ManifestError, type ManifestObject, parseManifests } from '../../api/manifest.ts';
 import type { KubeObject } from '../../api/meta.ts';
 import { ENDPOINTS, ENDPOINTSLICES, NODES, PODS, SERVICES } from '../../api/resources.ts';
 import { matchesSet } from '../../api/selectors.ts';
 import { desiredGroups, newSlice } from '../../controller/endpointslice/desired.ts';
-import { type KubeProxyConfig, type ProxyMode, parseKubeProxyConfiguration } from '../../proxy/config.ts';
+import { ConfigError, type KubeProxyConfig, type ProxyMode, parseKubeProxyConfiguration } from '../../proxy/config.ts';
+import { fieldWarnings } from '../../proxy/config-fields.ts';
 import { formatIPv4, parseCIDR, parseIPv4 } from '../../tcpip-ts/wire/address.ts';
 import {
   familyOf,
@@ -31,6 +32,9 @@ export interface OfflineObjects {
   readonly nodes: readonly Node[];
   /** The document; absent when there is none. */
   readonly kubeProxy: Record<string, unknown> | undefined;
+  readonly kubeProxyFailure: FieldFailure;
+  /** About what the files say and nothing heeds, each beginning with where. */
+  readonly warnings: readonly string[];
   /** As `address/length`. */
   readonly serviceCIDRs: readonly string[];
 }
@@ -53,8 +57,14 @@ const FIRST_NODE_PORT = 30086;
 export function readObjects(files: readonly { readonly name: string; readonly text: string }[]): OfflineObjects {
   let kubeProxy: Record<string, unknown> | undefined;
   const serviceCIDRs: string[] = [];
-  const other = (object: Record<string, unknown>): boolean => {
-    if (object.kind === 'KubeProxyConfiguration') kubeProxy = object;
+  let kubeProxyFailure: FieldFailure = (_path, message) => new ManifestError('', 1, 1, message);
+  const warnings: string[] = [];
+  const other = (object: Record<string, unknown>, fail: FieldFailure): boolean => {
+    if (object.kind === 'KubeProxyConfiguration') {
+      kubeProxy = object;
+      kubeProxyFailure = fail;
+      for (const { path, message } of fieldWarnings(object)) warnings.push(fail(path, message).message);
+    }
     if (object.kind === 'ServiceCIDR') serviceCIDRs.push(...((object.spec as { cidrs?: string[] })?.cidrs ?? []));
     return true;
   };
@@ -79,13 +89,22 @@ export function readObjects(files: readonly { readonly name: string; readonly te
     pods,
     nodes: all,
     kubeProxy,
+    kubeProxyFailure,
+    warnings,
     serviceCIDRs: serviceCIDRs.length > 0 ? serviceCIDRs : likelyServiceCIDRs(services),
   };
 }
 
-/** The configuration, in `mode` when given. Without a document: what `podwire up` has. Throws TypeError. */
+/** The configuration, in `mode` when given. Without a document: what `podwire up` has. Throws ManifestError. */
 export function configOf(objects: OfflineObjects, mode: ProxyMode | undefined): KubeProxyConfig {
-  if (objects.kubeProxy) return parseKubeProxyConfiguration(objects.kubeProxy, mode);
+  const { kubeProxy, kubeProxyFailure } = objects;
+  if (kubeProxy) {
+    try {
+      return parseKubeProxyConfiguration(kubeProxy, mode);
+    } catch (error) {
+      throw error instanceof ConfigError ? kubeProxyFailure(error.path, error.message) : error;
+    }
+  }
   return parseKubeProxyConfiguration({ clusterCIDR: DEFAULT_POD_CIDR }, mode ?? 'ipvs');
 }
 

@@ -65,7 +65,7 @@ export class IpvsProxier implements Proxier {
   readonly #terminating = new Map<string, { readonly server: string; readonly dest: RealServer }>();
   #terminationTimer: Timer | null = null;
   #nodeAddresses = '';
-  #topology = '';
+  #topology: string | undefined;
 
   constructor({ netlink, clock, nodeName, family = 4, config, onError = () => {} }: ProxierOptions) {
     this.#netlink = netlink;

@@ -1,0 +1,114 @@
+// kube-proxy's configuration in a running cluster: ConfigMap kube-proxy of kube-system with a KubeProxyConfiguration in
+// `config.conf`, as kubeadm makes it (cmd/kubeadm/app/phases/addons/proxy/manifests.go, 1.32). A Node follows it.
+//
+// Deviation: an edit takes effect at once; a real cluster wants its kube-proxy Pods restarted. What does not parse is refused
+// with an Event, and the configuration before it stays.
+import { parse, stringify } from 'yaml';
+import type { ConfigMap } from '../api/core-v1.ts';
+import type { KubeObject } from '../api/meta.ts';
+import { CONFIGMAPS } from '../api/resources.ts';
+import { isStatus } from '../api/status-error.ts';
+import type { ApiClient } from '../client/client.ts';
+import { Informer } from '../client/informer.ts';
+import type { Clock } from '../lib/clock.ts';
+import { type KubeProxyConfig, parseKubeProxyConfiguration } from '../proxy/config.ts';
+import { fieldWarnings } from '../proxy/config-fields.ts';
+import type { KubeProxy } from '../proxy/kube-proxy.ts';
+import type { ClusterSettings } from './settings.ts';
+
+const NAMESPACE = 'kube-system';
+const NAME = 'kube-proxy';
+const KEY = 'config.conf';
+
+type ProxySettings = Pick<ClusterSettings, 'proxyMode' | 'ipvsScheduler' | 'podCIDR'>;
+
+/** What a cluster with these settings begins with. */
+export function initialProxyConfig(settings: ProxySettings): KubeProxyConfig {
+  return parseKubeProxyConfiguration(documentOf(settings));
+}
+
+/** Makes the ConfigMap. One of an earlier run stays, unless `overrides` says that this run's settings were asked for. */
+export async function ensureProxyConfig(client: ApiClient, settings: ProxySettings, overrides: boolean): Promise<void> {
+  const configMap: ConfigMap = {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { namespace: NAMESPACE, name: NAME, labels: { app: 'kube-proxy' } },
+    data: { [KEY]: stringify(documentOf(settings)) },
+  };
+  try {
+    await client.create(CONFIGMAPS, configMap);
+  } catch (error) {
+    if (!isStatus(error, 'AlreadyExists')) throw error;
+    if (!overrides) return;
+    const present = await client.get(CONFIGMAPS, NAMESPACE, NAME);
+    await client.update(CONFIGMAPS, { ...present, data: { ...present.data, ...configMap.data } });
+  }
+}
+
+function documentOf({ proxyMode, ipvsScheduler, podCIDR }: ProxySettings): object {
+  // A sync costs little here, so none waits for kube-proxy's usual second: what is ready can be reached.
+  const periods = { minSyncPeriod: '0s', syncPeriod: '30s' };
+  return {
+    apiVersion: 'kubeproxy.config.k8s.io/v1alpha1',
+    kind: 'KubeProxyConfiguration',
+    mode: proxyMode,
+    clusterCIDR: podCIDR,
+    iptables: { ...periods, masqueradeAll: false, masqueradeBit: 14, localhostNodePorts: true },
+    ipvs: { ...periods, scheduler: ipvsScheduler, excludeCIDRs: [] },
+    nftables: { ...periods, masqueradeAll: false, masqueradeBit: 14 },
+    nodePortAddresses: [],
+  };
+}
+
+export interface ProxyConfigWatchOptions {
+  readonly client: ApiClient;
+  readonly clock: Clock;
+  readonly proxy: KubeProxy;
+  readonly event: (about: KubeObject, type: 'Normal' | 'Warning', reason: string, message: string) => void;
+  readonly onError: (error: unknown) => void;
+}
+
+/** Hands the ConfigMap's configuration to kube-proxy whenever it changes. */
+export class ProxyConfigWatch {
+  readonly #options: ProxyConfigWatchOptions;
+  readonly #configMaps: Informer<ConfigMap>;
+  #text: string | undefined;
+
+  constructor(options: ProxyConfigWatchOptions) {
+    const { client, clock, onError } = options;
+    this.#options = options;
+    const fieldSelector = `metadata.name=${NAME},metadata.namespace=${NAMESPACE}`;
+    this.#configMaps = new Informer({ client, clock, onError, type: CONFIGMAPS, fieldSelector });
+    this.#configMaps.addHandler({
+      add: (configMap) => this.#take(configMap),
+      update: (_old, configMap) => this.#take(configMap),
+    });
+  }
+
+  start(): void {
+    this.#configMaps.start();
+  }
+
+  close(): void {
+    this.#configMaps.close();
+  }
+
+  #take(configMap: ConfigMap): void {
+    const text = configMap.data?.[KEY] ?? '';
+    if (text === this.#text) return;
+    this.#text = text;
+    const { proxy, event, onError } = this.#options;
+    try {
+      const document: unknown = parse(text);
+      if (document === null || typeof document !== 'object')
+        throw new TypeError(`${KEY}: expected a KubeProxyConfiguration`);
+      for (const { message } of fieldWarnings(document)) event(configMap, 'Warning', 'ProxyConfigIgnored', message);
+      for (const { type, reason, message } of proxy.reconfigure(parseKubeProxyConfiguration(document)))
+        event(configMap, type, reason, message);
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      event(configMap, 'Warning', 'ProxyConfigRefused', message);
+      onError(error);
+    }
+  }
+}

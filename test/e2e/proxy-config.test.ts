@@ -1,0 +1,92 @@
+// A running cluster's proxy mode, switched by editing ConfigMap kube-proxy with the real kubectl, under a live connection.
+import type { ChildProcess } from 'node:child_process';
+import t from 'tap';
+import { Kubectl, needsKubectl } from '../support/kubectl.ts';
+import { eventually, Podwire } from '../support/podwire.ts';
+
+t.setTimeout(120_000);
+
+const FIRST_LINE: Readonly<Record<string, RegExp>> = {
+  ipvs: /^-A -t/,
+  iptables: /^# Generated/,
+  nftables: /^table ip/,
+};
+
+if (needsKubectl(t)) {
+  t.test('kubectl switches the proxy mode, and back; what netfilter translated lives on', async (t) => {
+    const podwire = new Podwire(t);
+    await podwire.up(
+      t,
+      ...[
+        '--runtime',
+        'userspace',
+        '--proxy-mode',
+        'iptables',
+        '--listen',
+        '127.0.0.1:0',
+        '-f',
+        'examples/tiny-web.yml',
+      ],
+    );
+    const kubectl = new Kubectl(podwire);
+    const config = async (): Promise<string> => {
+      const { stdout } = await kubectl.run('-n kube-system get configmap kube-proxy -o json');
+      return (JSON.parse(stdout) as { data: { 'config.conf': string } }).data['config.conf'];
+    };
+    const patch = (text: string): Promise<unknown> =>
+      kubectl.args([
+        ...['-n', 'kube-system', 'patch', 'configmap', 'kube-proxy', '--type=merge', '-p'],
+        JSON.stringify({ data: { 'config.conf': text } }),
+      ]);
+    const switchTo = async (mode: string): Promise<void> => {
+      await patch((await config()).replace(/^mode: .*$/m, `mode: ${mode}`));
+      await eventually(`rules of ${mode}`, async () => FIRST_LINE[mode]!.test((await podwire.run('rules')).stdout));
+    };
+    const events = async (): Promise<string> =>
+      (await kubectl.run('-n kube-system get events -o jsonpath={range.items[*]}{.reason}:{.message};{end}')).stdout;
+    const get = async (): Promise<string> =>
+      (await podwire.exec('default/test-pod', 'wget', '-qO-', 'tiny-web')).stdout;
+
+    t.match(await config(), /^kind: KubeProxyConfiguration$/m);
+    await eventually('the web server answers', async () => (await get()).includes('<html>'));
+    const live = new HalfRequest(podwire.spawn('exec', '-i', 'default/test-pod', '--', 'nc', 'tiny-web', '80'));
+    await eventually('it is connected', async () => (await podwire.run('status')).code === 0 && live.begin());
+    await switchTo('nftables');
+    t.match(await get(), '<html>', 'new connections in nftables mode');
+    t.match(await live.finish(), 'HTTP/1.1 200', 'the old connection went on');
+    await switchTo('ipvs');
+    t.match(await get(), '<html>', 'new connections in IPVS mode');
+    await eventually('the change is told', async () => /proxy mode nftables -> ipvs/.test(await events()));
+
+    await patch('kind: KubeProxyConfiguration\nmode: quantum\n');
+    await eventually('nonsense is refused', async () => /ProxyConfigRefused:.*not quantum/.test(await events()));
+    t.match(await get(), '<html>', 'and what was before stays');
+  });
+}
+
+/** An HTTP request of which the end is held back, over a connection that is open meanwhile. */
+class HalfRequest {
+  readonly #child: ChildProcess;
+  #begun = false;
+  #output = '';
+
+  constructor(child: ChildProcess) {
+    this.#child = child;
+    child.stdout!.on('data', (chunk: Buffer) => {
+      this.#output += chunk.toString();
+    });
+  }
+
+  begin(): boolean {
+    if (!this.#begun) this.#child.stdin!.write('GET / HTTP/1.1\r\nHost: tiny-web\r\n');
+    this.#begun = true;
+    return true;
+  }
+
+  async finish(): Promise<string> {
+    this.#child.stdin!.write('Connection: close\r\n\r\n');
+    await eventually('the answer', () => this.#output.includes('</html>'));
+    this.#child.stdin!.end();
+    return this.#output;
+  }
+}
