@@ -34,6 +34,8 @@ export const NO_ROUTE: RouteId = -1;
 const EMPTY = -1;
 /** Answers that the cache holds; a power of two. */
 const CACHE_SIZE = 4096;
+/** Words of a place in the tables below: what belongs together shares a line of the processor's cache. */
+const PLACE = 4;
 
 export class Fib {
   // Columns of routes, shared by both tables.
@@ -47,10 +49,8 @@ export class Fib {
   readonly #free: number[] = [];
   readonly #local = new PrefixTable();
   readonly #main = new PrefixTable();
-  /** The cache, direct-mapped: an answer holds while its generation is the current one. */
-  readonly #cachedAddr = new Int32Array(CACHE_SIZE);
-  readonly #cachedId = new Int32Array(CACHE_SIZE);
-  readonly #cachedAt = new Int32Array(CACHE_SIZE);
+  /** The cache, direct-mapped, [address, answer, generation, -] a place: an answer holds while its generation is the current one. */
+  readonly #cache = new Int32Array(CACHE_SIZE * PLACE);
   #generation = 1;
 
   /** Adds a route, in place of one with the same prefix in the same table. */
@@ -99,9 +99,10 @@ export class Fib {
   /** The route to `daddr`, or NO_ROUTE. Signed, so that no argument needs a heap number. */
   lookup(daddr: number): RouteId {
     daddr |= 0;
-    const slot = (Math.imul(daddr, 0x9e3779b1) >>> 16) & (CACHE_SIZE - 1);
-    if (this.#cachedAddr[slot] === daddr && this.#cachedAt[slot] === this.#generation) return this.#cachedId[slot]!;
-    return this.#find(daddr, slot);
+    const at = ((Math.imul(daddr, 0x9e3779b1) >>> 16) & (CACHE_SIZE - 1)) * PLACE;
+    const cache = this.#cache;
+    if (cache[at] === daddr && cache[at + 2] === this.#generation) return cache[at + 1]!;
+    return this.#find(daddr, at);
   }
 
   /** Whether `addr` is one of this host's own: what `-m addrtype LOCAL` and the trap ask. */
@@ -147,12 +148,12 @@ export class Fib {
     return routes.sort((a, b) => a.network - b.network || a.prefixLen - b.prefixLen);
   }
 
-  #find(daddr: number, slot: number): RouteId {
+  #find(daddr: number, at: number): RouteId {
     let id = this.#local.lookup(daddr);
     if (id === EMPTY) id = this.#main.lookup(daddr);
-    this.#cachedAddr[slot] = daddr;
-    this.#cachedId[slot] = id;
-    this.#cachedAt[slot] = this.#generation;
+    this.#cache[at] = daddr;
+    this.#cache[at + 1] = id;
+    this.#cache[at + 2] = this.#generation;
     return id;
   }
 
@@ -179,60 +180,60 @@ export class Fib {
   }
 }
 
-/** Prefixes to ids: linear probing, backward-shift deletion, at most half full. */
+/** Prefixes to ids: linear probing, backward-shift deletion, at most half full. [network, length, id, -] a place. */
 class PrefixTable {
-  #networks = new Uint32Array(64);
-  #lens = new Uint8Array(64);
-  #ids = new Int32Array(64).fill(EMPTY);
+  #places = emptyPlaces(64);
   #mask = 63;
   #count = 0;
   readonly #perLen = new Uint32Array(33);
   /** Prefix lengths in use, longest first, and their masks. */
   #lengths = new Uint8Array(0);
-  #masks = new Uint32Array(0);
+  #masks = new Int32Array(0);
 
   lookup(addr: number): number {
     const lengths = this.#lengths;
     for (let i = 0; i < lengths.length; i++) {
-      const id = this.get((addr & this.#masks[i]!) >>> 0, lengths[i]!);
+      const id = this.get(addr & this.#masks[i]!, lengths[i]!);
       if (id !== EMPTY) return id;
     }
     return EMPTY;
   }
 
   get(network: number, len: number): number {
-    const ids = this.#ids;
-    for (let i = hash(network, len) & this.#mask; ids[i] !== EMPTY; i = (i + 1) & this.#mask) {
-      if (this.#networks[i] === network && this.#lens[i] === len) return ids[i]!;
+    network |= 0;
+    const places = this.#places;
+    for (let i = hash(network, len) & this.#mask; ; i = (i + 1) & this.#mask) {
+      const id = places[i * PLACE + 2]!;
+      if (id === EMPTY || (places[i * PLACE] === network && places[i * PLACE + 1] === len)) return id;
     }
-    return EMPTY;
   }
 
   /** The prefix must not be there yet. */
   set(network: number, len: number, id: number): void {
-    if ((this.#count + 1) * 2 > this.#ids.length) this.#grow();
+    if ((this.#count + 1) * 2 > this.#mask + 1) this.#grow();
     this.#insert(network, len, id);
     this.#count++;
     if (this.#perLen[len]!++ === 0) this.#listLengths();
   }
 
   delete(network: number, len: number): number {
+    network |= 0;
     const mask = this.#mask;
+    const places = this.#places;
+    const isEmpty = (i: number): boolean => places[i * PLACE + 2] === EMPTY;
     let i = hash(network, len) & mask;
-    while (this.#ids[i] !== EMPTY && (this.#networks[i] !== network || this.#lens[i] !== len)) i = (i + 1) & mask;
-    const id = this.#ids[i]!;
+    while (!isEmpty(i) && (places[i * PLACE] !== network || places[i * PLACE + 1] !== len)) i = (i + 1) & mask;
+    const id = places[i * PLACE + 2]!;
     if (id === EMPTY) return EMPTY;
     let hole = i;
-    for (let j = (i + 1) & mask; this.#ids[j] !== EMPTY; j = (j + 1) & mask) {
-      const home = hash(this.#networks[j]!, this.#lens[j]!) & mask;
+    for (let j = (i + 1) & mask; !isEmpty(j); j = (j + 1) & mask) {
+      const home = hash(places[j * PLACE]!, places[j * PLACE + 1]!) & mask;
       if (((j - home) & mask) >= ((j - hole) & mask)) {
-        this.#networks[hole] = this.#networks[j]!;
-        this.#lens[hole] = this.#lens[j]!;
-        this.#ids[hole] = this.#ids[j]!;
+        places.copyWithin(hole * PLACE, j * PLACE, (j + 1) * PLACE);
         hole = j;
       }
     }
-    this.#ids[hole] = EMPTY;
+    places[hole * PLACE + 2] = EMPTY;
     this.#count--;
     if (--this.#perLen[len]! === 0) this.#listLengths();
     return id;
@@ -240,27 +241,26 @@ class PrefixTable {
 
   #insert(network: number, len: number, id: number): void {
     let i = hash(network, len) & this.#mask;
-    while (this.#ids[i] !== EMPTY) i = (i + 1) & this.#mask;
-    this.#networks[i] = network;
-    this.#lens[i] = len;
-    this.#ids[i] = id;
+    while (this.#places[i * PLACE + 2] !== EMPTY) i = (i + 1) & this.#mask;
+    this.#places[i * PLACE] = network;
+    this.#places[i * PLACE + 1] = len;
+    this.#places[i * PLACE + 2] = id;
   }
 
   #grow(): void {
-    const [networks, lens, ids] = [this.#networks, this.#lens, this.#ids];
-    const size = ids.length * 2;
-    this.#networks = new Uint32Array(size);
-    this.#lens = new Uint8Array(size);
-    this.#ids = new Int32Array(size).fill(EMPTY);
+    const places = this.#places;
+    const size = (this.#mask + 1) * 2;
+    this.#places = emptyPlaces(size);
     this.#mask = size - 1;
-    for (let i = 0; i < ids.length; i++) if (ids[i] !== EMPTY) this.#insert(networks[i]!, lens[i]!, ids[i]!);
+    for (let at = 0; at < places.length; at += PLACE)
+      if (places[at + 2] !== EMPTY) this.#insert(places[at]!, places[at + 1]!, places[at + 2]!);
   }
 
   #listLengths(): void {
     const lengths: number[] = [];
     for (let len = 32; len >= 0; len--) if (this.#perLen[len]! > 0) lengths.push(len);
     this.#lengths = Uint8Array.from(lengths);
-    this.#masks = Uint32Array.from(lengths, netmask);
+    this.#masks = Int32Array.from(lengths, netmask);
   }
 }
 
@@ -273,6 +273,10 @@ function hash(network: number, len: number): number {
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
   return (h ^ (h >>> 16)) >>> 0;
+}
+
+function emptyPlaces(count: number): Int32Array {
+  return new Int32Array(count * PLACE).fill(EMPTY);
 }
 
 function grown<T extends Uint32Array | Int32Array | Uint8Array>(from: T, to: T): T {

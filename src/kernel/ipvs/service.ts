@@ -160,15 +160,15 @@ function setDest(dest: Dest, options: DestOptions): void {
 }
 
 const NONE = -1;
+/** Words of a row. */
+const ROW = 4;
 const GOLDEN_RATIO_32 = 0x61c88647;
 
-/** Services by (protocol, address, port): chains over columns, twice as many heads as rows. */
+/** Services by (protocol, address, port): chains over rows, twice as many heads as rows. */
 export class ServiceTable {
   #heads = new Int32Array(64).fill(NONE);
-  #next = new Int32Array(32);
-  #addrs = new Int32Array(32);
-  /** proto << 16 | port */
-  #ports = new Uint32Array(32);
+  /** [address, proto << 16 | port, next row, -]: one line of the cache a step. */
+  #words = new Int32Array(32 * ROW);
   #rows: (VirtualService | undefined)[] = [];
   readonly #free: number[] = [];
   #size = 0;
@@ -181,30 +181,31 @@ export class ServiceTable {
   lookup(proto: number, addr: number, port: number): VirtualService | undefined {
     addr |= 0;
     const key = (proto << 16) | port;
-    for (let row = this.#heads[this.#slot(addr, key)]!; row !== NONE; row = this.#next[row]!) {
-      if (this.#addrs[row] === addr && this.#ports[row] === key) return this.#rows[row];
+    const words = this.#words;
+    for (let row = this.#heads[this.#slot(addr, key)]!; row !== NONE; row = words[row * ROW + 2]!) {
+      if (words[row * ROW] === addr && words[row * ROW + 1] === key) return this.#rows[row];
     }
     return undefined;
   }
 
   add(svc: VirtualService): void {
-    if (this.#size === this.#next.length) this.#grow();
+    if (this.#size * ROW === this.#words.length) this.#grow();
     const row = this.#free.pop() ?? this.#size;
-    this.#addrs[row] = svc.addr | 0;
-    this.#ports[row] = (svc.proto << 16) | svc.port;
+    this.#words[row * ROW] = svc.addr;
+    this.#words[row * ROW + 1] = (svc.proto << 16) | svc.port;
     this.#rows[row] = svc;
     this.#link(row);
     this.#size++;
   }
 
   delete(svc: VirtualService): void {
-    const key = (svc.proto << 16) | svc.port;
-    const slot = this.#slot(svc.addr, key);
+    const words = this.#words;
+    const slot = this.#slot(svc.addr, (svc.proto << 16) | svc.port);
     let before = NONE;
-    for (let row = this.#heads[slot]!; row !== NONE; before = row, row = this.#next[row]!) {
+    for (let row = this.#heads[slot]!; row !== NONE; before = row, row = words[row * ROW + 2]!) {
       if (this.#rows[row] !== svc) continue;
-      if (before === NONE) this.#heads[slot] = this.#next[row]!;
-      else this.#next[before] = this.#next[row]!;
+      if (before === NONE) this.#heads[slot] = words[row * ROW + 2]!;
+      else words[before * ROW + 2] = words[row * ROW + 2]!;
       this.#rows[row] = undefined;
       this.#free.push(row);
       this.#size--;
@@ -221,20 +222,16 @@ export class ServiceTable {
   }
 
   #link(row: number): void {
-    const slot = this.#slot(this.#addrs[row]!, this.#ports[row]!);
-    this.#next[row] = this.#heads[slot]!;
+    const slot = this.#slot(this.#words[row * ROW]!, this.#words[row * ROW + 1]!);
+    this.#words[row * ROW + 2] = this.#heads[slot]!;
     this.#heads[slot] = row;
   }
 
   #grow(): void {
-    const rows = this.#next.length;
-    const addrs = new Int32Array(rows * 2);
-    addrs.set(this.#addrs);
-    const ports = new Uint32Array(rows * 2);
-    ports.set(this.#ports);
-    this.#addrs = addrs;
-    this.#ports = ports;
-    this.#next = new Int32Array(rows * 2);
+    const words = this.#words;
+    this.#words = new Int32Array(words.length * 2);
+    this.#words.set(words);
+    const rows = words.length / ROW;
     this.#heads = new Int32Array(rows * 4).fill(NONE);
     for (let row = 0; row < rows; row++) if (this.#rows[row]) this.#link(row);
   }

@@ -1,18 +1,20 @@
 // The set behind all hash types: entries of up to four 32-bit words in open addressing with linear probing, at most half full,
-// deletion by shifting back. Lookups allocate nothing; growing happens on the control plane.
+// deletion by shifting back. Lookups allocate nothing; growing happens on the control plane. An entry's words and, last, whether its
+// place is taken stand together, so that a lookup touches one line of the processor's cache.
 const MIN_SIZE = 16;
 
 export class EntryTable {
   readonly #width: number;
-  #words: Uint32Array;
-  #used: Uint8Array;
+  /** Words of a place: a power of two. */
+  readonly #stride: number;
+  #words: Int32Array;
   #mask: number;
   #count = 0;
 
   constructor(width: number) {
     this.#width = width;
-    this.#words = new Uint32Array(MIN_SIZE * width);
-    this.#used = new Uint8Array(MIN_SIZE);
+    this.#stride = width < 2 ? 2 : width < 4 ? 4 : 8;
+    this.#words = new Int32Array(MIN_SIZE * this.#stride);
     this.#mask = MIN_SIZE - 1;
   }
 
@@ -28,7 +30,7 @@ export class EntryTable {
   /** Whether it was new. */
   add(a: number, b = 0, c = 0, d = 0): boolean {
     if (this.has(a, b, c, d)) return false;
-    if ((this.#count + 1) * 2 > this.#used.length) this.#grow();
+    if ((this.#count + 1) * 2 > this.#mask + 1) this.#grow();
     this.#insert(a | 0, b | 0, c | 0, d | 0);
     this.#count++;
     return true;
@@ -39,79 +41,78 @@ export class EntryTable {
     let hole = this.#find(a | 0, b | 0, c | 0, d | 0);
     if (hole < 0) return false;
     const mask = this.#mask;
-    for (let j = (hole + 1) & mask; this.#used[j] === 1; j = (j + 1) & mask) {
+    const stride = this.#stride;
+    for (let j = (hole + 1) & mask; this.#isUsed(j); j = (j + 1) & mask) {
       const home = this.#hashAt(j) & mask;
       if (((j - home) & mask) < ((j - hole) & mask)) continue;
-      this.#words.copyWithin(hole * this.#width, j * this.#width, (j + 1) * this.#width);
+      this.#words.copyWithin(hole * stride, j * stride, (j + 1) * stride);
       hole = j;
     }
-    this.#used[hole] = 0;
+    this.#words[hole * stride + stride - 1] = 0;
     this.#count--;
     return true;
   }
 
   clear(): void {
-    this.#used.fill(0);
+    this.#words.fill(0);
     this.#count = 0;
   }
 
   /** The entries' words, in no particular order. */
   *entries(): Generator<[number, number, number, number]> {
-    const w = this.#width;
     for (let i = 0; i <= this.#mask; i++) {
-      if (this.#used[i] === 0) continue;
-      const o = i * w;
-      const words = this.#words;
-      yield [words[o]!, w > 1 ? words[o + 1]! : 0, w > 2 ? words[o + 2]! : 0, w > 3 ? words[o + 3]! : 0];
+      if (!this.#isUsed(i)) continue;
+      yield [this.#word(i, 0) >>> 0, this.#word(i, 1) >>> 0, this.#word(i, 2) >>> 0, this.#word(i, 3) >>> 0];
     }
   }
 
   #find(a: number, b: number, c: number, d: number): number {
     const w = this.#width;
     const words = this.#words;
-    for (let i = hash(a, b, c, d) & this.#mask; this.#used[i] === 1; i = (i + 1) & this.#mask) {
-      const o = i * w;
+    const stride = this.#stride;
+    for (let i = hash(a, b, c, d) & this.#mask; ; i = (i + 1) & this.#mask) {
+      const o = i * stride;
+      if (words[o + stride - 1] === 0) return -1;
       if (
-        (words[o]! | 0) === a &&
-        (w < 2 || (words[o + 1]! | 0) === b) &&
-        (w < 3 || (words[o + 2]! | 0) === c) &&
-        (w < 4 || (words[o + 3]! | 0) === d)
+        words[o] === a &&
+        (w < 2 || words[o + 1] === b) &&
+        (w < 3 || words[o + 2] === c) &&
+        (w < 4 || words[o + 3] === d)
       ) {
         return i;
       }
     }
-    return -1;
   }
 
   #insert(a: number, b: number, c: number, d: number): void {
     const w = this.#width;
     let i = hash(a, b, c, d) & this.#mask;
-    while (this.#used[i] === 1) i = (i + 1) & this.#mask;
-    this.#used[i] = 1;
-    const o = i * w;
+    while (this.#isUsed(i)) i = (i + 1) & this.#mask;
+    const o = i * this.#stride;
     this.#words[o] = a;
     if (w > 1) this.#words[o + 1] = b;
     if (w > 2) this.#words[o + 2] = c;
     if (w > 3) this.#words[o + 3] = d;
+    this.#words[o + this.#stride - 1] = 1;
+  }
+
+  #isUsed(i: number): boolean {
+    return this.#words[i * this.#stride + this.#stride - 1] !== 0;
+  }
+
+  /** 0 beyond the width. */
+  #word(i: number, n: number): number {
+    return n < this.#width ? this.#words[i * this.#stride + n]! : 0;
   }
 
   #hashAt(i: number): number {
-    const w = this.#width;
-    const o = i * w;
-    const words = this.#words;
-    return hash(
-      words[o]! | 0,
-      w > 1 ? words[o + 1]! | 0 : 0,
-      w > 2 ? words[o + 2]! | 0 : 0,
-      w > 3 ? words[o + 3]! | 0 : 0,
-    );
+    return hash(this.#word(i, 0), this.#word(i, 1), this.#word(i, 2), this.#word(i, 3));
   }
 
   #grow(): void {
     const old = [...this.entries()];
-    const size = this.#used.length * 2;
-    this.#words = new Uint32Array(size * this.#width);
-    this.#used = new Uint8Array(size);
+    const size = (this.#mask + 1) * 2;
+    this.#words = new Int32Array(size * this.#stride);
     this.#mask = size - 1;
     for (const [a, b, c, d] of old) this.#insert(a | 0, b | 0, c | 0, d | 0);
   }

@@ -43,6 +43,7 @@ import {
   VERDICT_SHIFT,
 } from './compile.ts';
 import type { LookupTable } from './lookup-table.ts';
+import { ProgramArena } from './program-arena.ts';
 import type { SetTable } from './set-table.ts';
 
 /** NFT_JUMP_STACK_SIZE. */
@@ -66,14 +67,13 @@ export interface EvaluatorEnv {
 export type RuleObserver = (skb: Skb, hook: HookNumber, chain: number, pc: number) => void;
 
 export class Evaluator {
-  /** Programs by chain number. */
-  readonly code: Int32Array[] = [];
+  /** Programs of all chains. */
+  readonly programs = new ProgramArena();
   readonly sets: (SetTable | undefined)[] = [];
   readonly maps: (LookupTable | undefined)[] = [];
   /** While somebody traces. */
   observer: RuleObserver | null = null;
   readonly #env: EvaluatorEnv;
-  readonly #stackCode: Int32Array[] = Array.from({ length: JUMP_STACK }, () => new Int32Array(0));
   readonly #stackChain = new Int32Array(JUMP_STACK);
   readonly #stackPc = new Int32Array(JUMP_STACK);
   readonly #interfaces: { readonly name: string; readonly isPrefix: boolean; yes: Uint8Array }[] = [];
@@ -96,31 +96,35 @@ export class Evaluator {
 
   /** Walks base chain `chain`. With NF_DROP freeing is the caller's, with NF_STOLEN it has been done. */
   run(skb: Skb, hook: HookNumber, chain: number): Verdict {
-    let code = this.code[chain]!;
-    let pc = 0;
+    const { code, places } = this.programs;
+    let base = places[chain * 2]!;
+    let end = base + places[chain * 2 + 1]!;
+    let pc = base;
     let depth = 0;
     for (;;) {
-      if (pc >= code.length) {
+      if (pc >= end) {
         if (depth === 0) return NF_ACCEPT;
         depth--;
-        code = this.#stackCode[depth]!;
         chain = this.#stackChain[depth]!;
-        pc = this.#stackPc[depth]!;
+        base = places[chain * 2]!;
+        end = base + places[chain * 2 + 1]!;
+        pc = base + this.#stackPc[depth]!;
         continue;
       }
       const op = code[pc]!;
       const verdict = this.#step(op, code, pc, skb, hook);
       if (verdict === V_BREAK) {
-        pc = code[pc + 1]!;
+        pc = base + code[pc + 1]!;
         continue;
       }
       if (verdict === V_CONTINUE) {
-        if (this.observer !== null && (op === OP_MARK_SET || op === OP_UPDATE)) this.observer(skb, hook, chain, pc);
+        if (this.observer !== null && (op === OP_MARK_SET || op === OP_UPDATE))
+          this.observer(skb, hook, chain, pc - base);
         pc += sizeOf(op, code, pc);
         continue;
       }
       if (this.observer !== null && (verdict !== V_DONE || this.#result === NF_ACCEPT))
-        this.observer(skb, hook, chain, pc);
+        this.observer(skb, hook, chain, pc - base);
       if (verdict === V_DONE) return this.#result;
       switch (verdict & VERDICT_KIND) {
         case V_ACCEPT:
@@ -128,22 +132,23 @@ export class Evaluator {
         case V_DROP:
           return NF_DROP;
         case V_RETURN:
-          pc = code.length;
+          pc = end;
           break;
         case V_JUMP:
           if (depth === JUMP_STACK) return NF_DROP;
-          this.#stackCode[depth] = code;
           this.#stackChain[depth] = chain;
           this.#stackPc[depth] = code[pc + 1]!;
           depth++;
           chain = verdict >> VERDICT_SHIFT;
-          code = this.code[chain]!;
-          pc = 0;
+          base = places[chain * 2]!;
+          end = base + places[chain * 2 + 1]!;
+          pc = base;
           break;
         case V_GOTO:
           chain = verdict >> VERDICT_SHIFT;
-          code = this.code[chain]!;
-          pc = 0;
+          base = places[chain * 2]!;
+          end = base + places[chain * 2 + 1]!;
+          pc = base;
           break;
       }
     }
@@ -188,8 +193,9 @@ export class Evaluator {
       case OP_VMAP: {
         if (skb.th + 4 > skb.tail) return V_BREAK;
         const daddr = code[pc + 3] === 1 ? get32(b, nh + 16) | 0 : 0;
-        const found = this.maps[code[pc + 2]!]!.get(daddr, (b[nh + 9]! << 16) | get16(b, skb.th + 2));
-        return found; // NOT_FOUND is V_BREAK
+        const map = this.maps[code[pc + 2]!]!;
+        const at = map.find(daddr, (b[nh + 9]! << 16) | get16(b, skb.th + 2));
+        return at < 0 ? V_BREAK : map.value[at]! | 0; // a whole number, or it would be boxed
       }
       case OP_NUMGEN_VMAP:
         return code[pc + 3 + this.#env.rng.below(code[pc + 2]!)]!;

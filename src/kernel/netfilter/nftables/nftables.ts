@@ -149,7 +149,7 @@ export class Nftables {
     for (const chain of tx.dirty) {
       if (table.chains.get(chain.spec.name) !== chain) continue;
       chain.program = compile(chain.rules, resolve);
-      this.#evaluator.code[chain.id] = chain.program.code;
+      this.#evaluator.programs.set(chain.id, chain.program.code);
     }
   }
 
@@ -167,7 +167,7 @@ export class Nftables {
         this.#unhook.get(object)?.();
         this.#unhook.delete(object);
         this.#chains[object.id] = undefined;
-        this.#evaluator.code[object.id] = NO_CODE;
+        this.#evaluator.programs.set(object.id, NO_CODE);
         this.#free.chain.push(object.id);
       } else if (isMap(object)) {
         this.#evaluator.maps[object.id] = undefined;
