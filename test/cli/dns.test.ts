@@ -14,6 +14,7 @@ import { type Case, cases, check, corefileOf, objectsOf } from '../dns/sample-ca
 import { namespace, service, slice } from '../dns/support-objects.ts';
 
 const PODWIRE = join(import.meta.dirname, '../../src/cli/podwire.js');
+t.setTimeout(120_000); // each group of cases starts a program
 const LIMIT_MS = 10_000;
 
 interface Running {
@@ -199,6 +200,8 @@ t.test('several files, YAML and JSON, with kinds that are not for DNS; --ttl', a
   const db = await askUdp(dns.port, 'db.prod.svc.cluster.local.', 'A');
   t.strictSame([...web.answer, ...db.answer].map(rdataText), ['10.96.0.7', '10.96.0.8']);
   t.equal(web.answer[0]!.ttl, 77);
+  const servers = await askUdp(dns.port, 'cluster.local.', 'NS');
+  t.strictSame(servers.additional.map(rdataText), ['127.0.0.1'], 'the name server is where it listens');
   t.match(dns.output(), `[WARNING] ${yaml}: no matches for kind "Unknown" in version "example.org/v1", passed over`);
   t.match(dns.output(), ': Service default/new has no clusterIP, so its name has no address\n');
   t.notMatch(dns.output(), 'Deployment');

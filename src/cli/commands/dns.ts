@@ -111,18 +111,15 @@ function parseListen(text: string): { address: string; port: number } {
 }
 
 /**
- * What the server calls its own addresses (CoreDNS plugin/kubernetes/local.go): the one it listens on, or all of the machine's
- * but loopback. Deviation: a machine that has no other gets the loopback address it listens on.
+ * What the server calls its own addresses (CoreDNS plugin/kubernetes/local.go): the one it listens on, or all of the machine's but
+ * loopback. Deviation: loopback counts too when it is what it listens on, where CoreDNS would have none.
  */
 function localAddresses(address: string): string[] {
-  const isAny = address === '0.0.0.0' || address === '::';
-  const isLoopback = address.startsWith('127.') || address === '::1';
-  if (!isAny && !isLoopback) return [address];
-  const own = Object.values(networkInterfaces())
+  if (address !== '0.0.0.0' && address !== '::') return [address];
+  return Object.values(networkInterfaces())
     .flatMap((list) => list ?? [])
     .filter((entry) => !entry.internal && !entry.address.startsWith('fe80:'))
     .map((entry) => entry.address);
-  return own.length > 0 || isAny ? own : [address];
 }
 
 function textOf(file: string): string | undefined {
