@@ -2,7 +2,7 @@
 // k8s.io/apiserver/pkg/endpoints/handlers (get.go, create.go, update.go, patch.go, delete.go); wording as there.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { KubeObject, ResourceType, Stored } from '../../api/meta.ts';
-import { PODS } from '../../api/resources.ts';
+import { JOBS, PODS } from '../../api/resources.ts';
 import { StatusError } from '../../api/status-error.ts';
 import { BINDINGS, EVICTIONS, SCALES } from '../../api/subresources.ts';
 import type { DeleteOptions, PatchType, Subresource } from '../../client/client.ts';
@@ -27,7 +27,7 @@ import type { EncodedObjects } from './encoded-objects.ts';
 import { APPLY, deleteOptions, integer, listOptions, watchOptions, writeOptions } from './options.ts';
 import { negotiate, PLAIN } from './representation.ts';
 import { isTrue, methodNotAllowed, type RequestInfo } from './request-info.ts';
-import { sendBytes, sendObject, wantsYaml } from './respond.ts';
+import { addWarning, sendBytes, sendObject, wantsYaml } from './respond.ts';
 import { serveWatch } from './watch-stream.ts';
 
 export interface ResourceRequest {
@@ -58,6 +58,9 @@ const PATCH_TYPES: Readonly<Record<string, PatchType>> = {
 
 /** A DELETE answers with the object as it was last; other kinds answer with a Status. */
 const RETURNED: ReadonlySet<string> = new Set(['pods', 'services', 'serviceaccounts', 'resourcequotas']);
+
+const ORPHANED_PODS =
+  'child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning';
 
 const STORED_SUBRESOURCES: ReadonlySet<string> = new Set(['status', 'scale', 'finalize', 'ephemeralcontainers']);
 
@@ -263,6 +266,12 @@ async function deletionOf(call: ResourceRequest): Promise<{ deletion: DeleteOpti
   const { value } = await bodyOf(call, { kind: 'DeleteOptions' });
   const { deletion, dryRun } = deleteOptions(call.query, value);
   const options = writeOptions(call);
+  const { resource, group } = call.registry.type;
+  if (group === JOBS.group && resource === JOBS.resource && deletion.propagationPolicy === undefined) {
+    // As in batch/v1, for the sake of clients from before there was garbage collection.
+    deletion.propagationPolicy = 'Orphan';
+    addWarning(call.response, ORPHANED_PODS);
+  }
   return { deletion, options: dryRun ? { ...options, dryRun } : options };
 }
 

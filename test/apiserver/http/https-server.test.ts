@@ -195,3 +195,18 @@ t.test('a slow watcher costs nothing but its own place in the history', async (t
   const grown = process.memoryUsage().external + process.memoryUsage().arrayBuffers - before;
   t.ok(grown < 20e6, `30 MB of events wait in the history, not in ${Math.round(grown / 1e6)} MB of buffers`);
 });
+
+t.test('a Job that is deleted without a policy leaves its Pods, with a warning', async (t) => {
+  const https = await HttpsApi.start(t);
+  const jobs = '/apis/batch/v1/namespaces/default/jobs';
+  const template = { spec: { restartPolicy: 'Never', containers: [{ name: 'c', image: 'x' }] } };
+  const make = (name: string) => https.fetch('POST', jobs, { body: { metadata: { name }, spec: { template } } });
+  await make('a');
+  const left = await https.fetch('DELETE', `${jobs}/a`);
+  t.match(left.headers['warning'], /^299 - "child pods are preserved by default when jobs are deleted; /);
+  t.same(left.json.metadata.finalizers, ['orphan']);
+  await make('b');
+  const gone = await https.fetch('DELETE', `${jobs}/b?propagationPolicy=Background`);
+  t.equal(gone.headers['warning'], undefined);
+  t.match(gone.json, { kind: 'Status', status: 'Success', details: { name: 'b', group: 'batch', kind: 'jobs' } });
+});
