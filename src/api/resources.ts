@@ -2,6 +2,7 @@
 import type { ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet } from './apps-v1.ts';
 import type { HorizontalPodAutoscaler } from './autoscaling-v2.ts';
 import type { CronJob, Job } from './batch-v1.ts';
+import type { CertificateSigningRequest } from './certificates-v1.ts';
 import type { Lease } from './coordination-v1.ts';
 import type {
   ConfigMap,
@@ -74,6 +75,13 @@ export const RUNTIMECLASSES = define<RuntimeClass>('node.k8s.io/v1', 'runtimecla
 export const LEASES = define<Lease>('coordination.k8s.io/v1', 'leases', 'Lease', true);
 export const RESOURCEQUOTAS = define<ResourceQuota>('v1', 'resourcequotas', 'ResourceQuota', true, ['quota']);
 export const LIMITRANGES = define<LimitRange>('v1', 'limitranges', 'LimitRange', true, ['limits']);
+export const CERTIFICATESIGNINGREQUESTS = define<CertificateSigningRequest>(
+  'certificates.k8s.io/v1',
+  'certificatesigningrequests',
+  'CertificateSigningRequest',
+  false,
+  ['csr'],
+);
 
 const RBAC = 'rbac.authorization.k8s.io/v1';
 export const ROLES = define<Role>(RBAC, 'roles', 'Role', true);
@@ -106,6 +114,7 @@ export const RESOURCES: readonly ResourceType[] = [
   RESOURCEQUOTAS,
   LIMITRANGES,
   LEASES,
+  CERTIFICATESIGNINGREQUESTS,
   CLUSTERROLEBINDINGS,
   CLUSTERROLES,
   ROLEBINDINGS,

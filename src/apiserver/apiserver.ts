@@ -7,6 +7,7 @@ import { StatusError } from '../api/status-error.ts';
 import type { Clock, Timer } from '../lib/clock.ts';
 import type { Rng } from '../lib/rng.ts';
 import type { AdmissionPlugin, AdmissionRequest, Lookup } from './admission/admission.ts';
+import { certificateAdmission } from './admission/certificates.ts';
 import { limitRanger } from './admission/limit-ranger.ts';
 import { namespaceLifecycle } from './admission/namespace-lifecycle.ts';
 import { podAdmission } from './admission/pod-admission.ts';
@@ -89,6 +90,7 @@ export class ApiServer {
       serviceAccountAdmission(clock, rng),
       podAdmission,
       limitRanger,
+      certificateAdmission(this.authorizer),
       escalationCheck(this.authorizer),
       resourceQuotaAdmission((quota) => this.#served(RESOURCEQUOTAS).update(quota, 'status', { user: ADMIN })),
     ];

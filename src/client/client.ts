@@ -39,7 +39,7 @@ export type PatchType = 'json' | 'merge' | 'strategic';
  * `binding` (Pods): update with `spec.nodeName` set puts an unassigned Pod on that Node; nothing else of it is read.
  * `scale` (workloads): takes and returns an autoscaling/v1 Scale. `finalize` (Namespaces): the only way to change spec.finalizers.
  */
-export type Subresource = 'status' | 'scale' | 'binding' | 'finalize' | 'ephemeralcontainers';
+export type Subresource = 'status' | 'scale' | 'binding' | 'finalize' | 'ephemeralcontainers' | 'approval';
 
 export interface ApiClient {
   get<T extends KubeObject>(type: ResourceType<T>, namespace: string | undefined, name: string): Promise<Stored<T>>;

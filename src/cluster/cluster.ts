@@ -87,6 +87,7 @@ export class Cluster {
         apiserverAddress: settings.nodes[0]!.address,
         apiServiceIP: settings.apiServiceIP,
         rootCA: authority.then(({ certificate }) => certificate),
+        signClient: async (request, seconds) => (await authority).signClient(request, seconds, clock.unixMs()),
         onError: env.onError,
       });
       await Promise.all([

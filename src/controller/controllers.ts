@@ -1,6 +1,7 @@
 // The controller manager and the scheduler: everything that turns wishes in the API into other objects. After
 // cmd/kube-controller-manager and cmd/kube-scheduler, without leader election. All speak through one ApiClient and share
 // one informer a kind.
+import { CertificateSigner, type SignClient } from './certificate-signer.ts';
 import { ClusterRoleAggregationController } from './clusterrole-aggregation.ts';
 import { type Controller, type ControllerOptions, createContext } from './context.ts';
 import { CronJobController } from './cronjob/cronjob.ts';
@@ -36,6 +37,8 @@ export interface StartOptions extends ControllerOptions {
   readonly apiServiceIP?: string;
   /** PEM of the CA that signed the API server's certificate; without it none is published, and no Secret gets a token. */
   readonly rootCA?: Promise<string>;
+  /** Without it no CertificateSigningRequest is answered. */
+  readonly signClient?: SignClient;
 }
 
 export interface Controllers {
@@ -48,7 +51,7 @@ export interface Controllers {
 /** Starts them all and returns at once. The Namespaces of `bootstrap` must be there, or come soon. */
 export function startControllers(options: StartOptions): Controllers {
   const ctx = createContext(options);
-  const { apiserverAddress, apiserverPort = 8443, apiServiceIP = '10.96.0.1', rootCA } = options;
+  const { apiserverAddress, apiserverPort = 8443, apiServiceIP = '10.96.0.1', rootCA, signClient } = options;
   const controllers: Controller[] = [
     new ServiceAccountController(ctx),
     ...(rootCA ? [new RootCaPublisher(ctx, rootCA), new ServiceAccountTokenController(ctx, rootCA)] : []),
@@ -73,6 +76,7 @@ export function startControllers(options: StartOptions): Controllers {
     new PodGarbageCollector(ctx),
     new ClusterRoleAggregationController(ctx),
     new ResourceQuotaController(ctx),
+    ...(signClient ? [new CertificateSigner(ctx, signClient)] : []),
   ];
   let closed = false;
   ctx.informers.start();

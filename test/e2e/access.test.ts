@@ -1,6 +1,9 @@
 // The real kubectl and who may do what: create role..., auth can-i, whoami, reconcile, --as, tokens.
+import 'reflect-metadata';
+import { webcrypto } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { Pkcs10CertificateRequestGenerator } from '@peculiar/x509';
 import t, { type Test } from 'tap';
 import { Kubectl, needsKubectl } from '../support/kubectl.ts';
 import { eventually, Podwire } from '../support/podwire.ts';
@@ -117,6 +120,57 @@ if (needsKubectl(t)) {
         'describe node node-1',
         /Lease:\n +HolderIdentity: +node-1\n +AcquireTime: +<unset>\n +RenewTime: +\w/,
       );
+    });
+
+    await t.test('a certificate is asked for, approved, issued and good', async (t) => {
+      const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+      const keys = (await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])) as webcrypto.CryptoKeyPair;
+      const ask = async (name: string, subject: string) => {
+        const csr = await Pkcs10CertificateRequestGenerator.create({
+          name: subject,
+          keys,
+          signingAlgorithm: algorithm,
+        });
+        const request = {
+          apiVersion: 'certificates.k8s.io/v1',
+          kind: 'CertificateSigningRequest',
+          metadata: { name },
+          spec: {
+            request: Buffer.from(csr.toString('pem')).toString('base64'),
+            signerName: 'kubernetes.io/kube-apiserver-client',
+            expirationSeconds: 86400,
+            usages: ['client auth'],
+          },
+        };
+        return await kubectl.args(['create', '-f', '-'], JSON.stringify(request));
+      };
+      t.equal(
+        (await ask('carol', 'CN=carol, O=devs')).stdout,
+        'certificatesigningrequest.certificates.k8s.io/carol created\n',
+      );
+      const row = (state: string) =>
+        new RegExp(`\\ncarol +\\d+s +kubernetes\\.io/kube-apiserver-client +kubernetes-admin +24h +${state}\\n$`);
+      await says(t, 'get csr', row('Pending'));
+      await says(
+        t,
+        'certificate approve carol --as ann',
+        /"carol" is forbidden: User "ann" cannot (get|patch|update)/,
+        1,
+      );
+      await says(t, 'certificate approve carol', 'certificatesigningrequest.certificates.k8s.io/carol approved\n');
+      await eventually('it is issued', async () => row('Approved,Issued').test((await kubectl.run('get csr')).stdout));
+      const { stdout } = await kubectl.run('get csr carol -o jsonpath={.status.certificate}');
+      const key = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)).toString('base64');
+      const pem = Buffer.from(`-----BEGIN PRIVATE KEY-----\n${key}\n-----END PRIVATE KEY-----\n`).toString('base64');
+      const carol = kubectl.withCredential(`client-certificate-data: ${stdout}\n      client-key-data: ${pem}`);
+      t.match((await carol.run('auth whoami')).stdout, /Username +carol\nGroups +\[devs system:authenticated\]\n/);
+      t.match(
+        (await ask('root', 'CN=root, O=system:masters')).stderr,
+        /signer with system:masters group is not allowed/,
+      );
+      t.equal((await ask('dave', 'CN=dave')).code, 0);
+      await says(t, 'certificate deny dave', 'certificatesigningrequest.certificates.k8s.io/dave denied\n');
+      await says(t, 'get csr dave', / Denied\n$/);
     });
 
     await t.test('a userspace Pod talks to https://kubernetes with its own token', async (t) => {

@@ -24,6 +24,7 @@ import {
 import { ApiServer } from '../../src/apiserver/apiserver.ts';
 import type { ApiClient } from '../../src/client/client.ts';
 import { bootstrap } from '../../src/controller/bootstrap.ts';
+import type { SignClient } from '../../src/controller/certificate-signer.ts';
 import { Informers } from '../../src/controller/context.ts';
 import { startControllers } from '../../src/controller/controllers.ts';
 import { isPodActive, isPodReady } from '../../src/controller/pod.ts';
@@ -39,6 +40,7 @@ export interface ControlPlaneOptions {
   readonly controllerClient?: (client: ApiClient, clock: VirtualClock) => ApiClient;
   /** PEM, as far as the controllers look at it. */
   readonly rootCA?: string;
+  readonly signClient?: SignClient;
   /** Also the cluster DNS; only the Namespaces otherwise. */
   readonly kubeSystem?: boolean;
 }
@@ -84,7 +86,7 @@ export class ControlPlane {
 
   async start(): Promise<this> {
     const { clock, client } = this;
-    const { nodes = 1, kubeSystem = false, controllerClient = (c) => c, rootCA } = this.#options;
+    const { nodes = 1, kubeSystem = false, controllerClient = (c) => c, rootCA, signClient } = this.#options;
     if (kubeSystem) await bootstrap(client);
     else {
       for (const name of ['default', 'kube-system']) {
@@ -99,6 +101,7 @@ export class ControlPlane {
       rng: this.#rng,
       apiserverAddress: '192.168.49.2',
       ...(rootCA === undefined ? {} : { rootCA: Promise.resolve(rootCA) }),
+      ...(signClient ? { signClient } : {}),
       onError: (error, what) => this.errors.push(`${what}: ${error instanceof Error ? error.message : String(error)}`),
     });
     for (let index = 0; index < nodes; index++) await this.addNode(index);

@@ -44,10 +44,15 @@ export class Kubectl {
 
   /** The same cluster for whoever has this bearer token, instead of the administrator's certificate. */
   withToken(token: string): Kubectl {
+    return this.withCredential(`token: ${token}`);
+  }
+
+  /** For the user of these lines of a kubeconfig. */
+  withCredential(lines: string): Kubectl {
     const dir = mkdtempSync(join(this.#dir, 'user-'));
     const text = readFileSync(join(this.#dir, 'kubeconfig'), 'utf8');
     const credential = /client-certificate-data: \S+\n +client-key-data: \S+/;
-    writeFileSync(join(dir, 'kubeconfig'), text.replace(credential, `token: ${token}`), { mode: 0o600 });
+    writeFileSync(join(dir, 'kubeconfig'), text.replace(credential, lines), { mode: 0o600 });
     return new Kubectl({ dir }, { cwd: this.#cwd });
   }
 

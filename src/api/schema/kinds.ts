@@ -1,5 +1,6 @@
 // The schema of every kind that is served, but Pods: k8s.io/api core/v1, apps/v1, discovery/v1, node/v1.
 import type { ResourceType } from '../meta.ts';
+import { CERTIFICATESIGNINGREQUEST } from './certificates.ts';
 import { LEASE } from './coordination.ts';
 import { LIMIT_KINDS } from './limits.ts';
 import { CONDITIONS, LABEL_SELECTOR, LOCAL_OBJECT_REFERENCE, OBJECT_REFERENCE, object } from './meta.ts';
@@ -232,6 +233,7 @@ const KINDS: readonly Struct[] = [
   RUNTIMECLASS,
   ...WORKLOADS,
   LEASE,
+  CERTIFICATESIGNINGREQUEST,
   ...LIMIT_KINDS,
   ...RBAC_KINDS,
   ...REVIEW_KINDS,

@@ -29,13 +29,13 @@ const SUBJECT = {
     ...ATTRIBUTES,
     user: string,
     groups: list(string),
-    extra: map(any),
+    extra: map(list(string)),
     uid: string,
   }),
   status: ANSWER,
 };
 
-const USER_INFO = struct('UserInfo', { username: string, uid: string, groups: list(string), extra: map(any) });
+const USER_INFO = struct('UserInfo', { username: string, uid: string, groups: list(string), extra: map(list(string)) });
 
 export const REVIEW_KINDS = [
   object('SelfSubjectAccessReview', { spec: struct('SelfSubjectAccessReviewSpec', ATTRIBUTES), status: ANSWER }),

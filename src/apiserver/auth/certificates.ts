@@ -10,6 +10,7 @@ import {
   type Extension,
   KeyUsageFlags,
   KeyUsagesExtension,
+  Pkcs10CertificateRequest,
   SubjectAlternativeNameExtension,
   X509Certificate,
   X509CertificateGenerator,
@@ -88,6 +89,28 @@ export class CertificateAuthority {
     return this.#issue([...groups.map((group) => ({ O: [group] })), { CN: [user] }], ExtendedKeyUsage.clientAuth, []);
   }
 
+  /** A client's certificate from a request in base64 of PEM; likewise returned. Rejects when its signature is not its key's. */
+  async signClient(request: string, seconds: number, nowMs: number): Promise<string> {
+    const csr = new Pkcs10CertificateRequest(Buffer.from(request, 'base64').toString());
+    if (!(await csr.verify())) throw new Error('the signature of the request is not by its key');
+    const certificate = await X509CertificateGenerator.create({
+      serialNumber: serial(),
+      subject: csr.subjectName,
+      issuer: this.#name,
+      notBefore: new Date(nowMs - SKEW_MS),
+      notAfter: new Date(nowMs + seconds * 1000),
+      signingAlgorithm: ALGORITHM,
+      signingKey: this.#signingKey,
+      publicKey: csr.publicKey,
+      extensions: [
+        new BasicConstraintsExtension(false, undefined, true),
+        new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
+        new ExtendedKeyUsageExtension([ExtendedKeyUsage.clientAuth]),
+      ],
+    });
+    return Buffer.from(`${certificate.toString('pem')}\n`).toString('base64');
+  }
+
   async #issue(
     subject: { [attribute: string]: string[] }[],
     usage: string,
@@ -110,6 +133,20 @@ export class CertificateAuthority {
       ],
     });
     return { certificate: certificate.toString('pem'), key: await pemOf(keys.privateKey) };
+  }
+}
+
+/** What a PKCS #10 request in base64 of PEM asks to be, or what is wrong with it. */
+export function parseRequest(request: string): { organizations: readonly string[]; problem: string | undefined } {
+  const text = Buffer.from(request, 'base64').toString();
+  if (!/-----BEGIN (NEW )?CERTIFICATE REQUEST-----/.test(text)) {
+    return { organizations: [], problem: 'PEM block type must be CERTIFICATE REQUEST' };
+  }
+  try {
+    const { subjectName } = new Pkcs10CertificateRequest(text);
+    return { organizations: subjectName.getField('O'), problem: undefined };
+  } catch (error) {
+    return { organizations: [], problem: (error as Error).message };
   }
 }
 

@@ -62,7 +62,13 @@ const RETURNED: ReadonlySet<string> = new Set(['pods', 'services', 'serviceaccou
 const ORPHANED_PODS =
   'child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning';
 
-const STORED_SUBRESOURCES: ReadonlySet<string> = new Set(['status', 'scale', 'finalize', 'ephemeralcontainers']);
+const STORED_SUBRESOURCES: ReadonlySet<string> = new Set([
+  'status',
+  'scale',
+  'finalize',
+  'ephemeralcontainers',
+  'approval',
+]);
 
 const NEWLINE = Buffer.from('\n');
 

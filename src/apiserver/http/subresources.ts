@@ -37,6 +37,7 @@ export function subresourcesOf(type: ResourceType, strategy: Strategy): Subresou
     });
   }
   if (type.resource === NAMESPACES.resource && type.group === NAMESPACES.group) found.push(own('finalize', ['update']));
+  if (strategy.subresources?.approval) found.push(own('approval', CHANGE));
   if (strategy.scale) {
     found.push({ name: 'scale', group: 'autoscaling', version: 'v1', kind: 'Scale', verbs: CHANGE });
   }

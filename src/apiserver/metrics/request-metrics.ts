@@ -26,7 +26,7 @@ const VERBS: Readonly<Record<RequestInfo['verb'], string>> = {
 const CONNECTED: ReadonlySet<string> = new Set(['exec', 'attach', 'portforward']);
 const SUBRESOURCES: ReadonlySet<string> = new Set([
   ...CONNECTED,
-  ...['binding', 'ephemeralcontainers', 'eviction', 'finalize', 'log', 'scale', 'status', 'token'],
+  ...['approval', 'binding', 'ephemeralcontainers', 'eviction', 'finalize', 'log', 'scale', 'status', 'token'],
 ]);
 const READS: ReadonlySet<string> = new Set(['GET', 'LIST']);
 /** Paths that are not about objects and may be labels: no client can make up more. */

@@ -1,7 +1,8 @@
-// Rows of ResourceQuotas and Leases. After k8s.io/kubernetes/pkg/printers/internalversion/printers.go.
+// Rows of ResourceQuotas, Leases and CertificateSigningRequests. After k8s.io/kubernetes/pkg/printers/internalversion/printers.go.
+import { type CertificateSigningRequest, hasCondition } from '../../api/certificates-v1.ts';
 import type { Lease } from '../../api/coordination-v1.ts';
 import type { ResourceQuota } from '../../api/core-v1.ts';
-import { age } from './duration.ts';
+import { age, humanDuration } from './duration.ts';
 import { column, NAME, type Printer } from './printer.ts';
 
 export const resourceQuotaPrinter: Printer<ResourceQuota> = {
@@ -27,4 +28,29 @@ export const leasePrinter: Printer<Lease> = {
     spec?.holderIdentity ?? '',
     age(metadata.creationTimestamp, nowMs),
   ],
+};
+
+export const certificateSigningRequestPrinter: Printer<CertificateSigningRequest> = {
+  columns: [
+    NAME,
+    column('Age'),
+    column('SignerName'),
+    column('Requestor'),
+    column('RequestedDuration'),
+    column('Condition'),
+  ],
+  cells: (request, nowMs) => {
+    const { metadata, spec, status } = request;
+    const seconds = spec.expirationSeconds;
+    const decided = ['Denied', 'Approved'].find((type) => hasCondition(request, type)) ?? 'Pending';
+    const failed = hasCondition(request, 'Failed') ? ',Failed' : '';
+    return [
+      metadata.name ?? '',
+      age(metadata.creationTimestamp, nowMs),
+      spec.signerName || '<none>',
+      spec.username ?? '',
+      seconds === undefined ? '<none>' : humanDuration(seconds * 1000),
+      `${decided}${failed}${status?.certificate ? ',Issued' : ''}`,
+    ];
+  },
 };

@@ -3,6 +3,7 @@
 import type { RuntimeClass } from '../../api/discovery-v1.ts';
 import type { KubeObject, ResourceType } from '../../api/meta.ts';
 import {
+  CERTIFICATESIGNINGREQUESTS,
   CLUSTERROLEBINDINGS,
   CONFIGMAPS,
   CONTROLLERREVISIONS,
@@ -40,7 +41,7 @@ import {
   serviceAccountPrinter,
 } from './core.ts';
 import { age } from './duration.ts';
-import { leasePrinter, resourceQuotaPrinter } from './limits.ts';
+import { certificateSigningRequestPrinter, leasePrinter, resourceQuotaPrinter } from './limits.ts';
 import { podPrinter } from './pods.ts';
 import { column, NAME, type Printer } from './printer.ts';
 import { bindingPrinter } from './rbac.ts';
@@ -97,6 +98,7 @@ register(SERVICEACCOUNTS, serviceAccountPrinter);
 register(RUNTIMECLASSES, runtimeClassPrinter);
 register(RESOURCEQUOTAS, resourceQuotaPrinter);
 register(LEASES, leasePrinter);
+register(CERTIFICATESIGNINGREQUESTS, certificateSigningRequestPrinter);
 register(ROLEBINDINGS, bindingPrinter);
 register(CLUSTERROLEBINDINGS, bindingPrinter);
 

@@ -4,7 +4,7 @@
 //
 // What has no field numbers in field-numbers.ts is refused when it is there, not dropped.
 import { schemaOfKind } from '../../api/schema/kinds.ts';
-import type { Schema, Struct } from '../../api/schema/schema.ts';
+import type { ListSchema, Schema, Struct } from '../../api/schema/schema.ts';
 import { FIELD_NUMBERS, OPTIONAL_SCALARS } from './field-numbers.ts';
 
 export class ProtobufError extends Error {
@@ -82,7 +82,8 @@ function readInto(
 
 function value(schema: Schema, field: Field, depth: number): unknown {
   if (schema.kind === 'struct') return message(schema, field.bytes(), depth + 1);
-  if (schema.kind !== 'scalar') throw new ProtobufError('lists of lists do not exist');
+  if (schema.kind === 'list') return listValue(schema, field, depth);
+  if (schema.kind === 'map') throw new ProtobufError('maps of maps do not exist');
   switch (schema.type) {
     case 'string':
       return text(field.bytes());
@@ -103,6 +104,15 @@ function value(schema: Schema, field: Field, depth: number): unknown {
     case 'any':
       return rawJson(field);
   }
+}
+
+/** A list as the value of a map is a message around it (ExtraValue): the items are its field 1. */
+function listValue(schema: ListSchema, field: Field, depth: number): unknown[] {
+  const items: unknown[] = [];
+  for (const member of new Reader(field.bytes()).fields()) {
+    if (member.number === 1) items.push(value(schema.items, member, depth + 1));
+  }
+  return items;
 }
 
 /** JSON inside: metav1.FieldsV1 and runtime.RawExtension hold it as their field 1. */

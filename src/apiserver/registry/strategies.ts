@@ -1,5 +1,6 @@
 // The strategies of all resources that are served: add a kind here, in api/resources.ts and in api/schema/kinds.ts.
 import type { KubeObject } from '../../api/meta.ts';
+import { certificateSigningRequestStrategy } from './certificatesigningrequests.ts';
 import { configMapStrategy } from './configmaps.ts';
 import { controllerRevisionStrategy } from './controllerrevisions.ts';
 import { cronJobStrategy } from './cronjobs.ts';
@@ -49,6 +50,7 @@ export function strategies(services: ServiceAllocation): Strategy<KubeObject>[] 
     endpointSliceStrategy,
     runtimeClassStrategy,
     leaseStrategy,
+    certificateSigningRequestStrategy,
     resourceQuotaStrategy,
     limitRangeStrategy,
     roleStrategy,

@@ -42,7 +42,9 @@ export interface Strategy<T extends KubeObject = KubeObject> {
   readonly scale?: ScaleStrategy<T>;
   /** Other subresources: each returns the new object, a copy of `old` but for what it changes. */
   readonly subresources?: Readonly<
-    Partial<Record<'binding' | 'finalize' | 'ephemeralcontainers', (input: T, old: Stored<T>, now: string) => T>>
+    Partial<
+      Record<'binding' | 'finalize' | 'ephemeralcontainers' | 'approval', (input: T, old: Stored<T>, now: string) => T>
+    >
   >;
   /** Fills in what is taken from a range; reverted when the write fails or is a dry run. */
   beginCreate?(draft: T): Allocation | undefined;

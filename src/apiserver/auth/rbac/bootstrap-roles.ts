@@ -1,7 +1,7 @@
 // The roles and bindings that every cluster has: for users (cluster-admin, admin, edit, view), for everybody (discovery,
 // basic-user, public-info-viewer), and for the parts of the control plane. After
 // kubernetes/plugin/pkg/auth/authorizer/rbac/bootstrappolicy (policy.go and controller_policy.go, 1.32), and kubeadm's addon roles.
-// Left out: the roles of parts that do not exist here (storage, certificates, heapster, cloud and volume controllers).
+// Left out: the roles of parts that do not exist here (storage, kubelets' certificates, heapster, cloud and volume controllers).
 import type { ClusterRole, ClusterRoleBinding, PolicyRule, Subject } from '../../../api/rbac-v1.ts';
 import { RBAC_GROUP } from '../../../api/rbac-v1.ts';
 import { AUTHENTICATED, MASTERS } from '../user.ts';
@@ -139,10 +139,17 @@ const CONTROLLER_MANAGER: readonly PolicyRule[] = [
   allow(CREATE, CORE, 'serviceaccounts/token'),
 ];
 
+const CERTIFICATES = 'certificates.k8s.io';
 const MANAGE = ['create', 'delete', 'get', 'list', 'update', 'watch'];
 
 /** Of the controllers that run here, by the name of their service account in kube-system. */
 const CONTROLLERS: Readonly<Record<string, readonly PolicyRule[]>> = {
+  'certificate-controller': [
+    allow([...READ, 'delete'], CERTIFICATES, 'certificatesigningrequests'),
+    allow(['update'], CERTIFICATES, 'certificatesigningrequests/status', 'certificatesigningrequests/approval'),
+    { ...allow(['approve', 'sign'], CERTIFICATES, 'signers'), resourceNames: ['kubernetes.io/kube-apiserver-client'] },
+    WRITE_EVENTS,
+  ],
   'clusterrole-aggregation-controller': [
     allow(['escalate', 'get', 'list', 'patch', 'update', 'watch'], RBAC_GROUP, 'clusterroles'),
   ],
@@ -259,6 +266,9 @@ export const CLUSTER_ROLES: readonly ClusterRole[] = [
   role('system:auth-delegator', [
     allow(CREATE, AUTHENTICATION, 'tokenreviews'),
     allow(CREATE, AUTHORIZATION, 'subjectaccessreviews'),
+  ]),
+  role('system:certificates.k8s.io:kube-apiserver-client-approver', [
+    { ...allow(['approve'], CERTIFICATES, 'signers'), resourceNames: ['kubernetes.io/kube-apiserver-client'] },
   ]),
   role('system:kubelet-api-admin', [
     allow(READ, CORE, 'nodes'),
