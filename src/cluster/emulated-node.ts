@@ -31,6 +31,7 @@ import { probeActions } from '../node/probe-actions.ts';
 import { NetnsRuntime } from '../node/runtime/netns.ts';
 import type { Runtime } from '../node/runtime/runtime.ts';
 import { UserspaceRuntime } from '../node/runtime/userspace.ts';
+import { HealthChecks } from '../proxy/health-check.ts';
 import { KubeProxy } from '../proxy/kube-proxy.ts';
 import { SkbPool } from '../tcpip-ts/skb.ts';
 import { Stack } from '../tcpip-ts/stack.ts';
@@ -50,6 +51,7 @@ import type {
   PortForwardRequest,
   PortForwardStreams,
 } from './node-handle.ts';
+import { serveHttp } from './node-http.ts';
 import { NodeNames } from './node-names.ts';
 import { podRuntime } from './pod-runtime.ts';
 import { PROGRAMS } from './programs.ts';
@@ -125,6 +127,7 @@ export class EmulatedNode implements NodeHandle {
       clock,
       nodeName: node.name,
       config: initialProxyConfig(settings),
+      health: new HealthChecks((port, answer) => serveHttp(this.#stack, port, answer, onError), clock),
       serviceCIDRs: [parseCIDR(settings.serviceCIDR)!],
       onError,
     });

@@ -8,12 +8,13 @@ import { ENDPOINTSLICES, NODES, SERVICES } from '../api/resources.ts';
 import type { ApiClient } from '../client/client.ts';
 import { Informer, keyOf } from '../client/informer.ts';
 import type { Clock } from '../lib/clock.ts';
-import { jsonOf, parseIpOf, parseIpPrefixes } from '../tcpip-ts/wire/ip-address.ts';
+import { type IpAddress, jsonOf, parseIpOf, parseIpPrefixes } from '../tcpip-ts/wire/ip-address.ts';
 import { BoundedRunner } from './bounded-runner.ts';
 import { ChangeTracker } from './change-tracker.ts';
 import type { Cidr, KubeProxyConfig, ProxyMode } from './config.ts';
 import type { Netlink } from './either-family.ts';
 import { type Endpoint, EndpointSliceCache, type EndpointsByPort, endpointName } from './endpoints.ts';
+import type { HealthChecks, ServiceHealth } from './health-check.ts';
 import { localDetectorOf } from './local-detector.ts';
 import type { Proxier } from './proxier.ts';
 import { createProxier } from './proxiers.ts';
@@ -48,6 +49,8 @@ export interface KubeProxyOptions {
   readonly config: KubeProxyConfig;
   /** Networks that ClusterIPs are from; nftables mode drops what is for nobody in them. */
   readonly serviceCIDRs?: readonly Cidr[];
+  /** Serves health checks; nobody does when left out. Closed with the proxy. */
+  readonly health?: HealthChecks;
   readonly onError?: (error: unknown) => void;
   readonly onSync?: (info: SyncInfo) => void;
 }
@@ -67,6 +70,8 @@ export class KubeProxy {
   readonly #known = new Map<string, EndpointsByPort>();
   readonly #ports = new Map<string, ServicePort>();
   readonly #endpoints = new Map<string, readonly Endpoint[]>();
+  /** Service ports with a health-check node port. */
+  readonly #healthChecked = new Map<string, ServicePort>();
   #triggerTimesMs: number[] = [];
   #ready = false;
   #startedMs = 0;
@@ -177,6 +182,7 @@ export class KubeProxy {
     this.#closed = true;
     this.#runner.close();
     this.#proxier.close();
+    this.#options.health?.close();
     for (const informer of [this.#services, this.#slices, this.#node]) informer.close();
   }
 
@@ -200,17 +206,21 @@ export class KubeProxy {
     else this.#known.delete(name);
     if (this.#endpointChanges.update(name, before, now)) this.#request();
   }
+
   #request(): void {
-    if (this.#ready) this.#runner.request();
+    if (!this.#ready) return;
+    this.#options.health?.queued();
+    this.#runner.request();
   }
 
   #sync(): void {
-    const { clock, onError, onSync } = this.#options;
+    const { clock, health, onError, onSync } = this.#options;
     const config = this.#config;
     const startUs = clock.nowUs();
     const changed = new Set<string>();
     apply(this.#serviceChanges, this.#ports, changed);
     apply(this.#endpointChanges, this.#endpoints, changed);
+    for (const key of changed) this.#noteHealthCheck(key);
     const triggers = this.#triggerTimesMs;
     this.#triggerTimesMs = [];
     const node = this.#node.list()[0];
@@ -226,12 +236,40 @@ export class KubeProxy {
         local: localDetectorOf(config, parseIpPrefixes(podCIDRs), FAMILY),
         serviceCIDRs: this.#options.serviceCIDRs ?? [],
       });
+      if (health) {
+        health.nodeEligible = !isGoing(node);
+        health.synced(this.#healthOf(), config[config.mode].syncPeriodUs);
+      }
       const latenciesMs = triggers.map((ms) => clock.unixMs() - ms);
       onSync?.({ operations, durationUs: clock.nowUs() - startUs, latenciesMs });
     } catch (error) {
       onError?.(error); // the next sync, in syncPeriod at the latest, starts over
     }
   }
+
+  #noteHealthCheck(key: string): void {
+    const port = this.#ports.get(key);
+    if (port && port.healthCheckNodePort !== 0) this.#healthChecked.set(key, port);
+    else this.#healthChecked.delete(key);
+  }
+
+  /** Ready endpoints on this Node of each Service with a health-check node port: those of any of its ports, once each. */
+  #healthOf(): ServiceHealth[] {
+    const local = new Map<string, { port: number; addrs: Set<IpAddress> }>();
+    for (const [key, { service, healthCheckNodePort: port }] of this.#healthChecked) {
+      const entry = local.get(service) ?? { port, addrs: new Set() };
+      for (const e of this.#endpoints.get(key) ?? []) if (e.local && e.ready) entry.addrs.add(e.addr);
+      local.set(service, entry);
+    }
+    return Array.from(local, ([service, { port, addrs }]) => ({ service, port, localEndpoints: addrs.size }));
+  }
+}
+
+/** NodeEligible of proxy_health.go: deleted, or about to be by the autoscaler. */
+function isGoing(node: Node | undefined): boolean {
+  const taints = (node?.spec?.taints ?? []) as readonly { readonly key: string }[];
+  const isMarked = taints.some(({ key }) => key === 'ToBeDeletedByClusterAutoscaler');
+  return isMarked || node?.metadata.deletionTimestamp !== undefined;
 }
 
 const NO_ENDPOINTS: EndpointsByPort = new Map();

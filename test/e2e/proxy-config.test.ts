@@ -1,4 +1,5 @@
-// A running cluster's proxy mode, switched by editing ConfigMap kube-proxy with the real kubectl, under a live connection.
+// A running cluster's proxy mode, switched by editing ConfigMap kube-proxy with the real kubectl, under a live connection; and what
+// kube-proxy answers about health.
 import type { ChildProcess } from 'node:child_process';
 import t from 'tap';
 import { Kubectl, needsKubectl } from '../support/kubectl.ts';
@@ -57,6 +58,24 @@ if (needsKubectl(t)) {
     await switchTo('ipvs');
     t.match(await get(), '<html>', 'new connections in IPVS mode');
     await eventually('the change is told', async () => /proxy mode nftables -> ipvs/.test(await events()));
+
+    const service = {
+      spec: {
+        type: 'LoadBalancer',
+        externalTrafficPolicy: 'Local',
+        ports: [{ port: 80 }],
+      },
+    };
+    await kubectl.args(['patch', 'service', 'tiny-web', '-p', JSON.stringify(service)]);
+    const port = (await kubectl.run('get service tiny-web -o jsonpath={.spec.healthCheckNodePort}')).stdout;
+    const health = async (): Promise<string> =>
+      (await podwire.exec('default/test-pod', 'curl', '-si', `192.168.49.2:${port}`)).stdout;
+    await eventually('the health check answers', async () => (await health()).includes('"localEndpoints": 1'));
+    t.match(await health(), /^HTTP\/1\.1 200 OK\r\nX-Load-Balancing-Endpoint-Weight: 1\r\n/);
+    t.match(
+      (await podwire.exec('default/test-pod', 'curl', '-s', '192.168.49.2:10256/healthz')).stdout,
+      '"nodeEligible": true',
+    );
 
     await patch('kind: KubeProxyConfiguration\nmode: quantum\n');
     await eventually('nonsense is refused', async () => /ProxyConfigRefused:.*not quantum/.test(await events()));

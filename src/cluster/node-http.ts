@@ -1,0 +1,31 @@
+// HTTP on the Node's own stack: what its kube-proxy serves. Reached as any port of the Node is, by Pods and from outside.
+import { createServer, type RequestListener } from 'node:http';
+import type { Socket } from 'node:net';
+import { TcpServer } from '../tcpip-ts/socket/tcp-server.ts';
+import type { TcpHost, TcpSocket } from '../tcpip-ts/socket/tcp-socket.ts';
+
+/** `failed` hears when the port is taken. Closing ends its connections, too. */
+export function serveHttp(
+  stack: TcpHost,
+  port: number,
+  answer: RequestListener,
+  failed: (error: Error) => void,
+): { close(): void } {
+  const http = createServer(answer);
+  http.keepAliveTimeout = 0; // no timer outlives a virtual clock
+  http.on('clientError', (_error, socket) => socket.destroy());
+  const sockets = new Set<TcpSocket>();
+  const listener = new TcpServer(stack, { allowHalfOpen: true }, (socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+    http.emit('connection', socket as unknown as Socket); // a Duplex with the parts of net.Socket that node:http uses
+  });
+  listener.on('error', failed);
+  listener.listen(port);
+  return {
+    close: () => {
+      listener.close();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}

@@ -1,0 +1,108 @@
+// What kube-proxy answers when asked how it is, over HTTP: a port for each Service with a healthCheckNodePort, which says how many
+// ready endpoints the Node has, and healthz and livez of kube-proxy itself. After pkg/proxy/healthcheck/{service_health,
+// proxy_health}.go, v1.32.
+//
+// kube-proxy is healthy while no change has waited for its sync longer than twice the sync period.
+// Leaves out: the metrics server (metricsBindAddress).
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { Clock } from '../lib/clock.ts';
+
+const HEALTHZ_PORT = 10256;
+
+/** Serves HTTP on a port of all the Node's addresses. */
+export type HttpListen = (port: number, answer: RequestListener) => { close(): void };
+
+/** Of one Service, `namespace/name`. */
+export interface ServiceHealth {
+  readonly service: string;
+  readonly port: number;
+  /** Ready ones on this Node. */
+  readonly localEndpoints: number;
+}
+
+export class HealthChecks {
+  readonly #listen: HttpListen;
+  readonly #clock: Clock;
+  readonly #servers = new Map<string, { readonly port: number; readonly server: { close(): void } }>();
+  readonly #counts = new Map<string, number>();
+  readonly #own: { close(): void };
+  /** Since when the oldest change waits; null: none does. */
+  #waitingSinceUs: number | null = null;
+  #lastUpdatedMs: number;
+  #timeoutUs = 60e6;
+  /** Not while the Node is about to be taken away. */
+  nodeEligible = true;
+
+  constructor(listen: HttpListen, clock: Clock) {
+    this.#listen = listen;
+    this.#clock = clock;
+    this.#lastUpdatedMs = clock.unixMs();
+    this.#own = listen(HEALTHZ_PORT, (request, response) => this.#answerOwn(request, response));
+  }
+
+  /** A change waits for its sync. */
+  queued(): void {
+    this.#waitingSinceUs ??= this.#clock.nowUs();
+  }
+
+  /** A sync went through; these Services have health-check node ports. */
+  synced(services: readonly ServiceHealth[], syncPeriodUs: number): void {
+    this.#waitingSinceUs = null;
+    this.#lastUpdatedMs = this.#clock.unixMs();
+    this.#timeoutUs = 2 * syncPeriodUs;
+    const wanted = new Map(services.map((s) => [s.service, s]));
+    for (const [service, { port, server }] of this.#servers) {
+      if (wanted.get(service)?.port === port) continue;
+      server.close();
+      this.#servers.delete(service);
+      this.#counts.delete(service);
+    }
+    for (const { service, port, localEndpoints } of services) {
+      this.#counts.set(service, localEndpoints);
+      if (this.#servers.has(service)) continue;
+      const server = this.#listen(port, (_request, response) => this.#answer(service, response));
+      this.#servers.set(service, { port, server });
+    }
+  }
+
+  close(): void {
+    this.#own.close();
+    for (const { server } of this.#servers.values()) server.close();
+    this.#servers.clear();
+  }
+
+  get #isHealthy(): boolean {
+    return this.#waitingSinceUs === null || this.#clock.nowUs() - this.#waitingSinceUs < this.#timeoutUs;
+  }
+
+  #answer(service: string, response: ServerResponse): void {
+    const [namespace, name] = service.split('/');
+    const localEndpoints = this.#counts.get(service) ?? 0;
+    const serviceProxyHealthy = this.#isHealthy;
+    response.statusCode = localEndpoints > 0 && serviceProxyHealthy ? 200 : 503;
+    response.setHeader('X-Load-Balancing-Endpoint-Weight', String(localEndpoints));
+    send(response, { service: { namespace, name }, localEndpoints, serviceProxyHealthy });
+  }
+
+  #answerOwn({ url }: IncomingMessage, response: ServerResponse): void {
+    const path = (url ?? '').split('?')[0];
+    if (path !== '/healthz' && path !== '/livez') {
+      response.statusCode = 404;
+      response.end('404 page not found\n');
+      return;
+    }
+    const { nodeEligible } = this;
+    // A load balancer shall leave a Node that goes away; nobody shall restart its kube-proxy for that.
+    const isWell = this.#isHealthy && (nodeEligible || path === '/livez');
+    response.statusCode = isWell ? 200 : 503;
+    const now = new Date(this.#clock.unixMs()).toISOString();
+    const lastUpdated = this.#isHealthy ? now : new Date(this.#lastUpdatedMs).toISOString();
+    send(response, { lastUpdated, currentTime: now, nodeEligible });
+  }
+}
+
+function send(response: ServerResponse, body: object): void {
+  response.setHeader('Content-Type', 'application/json');
+  response.setHeader('X-Content-Type-Options', 'nosniff');
+  response.end(JSON.stringify(body, null, '\t'));
+}

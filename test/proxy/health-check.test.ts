@@ -1,0 +1,92 @@
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import t from 'tap';
+import { VirtualClock } from '../../src/lib/clock.ts';
+import { HealthChecks } from '../../src/proxy/health-check.ts';
+
+interface Answer {
+  readonly code: number;
+  readonly headers: Record<string, string>;
+  readonly body: string;
+}
+
+/** Ports that are listened on, and what they answer. */
+class Ports {
+  readonly open = new Map<number, RequestListener>();
+
+  readonly listen = (port: number, answer: RequestListener): { close(): void } => {
+    this.open.set(port, answer);
+    return { close: () => void this.open.delete(port) };
+  };
+
+  get(port: number, url = '/'): Answer {
+    const headers: Record<string, string> = {};
+    let body = '';
+    const response = {
+      statusCode: 200,
+      setHeader: (name: string, value: string) => {
+        headers[name] = value;
+      },
+      end: (text: string) => {
+        body = text;
+      },
+    };
+    this.open.get(port)!({ url } as IncomingMessage, response as unknown as ServerResponse & { req: IncomingMessage });
+    return { code: response.statusCode, headers, body };
+  }
+}
+
+t.test('a Service is healthy on this Node while it has ready endpoints here', async (t) => {
+  const ports = new Ports();
+  const health = new HealthChecks(ports.listen, new VirtualClock());
+  health.synced([{ service: 'ns/web', port: 31000, localEndpoints: 2 }], 30e6);
+  t.same(ports.get(31000), {
+    code: 200,
+    headers: {
+      'X-Load-Balancing-Endpoint-Weight': '2',
+      'Content-Type': 'application/json',
+      'X-Content-Type-Options': 'nosniff',
+    },
+    body: `{
+	"service": {
+		"namespace": "ns",
+		"name": "web"
+	},
+	"localEndpoints": 2,
+	"serviceProxyHealthy": true
+}`,
+  });
+  health.synced([{ service: 'ns/web', port: 31000, localEndpoints: 0 }], 30e6);
+  t.match(ports.get(31000), { code: 503, headers: { 'X-Load-Balancing-Endpoint-Weight': '0' } });
+  health.synced([{ service: 'ns/web', port: 31001, localEndpoints: 1 }], 30e6);
+  t.same([...ports.open.keys()], [10256, 31001], 'another port: the old one is closed');
+  health.close();
+  t.same([...ports.open.keys()], []);
+});
+
+t.test('a change that waits too long for its sync makes all of it unhealthy', async (t) => {
+  const ports = new Ports();
+  const clock = new VirtualClock();
+  const health = new HealthChecks(ports.listen, clock);
+  const services = [{ service: 'ns/web', port: 31000, localEndpoints: 1 }];
+  health.synced(services, 30e6);
+  health.queued();
+  clock.advance(59e6);
+  t.equal(ports.get(31000).code, 200);
+  clock.advance(2e6);
+  t.match(ports.get(31000), { code: 503, body: /"serviceProxyHealthy": false/ });
+  t.equal(ports.get(10256, '/healthz').code, 503);
+  health.synced(services, 30e6);
+  t.equal(ports.get(31000).code, 200);
+  t.equal(ports.get(10256, '/healthz').code, 200);
+  health.close();
+});
+
+t.test('a Node that is going away is no longer healthy, but alive', async (t) => {
+  const ports = new Ports();
+  const health = new HealthChecks(ports.listen, new VirtualClock());
+  health.nodeEligible = false;
+  t.match(ports.get(10256, '/healthz?x=1'), { code: 503, body: /"nodeEligible": false/ });
+  t.equal(ports.get(10256, '/livez').code, 200);
+  t.equal(ports.get(10256, '/').code, 404);
+  health.close();
+});
