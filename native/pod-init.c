@@ -263,8 +263,12 @@ static void resize(int master) {
     return;
   }
   text[n] = 0;
+  // Several may have come: the last one holds.
+  char *end = strrchr(text, '\n');
+  if (end) *end = 0;
+  char *before = strrchr(text, '\n');
   struct winsize size = {0};
-  if (sscanf(text, "%hu %hu", &size.ws_col, &size.ws_row) == 2) ioctl(master, TIOCSWINSZ, &size);
+  if (sscanf(before ? before + 1 : text, "%hu %hu", &size.ws_col, &size.ws_row) == 2) ioctl(master, TIOCSWINSZ, &size);
 }
 
 static int pump(int from, int to) {

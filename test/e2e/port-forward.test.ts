@@ -102,14 +102,15 @@ async function play(t: Test, podwire: Podwire, version: KubectlVersion): Promise
   });
 }
 
-t.test('into userspace Pods', async (t) => {
+t.jobs = 2;
+t.test('into userspace Pods', { buffered: true }, async (t) => {
   if (!needsKubectl(t)) return;
   const podwire = new Podwire(t);
   await podwire.up(t, '--runtime', 'userspace', '--listen', '127.0.0.1:0');
   await play(t, podwire, '1.35');
 });
 
-t.test('into netns Pods', async (t) => {
+t.test('into netns Pods', { buffered: true }, async (t) => {
   if (!canUseNetns(t) || !needsKubectl(t, '1.31')) return;
   const podwire = new Podwire(t);
   await podwire.up(t, '--runtime', 'netns', '--listen', '127.0.0.1:0');

