@@ -125,9 +125,9 @@ export class Request {
   }
 
   /** The same client's question about another name. */
-  withQuestion(name: string, type: number): Request {
+  withQuestion(name: string, type: number, cls: number = this.question.class): Request {
     const query = { id: this.id, opcode: this.opcode, flags: this.flags, edns: this.edns };
-    const question = { name, type, class: this.question.class };
+    const question = { name, type, class: cls };
     return new Request({ ...query, question }, this.origin, this.server, this.size, this.depth + 1);
   }
 

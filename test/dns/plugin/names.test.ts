@@ -65,7 +65,7 @@ t.test('rewrite: kinds of match, stop and continue, names in the reply', async (
   const two = (word: string): string => `rewrite ${word} name one.org two.org\n rewrite name two.org ${target}`;
   t.equal((await ask(two('stop'), 'one.org.')).rcode, 2);
   t.strictSame(await ask(two('continue'), 'one.org.'), found('one.org.'));
-  await t.rejects(startDns({ corefile: '.:53 {\n rewrite ttl a 5\n}\n' }), /field 'ttl' is not supported/);
+  await t.rejects(startDns({ corefile: '.:53 {\n rewrite edns0 x\n}\n' }), /field 'edns0' is not supported/);
 });
 
 t.test('errors of a kind are counted and told of once', async (t) => {
@@ -125,6 +125,36 @@ t.test('prefetch asks anew for what is in demand before it runs out', async (t) 
   t.equal(asked, 2);
   t.equal(await ttl(), 10, 'the new one');
   await dns.stop();
+});
+
+t.test('rewrite: types, classes and TTLs', async (t) => {
+  const ttls = async (rules: string, name = 'Web.default.svc.cluster.local.', type = 'A'): Promise<number[]> => {
+    const dns = await startDns({
+      corefile: `.:53 {\n ${rules}\n kubernetes cluster.local\n}\n`,
+      objects: [namespace('default'), service('web', '10.96.0.7')],
+    });
+    const { answer, authority } = await dns.ask(name, type);
+    await dns.stop();
+    return [...answer, ...authority].map((record) => record.ttl);
+  };
+  const web = 'web.default.svc.cluster.local';
+  t.strictSame(await ttls(`rewrite ttl ${web} 60`), [60]);
+  t.strictSame(await ttls(`rewrite ttl other.${web} 60`), [5]);
+  t.strictSame(await ttls('rewrite ttl suffix .svc.cluster.local 30-60'), [30]);
+  t.strictSame(await ttls('rewrite continue ttl regex ^web 60-\n rewrite ttl regex . -40'), [40]);
+  t.strictSame(await ttls('rewrite ttl regex . 7', `no.${web}.`), [7], 'the SOA too');
+  t.strictSame(await ttls('rewrite type AAAA A', undefined, 'AAAA'), [5]);
+  t.strictSame(await ttls('rewrite class CH IN'), [5]);
+  for (const [rule, message] of [
+    ['ttl a', /too few \(1\) arguments for a ttl rule/],
+    ['ttl a -', /invalid TTL '-' for a ttl rule/],
+    ['ttl a 9-5', /invalid TTL '9-5' for a ttl rule/],
+    ['ttl some a 5', /ttl rule supports only exact/],
+    ['type A', /type rules must have exactly two arguments/],
+    ['type A NOPE', /invalid type "NOPE"/],
+    ['class A IN', /invalid class "A"/],
+  ] as const)
+    await t.rejects(startDns({ corefile: `.:53 {\n rewrite ${rule}\n}\n` }), message);
 });
 
 t.test('template: records made from the question', async (t) => {
