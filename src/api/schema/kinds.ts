@@ -3,7 +3,7 @@ import type { ResourceType } from '../meta.ts';
 import { CERTIFICATESIGNINGREQUEST } from './certificates.ts';
 import { LEASE } from './coordination.ts';
 import { LIMIT_KINDS } from './limits.ts';
-import { CONDITIONS, LABEL_SELECTOR, LOCAL_OBJECT_REFERENCE, OBJECT_REFERENCE, object } from './meta.ts';
+import { CONDITIONS, conditions, LABEL_SELECTOR, LOCAL_OBJECT_REFERENCE, OBJECT_REFERENCE, object } from './meta.ts';
 import { POD, POD_TEMPLATE } from './pod.ts';
 import { RBAC_KINDS } from './rbac.ts';
 import { REVIEW_KINDS } from './reviews.ts';
@@ -30,7 +30,7 @@ import { WORKLOADS } from './workloads.ts';
 
 const NAMESPACE = object('Namespace', {
   spec: struct('NamespaceSpec', { finalizers: list(string) }),
-  status: struct('NamespaceStatus', { phase: string, conditions: CONDITIONS }),
+  status: struct('NamespaceStatus', { phase: string, conditions: conditions('NamespaceCondition') }),
 });
 
 const NODE = object('Node', {
@@ -47,7 +47,7 @@ const NODE = object('Node', {
     capacity: map(quantity),
     allocatable: map(quantity),
     phase: string,
-    conditions: CONDITIONS,
+    conditions: conditions('NodeCondition', { lastHeartbeatTime: time }),
     addresses: list(struct('NodeAddress', { type: string, address: string }), 'type'),
     daemonEndpoints: struct('NodeDaemonEndpoints', { kubeletEndpoint: struct('DaemonEndpoint', { Port: int32 }) }),
     nodeInfo: map(any),
@@ -188,7 +188,7 @@ const DEPLOYMENT = object('Deployment', {
     availableReplicas: int32,
     unavailableReplicas: int32,
     terminatingReplicas: int32,
-    conditions: CONDITIONS,
+    conditions: conditions('DeploymentCondition', { lastUpdateTime: time }),
     collisionCount: int32,
   }),
 });
@@ -207,7 +207,7 @@ const REPLICASET = object('ReplicaSet', {
     availableReplicas: int32,
     terminatingReplicas: int32,
     observedGeneration: int64,
-    conditions: CONDITIONS,
+    conditions: conditions('ReplicaSetCondition'),
   }),
 });
 

@@ -1,5 +1,18 @@
 // Schemas that all kinds share: k8s.io/apimachinery/pkg/apis/meta/v1.
-import { any, atomic, bool, int64, list, map, type Schema, type Struct, string, struct, time } from './schema.ts';
+import {
+  any,
+  atomic,
+  bool,
+  int64,
+  type ListSchema,
+  list,
+  map,
+  type Schema,
+  type Struct,
+  string,
+  struct,
+  time,
+} from './schema.ts';
 
 export const OBJECT_META = struct('ObjectMeta', {
   name: string,
@@ -48,20 +61,14 @@ export const LABEL_SELECTOR = atomic(
   }),
 );
 
-export const CONDITIONS = list(
-  struct('Condition', {
-    type: string,
-    status: string,
-    reason: string,
-    message: string,
-    lastTransitionTime: time,
-    lastProbeTime: time,
-    lastUpdateTime: time,
-    lastHeartbeatTime: time,
-    observedGeneration: int64,
-  }),
-  'type',
-);
+/** Conditions of a kind that has a type of its own for them, with the times it keeps beside that of the last transition. */
+export function conditions(name: string, own: Readonly<Record<string, Schema>> = {}): ListSchema {
+  const common = { type: string, status: string, reason: string, message: string, lastTransitionTime: time };
+  return list(struct(name, { ...common, ...own }), 'type');
+}
+
+/** metav1.Condition. */
+export const CONDITIONS = conditions('Condition', { observedGeneration: int64 });
 
 export const OBJECT_REFERENCE = atomic(
   struct('ObjectReference', {

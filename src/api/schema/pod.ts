@@ -8,7 +8,7 @@ import {
   SECCOMP_PROFILE,
   WINDOWS_OPTIONS,
 } from './container.ts';
-import { CONDITIONS, LOCAL_OBJECT_REFERENCE, OBJECT_META, object } from './meta.ts';
+import { conditions, LOCAL_OBJECT_REFERENCE, OBJECT_META, object } from './meta.ts';
 import { AFFINITY, SPREAD_CONSTRAINTS, TOLERATIONS } from './scheduling.ts';
 import { any, atomic, bool, int32, int64, list, map, quantity, string, struct, time } from './schema.ts';
 import { VOLUME } from './volume.ts';
@@ -125,7 +125,7 @@ export const POD = object('Pod', {
   status: struct('PodStatus', {
     observedGeneration: int64,
     phase: string,
-    conditions: CONDITIONS,
+    conditions: conditions('PodCondition', { lastProbeTime: time, observedGeneration: int64 }),
     message: string,
     reason: string,
     nominatedNodeName: string,

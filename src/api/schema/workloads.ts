@@ -1,5 +1,5 @@
 // The schema of the workloads beyond Deployments: k8s.io/api apps/v1, batch/v1, policy/v1 and autoscaling/v2.
-import { CONDITIONS, LABEL_SELECTOR, OBJECT_META, OBJECT_REFERENCE, object } from './meta.ts';
+import { CONDITIONS, conditions, LABEL_SELECTOR, OBJECT_META, OBJECT_REFERENCE, object } from './meta.ts';
 import { POD_TEMPLATE } from './pod.ts';
 import {
   any,
@@ -42,7 +42,7 @@ const STATEFULSET = object('StatefulSet', {
     currentRevision: string,
     updateRevision: string,
     collisionCount: int32,
-    conditions: CONDITIONS,
+    conditions: conditions('StatefulSetCondition'),
     availableReplicas: int32,
   }),
 });
@@ -68,7 +68,7 @@ const DAEMONSET = object('DaemonSet', {
     numberAvailable: int32,
     numberUnavailable: int32,
     collisionCount: int32,
-    conditions: CONDITIONS,
+    conditions: conditions('DaemonSetCondition'),
   }),
 });
 
@@ -96,7 +96,7 @@ const JOB_SPEC = struct('JobSpec', {
 const JOB = object('Job', {
   spec: JOB_SPEC,
   status: struct('JobStatus', {
-    conditions: CONDITIONS,
+    conditions: conditions('JobCondition', { lastProbeTime: time }),
     startTime: time,
     completionTime: time,
     active: int32,
@@ -176,7 +176,7 @@ const HORIZONTALPODAUTOSCALER = object('HorizontalPodAutoscaler', {
     currentReplicas: int32,
     desiredReplicas: int32,
     currentMetrics: list(any),
-    conditions: CONDITIONS,
+    conditions: conditions('HorizontalPodAutoscalerCondition'),
   }),
 });
 

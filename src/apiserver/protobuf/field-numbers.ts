@@ -31,10 +31,12 @@ export const FIELD_NUMBERS: FieldNumbers = {
   OwnerReference: { kind: 1, name: 3, uid: 4, apiVersion: 5, controller: 6, blockOwnerDeletion: 7 },
   LabelSelector: { matchLabels: 1, matchExpressions: 2 },
   LabelSelectorRequirement: { key: 1, operator: 2, values: 3 },
+  Condition: { type: 1, status: 2, observedGeneration: 3, lastTransitionTime: 4, reason: 5, message: 6 },
   LocalObjectReference: { name: 1 },
   ObjectReference: { kind: 1, namespace: 2, name: 3, uid: 4, apiVersion: 5, resourceVersion: 6, fieldPath: 7 },
   Namespace: { metadata: 1, spec: 2, status: 3 },
   NamespaceSpec: { finalizers: 1 },
+  NamespaceCondition: { type: 1, status: 2, lastTransitionTime: 4, reason: 5, message: 6 },
   NamespaceStatus: { phase: 1, conditions: 2 },
   ConfigMap: { metadata: 1, data: 2, binaryData: 3, immutable: 4 },
   Event: {

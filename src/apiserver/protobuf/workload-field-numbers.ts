@@ -1,9 +1,22 @@
 // Field numbers of the workloads: generated.proto of k8s.io/api apps/v1, batch/v1, policy/v1 and autoscaling/v2.
 import type { FieldNumbers } from './field-numbers.ts';
 
+const CONDITION = { type: 1, status: 2, lastTransitionTime: 3, reason: 4, message: 5 };
 const KIND = { metadata: 1, spec: 2, status: 3 };
 
 export const WORKLOAD_FIELD_NUMBERS: FieldNumbers = {
+  DeploymentCondition: {
+    type: 1,
+    status: 2,
+    reason: 4,
+    message: 5,
+    lastUpdateTime: 6,
+    lastTransitionTime: 7,
+  },
+  ReplicaSetCondition: CONDITION,
+  StatefulSetCondition: CONDITION,
+  DaemonSetCondition: CONDITION,
+  JobCondition: { type: 1, status: 2, lastProbeTime: 3, lastTransitionTime: 4, reason: 5, message: 6 },
   Deployment: KIND,
   DeploymentSpec: {
     replicas: 1,
