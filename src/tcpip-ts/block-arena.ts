@@ -32,12 +32,12 @@ export class BlockArena {
     for (let unit = this.#units - largest; unit >= 0; unit -= largest) this.#push(unit, ORDERS - 1);
   }
 
-  /** Offset in the arena of `2 ** shift` bytes, shift being 12 to 24; -1 when there is no such room. Contents unspecified. */
+  /** Offset in the arena of `2 ** shift` bytes, shift being 12 or more; -1 when there is no such room. Contents unspecified. */
   take(shift: number): number {
     const wanted = shift - UNIT_SHIFT;
     let order = wanted;
     while (order < ORDERS && this.#heads[order] === NONE) order++;
-    if (order === ORDERS) return -1;
+    if (order >= ORDERS) return -1;
     const unit = this.#heads[order]!;
     this.#unlink(unit, order);
     while (order > wanted) this.#push(unit + (1 << --order), order);

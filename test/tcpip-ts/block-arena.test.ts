@@ -40,6 +40,7 @@ t.test('a full arena gives blocks until the last, then none', async (t) => {
   t.equal(seen.size, 4096);
   arena.give(8192, 12);
   t.equal(arena.take(12), 8192);
+  for (let shift = 25; shift < 32; shift++) t.equal(new BlockArena(0, 32 << 20).take(shift), -1, `2^${shift} bytes`);
 });
 
 t.test('when the arena is full, buffers are arrays of their own', async (t) => {

@@ -1,6 +1,7 @@
 // Byte blocks for the send and receive buffers of a layer's connections, in power-of-two sizes, from the packet pool's arena. A
 // connection holds a block only while it has bytes in it, so an idle connection costs no buffer, and bulk transfers make no garbage.
-// When the arena has no room a block is an array of its own, left to the garbage collector: slower by a view a copy, no different else.
+// When the arena has no room, or has no blocks so large, a block is an array of its own, left to the garbage collector: slower by a view
+// a copy, no different else.
 import type { SkbPool } from '../skb.ts';
 
 const MIN_SHIFT = 12;
@@ -46,7 +47,7 @@ export class BufferPool {
     return this.inUse + 2 ** shiftOf(size) <= this.#max;
   }
 
-  /** A block of at least `size` bytes (at most 16 MiB), a power of two, with unspecified contents. */
+  /** A block of at least `size` bytes (at most 1 GiB), a power of two, with unspecified contents. */
   take(size: number): Block {
     const shift = shiftOf(size);
     const block = this.#spares > 0 ? this.#spare[--this.#spares]! : new Block(this.#skbs.bytes);
