@@ -12,6 +12,7 @@ import { markSacked, splitRecord, unaccount } from './retransmit.ts';
 import { NO_SEGMENT, SEG_EVER, SEG_SACKED } from './segment-table.ts';
 import { seqDiff, seqGeq, seqGt, seqLeq, seqLt } from './seq.ts';
 import { armReneged, armRexmit, stopRexmit } from './timers.ts';
+import { CONNECTION_SEGMENTS_MAX } from './tunables.ts';
 
 /** Works the acknowledgment in. False: the segment is not to be believed, drop it (it has been answered). */
 export function processAck(c: Connection, seg: SegmentInfo): boolean {
@@ -117,6 +118,7 @@ function takeAcked(c: Connection, seg: SegmentInfo): number {
     }
     const next = segments.next[i]!;
     segments.free(i);
+    c.records--;
     i = next;
   }
   c.head = i;
@@ -166,11 +168,13 @@ function markRange(c: Connection, seg: SegmentInfo, start: number, end: number):
   for (let i = c.head; i !== NO_SEGMENT; i = segments.next[i]!) {
     if (seqGeq(segments.seq[i]!, end)) break;
     if (seqLeq(segments.end[i]!, start) || (segments.flags[i]! & SEG_SACKED) !== 0) continue;
+    // Full: what covers a part of a record is not worth another one.
+    const isFull = c.records >= CONNECTION_SEGMENTS_MAX;
     if (seqLt(segments.seq[i]!, start)) {
-      if (!splitRecord(c, i, start)) break;
+      if (isFull || !splitRecord(c, i, start)) break;
       continue;
     }
-    if (seqGt(segments.end[i]!, end) && !splitRecord(c, i, end)) break;
+    if (seqGt(segments.end[i]!, end) && (isFull || !splitRecord(c, i, end))) break;
     rackDelivered(c, i, seg.hasTs, seg.tsEcr);
     fresh += markSacked(c, i);
   }

@@ -144,6 +144,8 @@ export class Connection {
   // In flight: records in layer.segments, oldest first.
   head = NO_SEGMENT;
   tail = NO_SEGMENT;
+  /** How many of them. */
+  records = 0;
   sackedOut = 0;
   lostOut = 0;
   retransOut = 0;

@@ -21,7 +21,7 @@ import { NO_SEGMENT, SEG_FIN } from './segment-table.ts';
 import { seqDiff, seqGt, seqMax } from './seq.ts';
 import { SYN_RECV, SYN_SENT } from './state.ts';
 import { armProbe, armRexmit } from './timers.ts';
-import { GSO_MAX_PAYLOAD, MSS_MIN, OOW_ACK_INTERVAL_MS, PMTU_MIN } from './tunables.ts';
+import { CONNECTION_SEGMENTS_MAX, GSO_MAX_PAYLOAD, MSS_MIN, OOW_ACK_INTERVAL_MS, PMTU_MIN } from './tunables.ts';
 
 /** Sends what may be sent now, the oldest first. Acknowledges on the way. */
 export function output(c: Connection): void {
@@ -111,6 +111,7 @@ function sendPiece(c: Connection, len: number, isLast: boolean): boolean {
       end = (end + 1) | 0;
     }
   }
+  if (c.records >= CONNECTION_SEGMENTS_MAX) return false; // the next acknowledgment makes room
   const record = segments.alloc(seq, end, layer.nowUs, (flags & TCP_FIN) !== 0 ? SEG_FIN : 0);
   if (record === NO_SEGMENT) return false;
   if (!emitData(c, seq, flags, seqDiff(seq, c.sndUna), len)) {
@@ -123,6 +124,7 @@ function sendPiece(c: Connection, len: number, isLast: boolean): boolean {
     c.rackValid = false; // of what is gone; its 32-bit times hold for half an hour
   } else segments.next[c.tail] = record;
   c.tail = record;
+  c.records++;
   c.sndNxt = end;
   if ((flags & TCP_FIN) !== 0) c.finSent = true;
   if (len % c.mss !== 0) c.sndSml = end;

@@ -14,6 +14,7 @@ export function splitRecord(c: Connection, i: number, at: number): boolean {
   const rest = c.layer.segments.split(i, at);
   if (rest === NO_SEGMENT) return false;
   if (c.tail === i) c.tail = rest;
+  c.records++;
   return true;
 }
 

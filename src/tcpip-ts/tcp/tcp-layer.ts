@@ -447,6 +447,7 @@ export class TcpLayer implements Transport {
     this.slowTimers.disarm(c.slot);
     this.segments.freeList(c.head);
     c.head = c.tail = NO_SEGMENT;
+    c.records = 0;
     c.snd.clear();
     if (c.orphan) c.rcv.clear();
     this.#connections[c.slot] = null;

@@ -73,6 +73,11 @@ export const DUPTHRESH = 3;
 export const OOO_RANGES_MAX = 256;
 /** Segments in flight on record, over all connections of a layer. */
 export const SEGMENTS_MAX = 1 << 20;
+/**
+ * Of one connection: a peer that offers a tiny MSS and reports single bytes would make each acknowledgment a long walk (CVE-2019-11478).
+ * Linux bounds it by what its buffers weigh, about 5,000 of the smallest in 4 MiB.
+ */
+export const CONNECTION_SEGMENTS_MAX = 8192;
 /** Connections of a layer, request and time-wait entries not counted. */
 export const CONNECTIONS_MAX = 1 << 20;
 

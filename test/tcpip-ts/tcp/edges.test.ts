@@ -4,6 +4,8 @@ import { type Rng, SeededRng } from '../../../src/lib/rng.ts';
 import { ECONNRESET } from '../../../src/tcpip-ts/errno.ts';
 import { LINK_F_CSUM, LINK_F_TSO4 } from '../../../src/tcpip-ts/link.ts';
 import type { TcpOptions } from '../../../src/tcpip-ts/tcp/tcp-layer.ts';
+import { put16, put32 } from '../../../src/tcpip-ts/wire/bytes.ts';
+import { finish, pseudoSum, sumBytes } from '../../../src/tcpip-ts/wire/checksum.ts';
 import { Pair, type PairOptions, patternByte, pump, Sink } from '../../support/tcp-pair.ts';
 
 const GIB = 2 ** 30;
@@ -129,6 +131,41 @@ t.test('timestamps wrap in the middle', async (t) => {
   for (const prepare of [isNear, isHalf]) {
     t.equal(exchange({ delayUs: 2000, jitterUs: 1000, loss: 0.03 }, [1, 2], prepare), '');
   }
+});
+
+t.test('a peer of tiny segments that reports single bytes has a bounded list walked (CVE-2019-11478)', async (t) => {
+  const pair = new Pair({ delayUs: 100, mtu: 100, tcp: { receiveBuffer: 4 << 20, receiveBufferMax: 4 << 20 } });
+  const [client, server] = pair.connect();
+  const sink = new Sink(server);
+  client.cwnd = 8 << 20;
+  const total = 2_000_000;
+  pump(client, total);
+  let most = 0;
+  let n = 0;
+  // Each acknowledgment now claims a byte here and there.
+  pair.b.ip.drop = (skb) => {
+    most = Math.max(most, client.records);
+    const b = skb.bytes;
+    const o = skb.th + 32;
+    if (b[o + 2] !== 5) return false;
+    const start = (client.sndUna + 101 + 96 * (n++ % 5000)) | 0;
+    put32(b, o + 4, start);
+    put32(b, o + 8, start + 1);
+    put16(b, skb.th + 16, 0);
+    const sum = pseudoSum(pair.b.addr, pair.a.addr, 6, skb.tail - skb.th);
+    put16(b, skb.th + 16, finish(sumBytes(b, skb.th, skb.tail, sum)));
+    return false;
+  };
+  let k = 0;
+  pair.a.ip.drop = () => k++ % 50 === 0;
+  pair.advance(600);
+  t.ok(n > 1000, `${n} claims`);
+  t.ok(most <= 8192 + 2, `${most} records at most`);
+  pair.a.ip.drop = pair.b.ip.drop = null;
+  pair.until(() => sink.ended || client.slot < 0, 60_000);
+  let sum = 0;
+  for (let i = client.head; i >= 0; i = pair.a.tcp.segments.next[i]!) sum++;
+  t.equal(client.records, sum, 'the count is right');
 });
 
 t.test('windows from a byte to a gigabyte', async (t) => {
