@@ -1,8 +1,10 @@
 // Starting a cluster from the command line: settings from options, the run directory, manifests, progress, and an end that
 // leaves nothing, whichever way it comes.
 import { readFileSync } from 'node:fs';
+import type { Pod } from '../api/core-v1.ts';
 import type { ManifestObject } from '../api/manifest.ts';
 import { parseManifests } from '../api/manifest.ts';
+import type { Stored } from '../api/meta.ts';
 import { PODS } from '../api/resources.ts';
 import type { Store } from '../apiserver/storage/store.ts';
 import { Cluster } from '../cluster/cluster.ts';
@@ -116,18 +118,29 @@ export function readManifests(files: readonly string[]): ManifestObject[] {
   return valid(() => files.flatMap((file) => parseManifests(read(file), file)));
 }
 
-/** Resolves when every Pod is ready or has finished; rejects after `limitMs` with what is still missing. */
+/** Pods that a store brought back are waited for this long: one that crashes again and again must not keep a cluster down. */
+const STORED_LIMIT_MS = 10_000;
+
+/**
+ * Resolves when every Pod is ready or has finished; rejects after `limitMs` with what is still missing. `stored`: UIDs of Pods that
+ * were there before.
+ */
 export async function podsReady(
   cluster: Cluster,
   limitMs: number,
   progress: (ready: number, of: number) => void,
+  stored: ReadonlySet<string> = new Set(),
 ): Promise<void> {
-  const end = Date.now() + limitMs;
+  const start = Date.now();
+  const end = start + limitMs;
   for (;;) {
     const pods = (await cluster.client.list(PODS)).items;
+    const mayLack = (p: Stored<Pod>) => Date.now() - start > STORED_LIMIT_MS && stored.has(p.metadata.uid);
     const waiting = pods.filter(
       (p) =>
         p.status?.phase !== 'Succeeded' &&
+        p.status?.phase !== 'Failed' &&
+        !mayLack(p) &&
         !p.status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True'),
     );
     progress(pods.length - waiting.length, pods.length);

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { PODS } from '../../api/resources.ts';
 import { parseTokenFile } from '../../apiserver/auth/static-tokens.ts';
 import { runDir, runningPid } from '../../cluster/run-dir.ts';
 import { captureToFile, openCapture } from '../capture-file.ts';
@@ -42,8 +43,10 @@ export async function up(options: UpOptions): Promise<void> {
     if (captureFd !== undefined) stopCapture = await captureToFile(cluster, captureFd);
     const kubeconfig = resolve(options.kubeconfig ?? join(running.dir.path, 'kubeconfig'));
     const url = await cluster.serveHttps({ addresses, kubeconfig, ...(staticTokens ? { staticTokens } : {}) });
+    const keeps = options.store !== undefined && options.store !== 'memory';
+    const { items: stored } = keeps ? await cluster.client.list(PODS) : { items: [] };
     await cluster.apply(manifests, say);
-    await podsReady(cluster, READY_LIMIT_MS, progressLine());
+    await podsReady(cluster, READY_LIMIT_MS, progressLine(), new Set(stored.map((pod) => pod.metadata.uid)));
     const { nodes, defaultRuntime } = cluster.settings;
     const exportLine = `export KUBECONFIG=${kubeconfig}`;
     say(
