@@ -1,5 +1,6 @@
 // The running cluster's door for the other `podwire` commands: HTTP on a Unix socket in the run directory, for its owner only.
 //   GET  /status /trace?q= /rules?node=&format= /logs?...   JSON, or text
+//   GET  /follow?q=                                            trace points of a flow, a JSON line each, until the client goes
 //   GET  /capture?pods=&node=&filter=                         pcapng until the client goes
 //   GET  /exec?pod=ns/name&container=&command=&stdin=&tty=    WebSocket, the remote command protocol
 //   POST /down                                               answers when everything is gone
@@ -56,6 +57,8 @@ export class ControlServer {
       if (request.method === 'POST' && url.pathname === '/down') {
         await this.#down();
         response.end('{}');
+      } else if (url.pathname === '/follow') {
+        await this.#follow(url.searchParams, response);
       } else if (url.pathname === '/capture') {
         await this.#capture(url.searchParams, response);
       } else {
@@ -122,6 +125,17 @@ export class ControlServer {
         ? await this.#cluster.nodeOf(...podName(pods[0]!))
         : this.#node(query.get('node'));
     const session = await node.capture({ pods, filter: query.get('filter') ?? '' }, (bytes) => response.write(bytes));
+    response.on('close', () => void session.stop());
+  }
+
+  /** A JSON object a line. */
+  async #follow(query: URLSearchParams, response: ServerResponse): Promise<void> {
+    const { node, question } = await resolveQuestion(this.#cluster, JSON.parse(query.get('q') ?? '{}'));
+    const session = await node.follow(question, ({ timeUs, ...hop }) => {
+      const time = timeUs / 1e6;
+      response.write(`${JSON.stringify({ node: node.name, time, ...hop })}\n`);
+    });
+    response.flushHeaders();
     response.on('close', () => void session.stop());
   }
 

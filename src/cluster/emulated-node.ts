@@ -8,12 +8,13 @@ import { compileFilter } from '../capture/filter.ts';
 import type { ApiClient } from '../client/client.ts';
 import { EventRecorder } from '../controller/events.ts';
 import { DROP_REASONS } from '../kernel/core/drop-reason.ts';
+import { type LiveHop, LiveTraces } from '../kernel/core/live-trace.ts';
 import { createNetlink } from '../kernel/core/netlink.ts';
 import { Ipvs } from '../kernel/ipvs/ipvs.ts';
 import { Kernel } from '../kernel/kernel.ts';
 import { kernelNet } from '../kernel/what-if/kernel-net.ts';
 import type { TraceAnswer, TraceQuestion } from '../kernel/what-if/types.ts';
-import { explain } from '../kernel/what-if/what-if.ts';
+import { explain, flowOf } from '../kernel/what-if/what-if.ts';
 import { Breath } from '../lib/breath.ts';
 import { type Clock, RealClock } from '../lib/clock.ts';
 import type { Rng } from '../lib/rng.ts';
@@ -88,6 +89,7 @@ export class EmulatedNode implements NodeHandle {
   readonly #names: NodeNames;
   readonly #tapList: TapList;
   readonly #captures = new Set<CaptureSession>();
+  readonly #liveTraces: LiveTraces;
 
   constructor(env: EmulatedNodeEnv) {
     const { client, clock, rng, settings, node, onError } = env;
@@ -101,6 +103,7 @@ export class EmulatedNode implements NodeHandle {
     this.#taps = native ? new TapSet(native, pool, breath) : null;
 
     this.kernel = new Kernel({ clock, rng, pool, breath, hostname: node.name });
+    this.#liveTraces = new LiveTraces(this.kernel.trace, this.kernel);
     this.#ipvs = new Ipvs(this.kernel);
     const netlink = createNetlink(this.kernel, this.#ipvs);
     this.#stack = new Stack({ clock, rng, pool });
@@ -243,6 +246,13 @@ export class EmulatedNode implements NodeHandle {
 
   async trace(question: TraceQuestion): Promise<TraceAnswer> {
     return explain({ net: kernelNet(this.kernel, this.#ipvs), nodeName: this.name }, question);
+  }
+
+  async follow(question: TraceQuestion, tell: (hop: LiveHop) => void): Promise<CaptureSession> {
+    const { saddr, sport, daddr, dport, proto } = flowOf(question);
+    const flow = { saddr: Number(saddr), sport, daddr: Number(daddr), dport, proto };
+    const stop = this.#liveTraces.follow(flow, tell);
+    return { stop: async () => stop() };
   }
 
   async rules(format = RULES_FORMATS[this.#proxy.mode]): Promise<string> {

@@ -1,6 +1,7 @@
 // What the cluster asks of a Node, whether it lives in this thread (simulation, tests) or in a worker. The API's exec, logs and
 // the like, and the CLI's trace, capture and rules, all come down to these calls.
 import type { Readable, Writable } from 'node:stream';
+import type { LiveHop } from '../kernel/core/live-trace.ts';
 import type { TraceAnswer, TraceQuestion } from '../kernel/what-if/types.ts';
 import type { LogLine } from '../node/container-log.ts';
 import type { Upstream } from './api-relay.ts';
@@ -89,6 +90,8 @@ export interface NodeHandle {
   /** `sink` gets the bytes of one pcapng file, in order. */
   capture(request: CaptureRequest, sink: (bytes: Uint8Array) => void): Promise<CaptureSession>;
   trace(question: TraceQuestion): Promise<TraceAnswer>;
+  /** Follows real packets of the flow, until the session is stopped. */
+  follow(question: TraceQuestion, tell: (hop: LiveHop) => void): Promise<CaptureSession>;
   /** By default in the format of the proxy mode's own tool. */
   rules(format?: RulesFormat): Promise<string>;
   /** Takes the connections of Pods to the API server and passes them on to where it listens on this machine. */

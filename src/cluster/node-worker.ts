@@ -61,6 +61,7 @@ async function main(): Promise<void> {
     followLogs: (params, call) => serveFollow(node, params as LogRequest, call),
     capture: (params, call) => serveCapture(node, params as CaptureRequest, call),
     trace: (params) => node.trace(params as TraceQuestion),
+    follow: (params, call) => serveFlow(node, params as TraceQuestion, call),
     rules: (params) => node.rules(params as RulesFormat | undefined),
     relayApi: (params) => node.relayApi(params as Upstream),
     status: () => node.status(),
@@ -82,6 +83,14 @@ async function serveFollow(node: EmulatedNode, request: LogRequest, call: Call):
 /** Returns when the caller has sent any message: stop. */
 async function serveCapture(node: EmulatedNode, request: CaptureRequest, call: Call): Promise<void> {
   const session = await node.capture(request, (bytes) => call.send(bytes));
+  await new Promise<void>((resolve) => call.onMessage(() => resolve()));
+  await session.stop();
+}
+
+/** Returns when the caller has sent any message: stop. */
+async function serveFlow(node: EmulatedNode, question: TraceQuestion, call: Call): Promise<void> {
+  const session = await node.follow(question, (hop) => call.send(hop));
+  call.send(null);
   await new Promise<void>((resolve) => call.onMessage(() => resolve()));
   await session.stop();
 }

@@ -1,5 +1,6 @@
 // The main thread's handle of a Node that lives in a worker thread.
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import type { LiveHop } from '../kernel/core/live-trace.ts';
 import type { TraceAnswer, TraceQuestion } from '../kernel/what-if/types.ts';
 import type { LogLine } from '../node/container-log.ts';
 import type { Upstream } from './api-relay.ts';
@@ -102,6 +103,21 @@ export class WorkerNode implements NodeHandle {
 
   async trace(question: TraceQuestion): Promise<TraceAnswer> {
     return (await this.#rpc.call('trace', question).result) as TraceAnswer;
+  }
+
+  async follow(question: TraceQuestion, tell: (hop: LiveHop) => void): Promise<CaptureSession> {
+    const call = this.#rpc.call('follow', question);
+    // An empty message tells that it runs; a question that makes no sense rejects instead.
+    await new Promise<void>((resolve, reject) => {
+      call.result.catch(reject);
+      call.onMessage((hop) => (hop === null ? resolve() : tell(hop as LiveHop)));
+    });
+    return {
+      stop: async () => {
+        call.send('stop');
+        await call.result;
+      },
+    };
   }
 
   async rules(format?: RulesFormat): Promise<string> {

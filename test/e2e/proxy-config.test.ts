@@ -3,7 +3,7 @@
 import type { ChildProcess } from 'node:child_process';
 import t from 'tap';
 import { Kubectl, needsKubectl } from '../support/kubectl.ts';
-import { eventually, Podwire } from '../support/podwire.ts';
+import { collect, eventually, Podwire } from '../support/podwire.ts';
 
 t.setTimeout(120_000);
 
@@ -58,6 +58,26 @@ if (needsKubectl(t)) {
     await switchTo('ipvs');
     t.match(await get(), '<html>', 'new connections in IPVS mode');
     await eventually('the change is told', async () => /proxy mode nftables -> ipvs/.test(await events()));
+
+    const flow = ['--pod', 'default/test-pod', '--to', 'tiny-web:80', '-o', 'json'];
+    const follower = podwire.spawn('trace', '--live', ...flow);
+    const followed = collect(follower);
+    let seen = '';
+    follower.stdout!.on('data', (chunk: Buffer) => {
+      seen += chunk.toString();
+    });
+    await eventually(
+      'real packets are followed',
+      async () => (await get()).includes('<html>') && seen.includes('rr; -a'),
+    );
+    follower.kill('SIGINT');
+    const { code, stdout } = await followed;
+    t.equal(code, 0, 'Ctrl-C ends it well');
+    const hops = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { node: string; stage: string });
+    t.match(hops[0], { node: 'node-1', stage: 'RECEIVE', before: /:80 tcp$/ });
 
     const service = {
       spec: {

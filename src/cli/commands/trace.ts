@@ -1,5 +1,6 @@
 // podwire trace: explains what the Node would do to a packet. Of a running cluster, or with -f of a Node that manifests describe;
 // one question, or with --flows many, whose answers may be compared with what is expected; in one proxy mode or all.
+import { createInterface } from 'node:readline';
 import {
   type AnswersByMode,
   compareModes,
@@ -11,11 +12,12 @@ import { type OfflineObjects, readObjects } from '../../cluster/offline/objects.
 import { OfflineNode } from '../../cluster/offline/offline-node.ts';
 import { offlineQuestion } from '../../cluster/offline/question.ts';
 import type { AskedTrace } from '../../cluster/trace-question.ts';
+import type { LiveHop } from '../../kernel/core/live-trace.ts';
 import { formatTrace } from '../../kernel/what-if/text.ts';
 import type { TraceAnswer } from '../../kernel/what-if/types.ts';
 import { PROXY_MODES, type ProxyMode } from '../../proxy/config.ts';
 import { CliError } from '../cli-error.ts';
-import { ask } from '../control-client.ts';
+import { ask, open } from '../control-client.ts';
 import { table } from '../table.ts';
 import { readText } from '../watched-files.ts';
 
@@ -27,6 +29,7 @@ export interface TraceOptions {
   readonly to?: string;
   readonly protocol: AskedTrace['protocol'];
   readonly flows?: string;
+  readonly live?: boolean;
   readonly output: 'text' | 'json';
 }
 
@@ -41,6 +44,7 @@ interface Unanswered {
 const USAGE = { exitCode: 2 };
 
 export async function trace(options: TraceOptions): Promise<void> {
+  if (options.live) return live(options);
   const flows = options.flows === undefined ? undefined : told(() => parseFlows(readText(options.flows!)));
   const single = flows === undefined ? singleQuestion(options) : undefined;
   const answerer = options.filename.length > 0 ? offline(options) : online(options);
@@ -50,6 +54,36 @@ export async function trace(options: TraceOptions): Promise<void> {
   } finally {
     answerer.close();
   }
+}
+
+/** Until Ctrl-C, or until the cluster ends. */
+async function live(options: TraceOptions): Promise<void> {
+  if (options.filename.length > 0 || options.flows || options.proxyMode)
+    throw new CliError('--live follows packets of a running cluster: not with -f, --flows or --proxy-mode', USAGE);
+  const response = await open(`/follow?${new URLSearchParams({ q: JSON.stringify(singleQuestion(options)) })}`);
+  const lines = createInterface({ input: response, crlfDelay: Number.POSITIVE_INFINITY });
+  // An interface that is closed ends its iteration; a stream that is destroyed would fail it.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => lines.close());
+  response.on('error', () => lines.close());
+  let packet = 0;
+  for await (const line of lines) {
+    if (response.statusCode !== 200) throw new CliError((JSON.parse(line) as { message: string }).message);
+    if (options.output === 'json') {
+      process.stdout.write(`${line}\n`);
+      continue;
+    }
+    const hop = JSON.parse(line) as LiveHop & { readonly node: string; readonly time: number };
+    if (hop.packet !== packet)
+      process.stdout.write(`\n${hop.node}: packet ${hop.packet} at ${hop.time.toFixed(6)}: ${hop.before}\n`);
+    packet = hop.packet;
+    process.stdout.write(liveText(hop));
+  }
+  response.destroy();
+}
+
+function liveText({ stage, rule, action, before, after }: LiveHop): string {
+  const what = rule ? `${rule}\n    ${action}` : action === stage ? '' : action;
+  return ` ${stage}${what ? `: ${what}` : ''}\n${before === after ? '' : `     -> ${after}\n`}`;
 }
 
 function singleQuestion({ pod, from, to, protocol }: TraceOptions): AskedTrace {

@@ -21,32 +21,26 @@ const BEFORE_NAT_SRC = NF_IP_PRI_NAT_SRC - 1;
 
 /** Throws TypeError when the question makes no sense: an address that is none, a missing port. */
 export function explain(env: WhatIfEnv, question: TraceQuestion): TraceAnswer {
-  const flow = flowOf(env, question);
+  const asked = flowOf(question);
+  const back = env.net.route(asked.saddr);
+  const flow = { ...asked, iif: question.inDevice ?? (back.kind === 'forward' ? back.device : '') };
   const path = new Path(env.net, env.nodeName, flow);
   const paths = env.net.isLocal(flow.saddr) ? fromHere(path) : fromOutside(path);
   return answerOf(env, flow, paths);
 }
 
-function flowOf(env: WhatIfEnv, q: TraceQuestion): Flow {
+/** Throws TypeError when the question makes no sense. */
+export function flowOf(q: TraceQuestion): Flow {
   const proto = { tcp: IPPROTO_TCP, udp: IPPROTO_UDP, sctp: IPPROTO_SCTP, icmp: IPPROTO_ICMP }[q.protocol];
   const saddr = parseIpAddress(q.from);
   const daddr = parseIpAddress(q.to);
   if (saddr === undefined) throw new TypeError(`from: ${q.from} is not an IP address`);
   if (daddr === undefined) throw new TypeError(`to: ${q.to} is not an IP address`);
   if (familyOf(saddr) !== familyOf(daddr)) throw new TypeError(`from ${q.from} to ${q.to}: of two address families`);
-  if (proto !== IPPROTO_ICMP && q.toPort === undefined) throw new TypeError(`to: ${q.protocol} needs a port`);
-  const back = env.net.route(saddr);
-  const iif = q.inDevice ?? (back.kind === 'forward' ? back.device : '');
   const isIcmp = proto === IPPROTO_ICMP;
-  return {
-    ...NO_FLOW,
-    proto,
-    saddr,
-    sport: isIcmp ? undefined : q.fromPort,
-    daddr,
-    dport: isIcmp ? undefined : q.toPort,
-    iif,
-  };
+  if (!isIcmp && q.toPort === undefined) throw new TypeError(`to: ${q.protocol} needs a port`);
+  const [sport, dport] = isIcmp ? [undefined, undefined] : [q.fromPort, q.toPort];
+  return { ...NO_FLOW, proto, saddr, sport, daddr, dport };
 }
 
 /** A packet that comes in by a device. */
