@@ -2,7 +2,7 @@ import t from 'tap';
 import type { Job } from '../../../src/api/batch-v1.ts';
 import type { Pod } from '../../../src/api/core-v1.ts';
 import type { Stored } from '../../../src/api/meta.ts';
-import { JOBS, PODS } from '../../../src/api/resources.ts';
+import { JOBS, NAMESPACES, PODS } from '../../../src/api/resources.ts';
 import { type ControlPlane, container, controlPlane } from '../../support/control-plane.ts';
 
 function job(spec: Partial<Job['spec']> = {}, pod: Partial<Pod['spec']> = {}): Job {
@@ -184,6 +184,22 @@ t.test('deleting a running Job leaves nothing, its finalizers included', async (
   await cp.settled(3);
   await cp.client.delete(JOBS, 'default', 'sum', { propagationPolicy: 'Background' });
   await cp.until(() => cp.view(JOBS).length === 0 && cp.pods().length === 0);
+  t.same(cp.errors, []);
+});
+
+t.test('a running Job goes in the foreground, and with its Namespace', async (t) => {
+  const cp = await controlPlane(t);
+  await cp.client.create(JOBS, job({ parallelism: 2, completions: 2 }));
+  await cp.settled(2);
+  await cp.client.delete(JOBS, 'default', 'sum', { propagationPolicy: 'Foreground' });
+  await cp.until(() => cp.view(JOBS).length === 0 && cp.pods().length === 0);
+  await cp.client.create(NAMESPACES, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'other' } });
+  const there = job({ parallelism: 2, completions: 2 });
+  await cp.client.create(JOBS, { ...there, metadata: { ...there.metadata, namespace: 'other' } });
+  await cp.until(() => cp.readyPods('other').length === 2);
+  await cp.client.delete(NAMESPACES, undefined, 'other');
+  await cp.until(() => !cp.view(NAMESPACES).some((n) => n.metadata.name === 'other'));
+  t.equal(cp.pods('other').length, 0);
   t.same(cp.errors, []);
 });
 
