@@ -56,10 +56,10 @@ export class ResourceQuotaController implements Controller {
       }
     };
     const isMeasured = type === PODS || type === SERVICES;
-    this.#ctx.informers.of(type).addHandler({
-      delete: recount,
-      ...(isMeasured ? { update: (old, now) => sameUsage(type, old, now) || recount(now) } : {}),
-    });
+    const update = (old: KubeObject, now: KubeObject): void => {
+      if (this.#quotas.size > 0 && !sameUsage(type, old, now)) recount(now);
+    };
+    this.#ctx.informers.of(type).addHandler({ delete: recount, ...(isMeasured ? { update } : {}) });
   }
 
   #arm(): void {
