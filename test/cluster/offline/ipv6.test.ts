@@ -1,11 +1,12 @@
 // IPv6 of the offline Node: its rules as the real ip6tables, nft and ipset take and print them, and questions as users write them.
 import { execFileSync } from 'node:child_process';
 import t, { type Test } from 'tap';
+import { differences, parseFlows } from '../../../src/cluster/offline/flows.ts';
 import { readObjects } from '../../../src/cluster/offline/objects.ts';
 import { OfflineNode } from '../../../src/cluster/offline/offline-node.ts';
 import { offlineQuestion } from '../../../src/cluster/offline/question.ts';
 import type { ProxyMode } from '../../../src/proxy/config.ts';
-import { flowRuns, MORE } from '../../support/flow-groups.ts';
+import { flowRuns, MORE, SAMPLE } from '../../support/flow-groups.ts';
 import { addNetns, canUseNetns } from '../../support/netns.ts';
 
 const DUAL = JSON.stringify(flowRuns(MORE).find((run) => run.name === 'dual-stack')!.objects);
@@ -123,3 +124,35 @@ t.test('the schedulers of IPVS choose for IPv6 by the folded address', (t) => {
   node.close();
   t.end();
 });
+
+/** The same situation in IPv6: every IPv4 address of the text embedded below fd00:4::/96, 127.0.0.1 as ::1. */
+function inIPv6(text: string): string {
+  const mapped = text.replace(/\b(\d+)\.(\d+)\.(\d+)\.(\d+)(\/\d+)?(:\d+)?/g, (_all, a, b, c, d, length, port) => {
+    const bytes = [a, b, c, d].map(Number);
+    const [high, low] = [(bytes[0]! << 8) | bytes[1]!, (bytes[2]! << 8) | bytes[3]!];
+    const addr = bytes[0] === 127 ? '::1' : `fd00:4::${high.toString(16)}:${low.toString(16)}`;
+    const prefix = length === undefined ? '' : `/${bytes[0] === 127 ? 128 : Number(length.slice(1)) + 96}`;
+    return port === undefined ? `${addr}${prefix}` : `[${addr}]${port}`;
+  });
+  return mapped.replaceAll('"IPv4"', '"IPv6"');
+}
+
+for (const file of [SAMPLE, MORE]) {
+  for (const run of flowRuns(file)) {
+    const text = JSON.stringify(run.objects);
+    // Of both families already; with addresses that only IPv4 may be written as.
+    if (/"fd00:|clusterIP":"[^"]*\b0\d/.test(text.replace('10.0.0.0/8,fd00:10::/64', ''))) continue;
+    t.test(`${run.mode}: ${run.name}, in IPv6`, async (t) => {
+      const one = text
+        .replace('10.0.0.0/8,fd00:10::/64', '10.0.0.0/8')
+        .replace(/,\{"type":"InternalIP","address":"2001[^}]*\}/g, '');
+      const { node, objects } = dualStack(run.mode, inIPv6(one));
+      for (const { name, asked, expect } of parseFlows(inIPv6(JSON.stringify(run.flows)))) {
+        // IPv6 has no route_localnet: NodePorts never answer on ::1.
+        const expected = asked.from === '::1' ? { verdict: 'NONE' } : expect!;
+        t.same(differences(expected, node.explain(offlineQuestion(objects, asked))), [], name);
+      }
+      node.close();
+    });
+  }
+}
