@@ -90,10 +90,10 @@ export function applyConfiguration(
   }
   if (result.conflicts.length > 0) throw conflictError(result.conflicts);
   const { managedFields: _, ...metadata } = result.object.metadata;
-  const time = equal(withoutManaged(context.live), withoutManaged(result.object)) ? undefined : writer.now;
+  const unchanged = equal(withoutManaged(context.live), withoutManaged(result.object));
   const managers = new Map(result.managers);
   const own = managers.get(result.self);
-  if (own) managers.set(result.self, { ...own, time: time ?? own.time ?? writer.now });
+  if (own) managers.set(result.self, { ...own, time: (unchanged ? own.time : undefined) ?? writer.now });
   const managedFields = encodeManagers(managers);
   return { ...result.object, metadata: managedFields ? { ...metadata, managedFields } : metadata };
 }
