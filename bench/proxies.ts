@@ -81,7 +81,7 @@ if (parts.includes('sync')) {
     for (const services of sizes) {
       const endpoints = services > 10_000 ? 1 : 5; // or it would not fit into the heap
       say(`${mode}: syncing ${services} Services of ${endpoints}`);
-      syncs.push(measureSync(mode, services, endpoints));
+      syncs.push(await measureSync(mode, services, endpoints));
     }
   }
 }

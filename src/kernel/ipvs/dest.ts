@@ -11,7 +11,8 @@ export const STAT_IN_PKTS = 1;
 export const STAT_OUT_PKTS = 2;
 export const STAT_IN_BYTES = 3;
 export const STAT_OUT_BYTES = 4;
-export const STATS = 5;
+/** Numbers a row: five, and room so that a row never stands in two lines of the processor's cache. */
+export const STATS = 8;
 
 export interface DestOptions {
   readonly addr: number;
@@ -42,8 +43,6 @@ export class Dest {
   persistConns = 0;
   uThreshold = 0;
   lThreshold = 0;
-  /** IP_VS_DEST_F_AVAILABLE: false once deleted. */
-  available = false;
   /** IP_VS_DEST_F_OVERLOAD */
   overloaded = false;
   /** Connections, templates and scheduler caches that refer to it. */
@@ -53,8 +52,10 @@ export class Dest {
   prev: Dest | null = null;
   /** When the trash first saw it without references; 0 before. */
   idleStartUs = 0;
+  readonly #table: DestTable;
 
-  constructor(id: number, svc: VirtualService, addr: number, port: number) {
+  constructor(table: DestTable, id: number, svc: VirtualService, addr: number, port: number) {
+    this.#table = table;
     this.id = id;
     this.svc = svc;
     this.addr = addr;
@@ -62,6 +63,15 @@ export class Dest {
     this.vaddr = svc.addr;
     this.vport = svc.port;
     this.proto = svc.proto;
+  }
+
+  /** IP_VS_DEST_F_AVAILABLE: false once deleted. */
+  get available(): boolean {
+    return this.#table.available[this.id] === 1;
+  }
+
+  set available(yes: boolean) {
+    this.#table.available[this.id] = yes ? 1 : 0;
   }
 
   get totalConns(): number {
@@ -78,6 +88,8 @@ export class DestTable {
    * the path's cost with thousands of them; a service's are the sums of its dests'.
    */
   stats = new Float64Array(16 * STATS);
+  /** Dest.available of each: all that a packet of a known connection asks of a dest beside its row of stats. */
+  available = new Uint8Array(16);
   readonly #clock: Clock;
   readonly #rows: (Dest | undefined)[] = [];
   readonly #free: number[] = [];
@@ -106,13 +118,16 @@ export class DestTable {
       dest.svc = svc;
       return dest;
     }
-    const dest = new Dest(this.#free.pop() ?? this.#rows.length, svc, addr, port);
+    const dest = new Dest(this, this.#free.pop() ?? this.#rows.length, svc, addr, port);
     this.#rows[dest.id] = dest;
     const end = (dest.id + 1) * STATS;
     if (end > this.stats.length) {
       const { stats } = this;
       this.stats = new Float64Array(stats.length * 2);
       this.stats.set(stats);
+      const { available } = this;
+      this.available = new Uint8Array(available.length * 2);
+      this.available.set(available);
     }
     this.stats.fill(0, end - STATS, end);
     return dest;

@@ -63,7 +63,7 @@ export function ipvsIn(ipvs: Ipvs, skb: Skb, hook: HookNumber): Verdict {
     if (old) return drop(ipvs, skb, DropReason.IPVS_EXPIRED_CONN);
     id = NO_CONN;
   }
-  if (id !== NO_CONN && !ipvs.destTable.at(conns.dest[id]!).available) {
+  if (id !== NO_CONN && ipvs.destTable.available[conns.dest[id]!] === 0) {
     // Its real server was deleted. The timer is not restarted.
     if (ipvs.sysctl.expire_nodest_conn === 0) return drop(ipvs, skb, DropReason.IPVS_EXPIRED_CONN);
     const old = knowsFlow(ipvs, skb);
@@ -201,7 +201,7 @@ function assureTemplate(ipvs: Ipvs, id: ConnId): void {
 }
 
 export function countIn(dests: DestTable, dest: number, bytes: number): void {
-  if (!dests.at(dest).available) return;
+  if (dests.available[dest] === 0) return;
   dests.stats[dest * STATS + STAT_IN_PKTS]!++;
   dests.stats[dest * STATS + STAT_IN_BYTES]! += bytes;
 }

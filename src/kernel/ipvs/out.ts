@@ -41,7 +41,7 @@ export function ipvsOut(ipvs: Ipvs, skb: Skb, hook: HookNumber): Verdict {
 }
 
 export function countOut(dests: DestTable, dest: number, bytes: number): void {
-  if (!dests.at(dest).available) return;
+  if (dests.available[dest] === 0) return;
   dests.stats[dest * STATS + STAT_OUT_PKTS]!++;
   dests.stats[dest * STATS + STAT_OUT_BYTES]! += bytes;
 }

@@ -1,5 +1,7 @@
 // A top-level chain of the iptables mode (KUBE-SERVICES and its kin): the rules of all service ports, in the order of their keys.
 // A service port's rules are put in place by binary search, so that a sync does not sort, nor ask ten thousand maps.
+
+import { jsonOf } from '../../tcpip-ts/wire/ip-address.ts';
 import type { Rule } from '../either-family.ts';
 
 export class TopChain {
@@ -11,8 +13,10 @@ export class TopChain {
   set(key: string, rules: readonly Rule[] | undefined): void {
     const at = this.#find(key);
     const isThere = this.#keys[at] === key;
-    if (rules && isThere) this.#rules[at] = rules;
-    else if (rules) {
+    if (rules && isThere) {
+      // Equal rules stay the same objects: a chain of the same objects is what the kernel knows already.
+      if (jsonOf(this.#rules[at]) !== jsonOf(rules)) this.#rules[at] = rules;
+    } else if (rules) {
       this.#keys.splice(at, 0, key);
       this.#rules.splice(at, 0, rules);
     } else if (isThere) {

@@ -141,6 +141,7 @@ export function compile(
   before?: Compiled,
 ): Program {
   const { name, rules, policy } = chain;
+  if (before && before.program.words.length > 0 && isUnchanged(before.chain, chain)) return before.program;
   const words = new Int32Array((rules.length + 1) * STRIDE);
   const build = new Builder(table, words, env, resolve);
   // What refers to sets and lists is counted by the chain: such a chain is compiled whole.
@@ -151,6 +152,13 @@ export function compile(
   if (isPlain) build.take(before.program, before.chain.rules.length - tail, rules.length - tail, tail);
   words[rules.length * STRIDE + TARGET] = policy === undefined ? T_RETURN : policy === 'ACCEPT' ? T_ACCEPT : T_DROP;
   return { words, matches: build.matches, sets: build.sets, recent: build.recent };
+}
+
+/** The same rules, as objects: kube-proxy writes ten thousand of them at each sync, mostly for nothing. */
+function isUnchanged(before: Chain, after: Chain): boolean {
+  const { length } = before.rules;
+  if (length !== after.rules.length || before.policy !== after.policy) return false;
+  return before.rules === after.rules || sharedRules(before.rules, after.rules)[0] === length;
 }
 
 /** How many rules two lists share at their start and, of the rest, at their end; the same objects, not equal ones. */

@@ -214,6 +214,7 @@ function targetOf({ target }: Rule): string | undefined {
 
 /** Zeros, but for rules of a built-in chain that stay, and its policy: a user-defined chain is emptied before it is filled. */
 function counters(before: Float64Array, length: number, head: number, tail: number, isBuiltIn: boolean): Float64Array {
+  if (!isBuiltIn && before.length === length) return before.fill(0);
   const after = new Float64Array(length);
   if (!isBuiltIn || before.length === 0) return after;
   after.set(before.subarray(0, head));
