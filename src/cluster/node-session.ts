@@ -77,9 +77,12 @@ export async function serveSession(
   stdin?.on('error', () => {}); // the command has gone and reads no more
   let underWay = 0;
   let waiting: (() => void)[] = [];
+  let over = false;
+  let gone = false;
   const output = (name: 'stdout' | 'stderr'): Writable =>
     new Writable({
       write: (chunk: Buffer, _encoding, done) => {
+        if (gone) return done();
         const bytes = new Uint8Array(chunk);
         send(name === 'stdout' ? { stdout: bytes } : { stderr: bytes });
         underWay += chunk.length;
@@ -88,22 +91,33 @@ export async function serveSession(
         else waiting.push(done);
       },
       final: (done) => {
-        if (name === 'stdout') send({ end: true });
+        if (name === 'stdout' && !over) send({ end: true });
         done();
       },
     });
-  const session = start({ stdin, stdout: output('stdout'), stderr: output('stderr') });
+  const go = (): void => {
+    const ready = waiting;
+    waiting = [];
+    for (const done of ready) done();
+  };
+  const [stdout, stderr] = [output('stdout'), output('stderr')];
+  const session = start({ stdin, stdout, stderr });
   call.onMessage((message) => {
     const input = message as Input;
     if ('stdin' in input) stdin?.write(input.stdin, () => send({ taken: input.stdin.length }));
     else if ('end' in input) stdin?.end();
-    else if ('kill' in input) session.kill();
-    else if ('taken' in input) {
+    else if ('kill' in input) {
+      gone = true;
+      session.kill();
+      go();
+    } else if ('taken' in input) {
       underWay -= input.taken;
-      const ready = underWay < WINDOW ? waiting : [];
-      if (ready.length > 0) waiting = [];
-      for (const done of ready) done();
+      if (underWay < WINDOW) go();
     } else session.resize(input.columns, input.rows);
   });
-  return session.exit;
+  const code = await session.exit;
+  over = true;
+  // A program may end before what it wrote has been taken.
+  for (const stream of [stdout, stderr]) await new Promise<unknown>((resolve) => stream.end(resolve));
+  return code;
 }

@@ -28,6 +28,11 @@ async function play(t: Test, kubectl: Kubectl): Promise<void> {
     }
   });
 
+  await t.test('much output of a program that does not wait for its reader', async (t) => {
+    const { code, stdout } = await kubectl.run('exec box -- seq 1 400000');
+    t.same([code, stdout.length, stdout.slice(-7)], [0, 2_688_895, '400000\n']);
+  });
+
   await t.test('run -it --rm: the exit code, and no Pod is left', async (t) => {
     const args = ['run', 'once', '-it', '--rm', '--image=busybox', '--restart=Never', '--', 'sh'];
     const { code, stdout } = await kubectl.terminal(args, async (type, shows) => {

@@ -1,7 +1,10 @@
 // kubectl port-forward into Pods of both runtimes. The Pods run an echo server of their own.
+
+import type { ChildProcess } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import type { Readable } from 'node:stream';
 import t, { type Test } from 'tap';
 import { Kubectl, type KubectlVersion, needsKubectl } from '../support/kubectl.ts';
 import { canUseNetns } from '../support/netns.ts';
@@ -41,8 +44,12 @@ async function forward(t: Test, kubectl: Kubectl, ...args: string[]): Promise<Fo
 async function ask(port: number, input: string | Buffer): Promise<Buffer> {
   const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
   socket.end(input);
+  return whole(socket);
+}
+
+async function whole(stream: Readable): Promise<Buffer> {
   const chunks: Buffer[] = [];
-  for await (const chunk of socket) chunks.push(chunk as Buffer);
+  for await (const chunk of stream) chunks.push(chunk as Buffer);
   return Buffer.concat(chunks);
 }
 
@@ -108,8 +115,31 @@ t.test('into userspace Pods', { buffered: true }, async (t) => {
   const podwire = new Podwire(t);
   await podwire.up(t, '--runtime', 'userspace', '--listen', '127.0.0.1:0');
   await play(t, podwire, '1.35');
+
+  await t.test('much each way', async (t) => {
+    const kubectl = new Kubectl(podwire);
+    await kubectl.says(t, 'run box --image=busybox -- sleep 3600', /created/);
+    await kubectl.says(t, 'wait --for=condition=Ready pod/box --timeout=20s', /met/);
+    const big = randomBytes(BIG);
+    // Who listens with nc is done when the client ends, and kubectl when the Pod does: so one way at a time.
+    const listen = async (port: number): Promise<ChildProcess> => {
+      const server = kubectl.spawn(['exec', '-i', 'box', '--', 'nc', '-vlN', String(port)]);
+      const [line] = (await once(server.stderr!, 'data')) as [Buffer];
+      t.match(line.toString(), 'Listening on');
+      return server;
+    };
+    const receiver = await listen(7000);
+    const up = await forward(t, kubectl, 'pod/box', ':7000');
+    const [received] = await Promise.all([whole(receiver.stdout!), ask(up.port, big)]);
+    t.equal(hash(received), hash(big), 'to the Pod');
+    const sender = await listen(7001);
+    sender.stdin!.end(big);
+    const down = await forward(t, kubectl, 'pod/box', ':7001');
+    t.equal(hash(await whole(connect(down.port, '127.0.0.1'))), hash(big), 'from the Pod');
+  });
 });
 
+t.jobs = 2;
 t.test('into netns Pods', { buffered: true }, async (t) => {
   if (!canUseNetns(t) || !needsKubectl(t, '1.31')) return;
   const podwire = new Podwire(t);
