@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { RunDirError } from '../cluster/run-dir.ts';
-import { PROXY_MODES } from '../proxy/config.ts';
+import { IPVS_SCHEDULERS, PROXY_MODES } from '../proxy/config.ts';
 import { CliError } from './cli-error.ts';
 
 const version = (
@@ -42,7 +42,7 @@ program
   .addOption(
     new Option('--proxy-mode <mode>', 'how kube-proxy programs the Nodes').choices(PROXY_MODES).default('ipvs'),
   )
-  .option('--ipvs-scheduler <name>', 'rr or sh', 'rr')
+  .addOption(new Option('--ipvs-scheduler <name>', 'of IPVS mode').choices(IPVS_SCHEDULERS).default('rr'))
   .addOption(runtimeOption())
   .option('--store <where>', 'memory, or a directory: then the same cluster comes back at the next start', 'memory')
   .option('--images <file>', 'more images for the catalog (YAML)')

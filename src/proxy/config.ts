@@ -10,6 +10,10 @@ export type Cidr = IpPrefix;
 export const PROXY_MODES = ['iptables', 'ipvs', 'nftables'] as const;
 export type ProxyMode = (typeof PROXY_MODES)[number];
 
+/** All of Linux's. */
+// biome-ignore format: one list
+export const IPVS_SCHEDULERS = ['rr', 'wrr', 'lc', 'wlc', 'sed', 'nq', 'sh', 'dh', 'mh', 'lblc', 'lblcr', 'fo', 'ovf', 'twos'] as const;
+
 const LOCAL_MODES = ['ClusterCIDR', 'NodeCIDR', 'BridgeInterface', 'InterfaceNamePrefix'] as const;
 
 export interface SyncPeriods {
@@ -39,7 +43,7 @@ export interface KubeProxyConfig {
   readonly iptables: SyncPeriods;
   readonly nftables: SyncPeriods;
   readonly ipvs: SyncPeriods & {
-    readonly scheduler: string;
+    readonly scheduler: (typeof IPVS_SCHEDULERS)[number];
     /** Virtual servers in these are not ours and left alone. */
     readonly excludeCIDRs: readonly Cidr[];
     /** 0: the kernel's own. */
@@ -121,7 +125,7 @@ export function parseKubeProxyConfiguration(document: unknown, mode?: ProxyMode)
     nftables: syncPeriods(nftables, defaults.nftables),
     ipvs: {
       ...syncPeriods(ipvs, defaults.ipvs),
-      scheduler: ipvs.string('scheduler', '') || defaults.ipvs.scheduler,
+      scheduler: ipvs.oneOf('scheduler', IPVS_SCHEDULERS, defaults.ipvs.scheduler),
       excludeCIDRs: cidrsOf(['ipvs', 'excludeCIDRs'], ipvs.strings('excludeCIDRs')),
       tcpTimeoutS: ipvs.durationUs('tcpTimeout', 0) / 1e6,
       tcpFinTimeoutS: ipvs.durationUs('tcpFinTimeout', 0) / 1e6,

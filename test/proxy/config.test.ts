@@ -83,6 +83,10 @@ t.test('values that cannot be are refused by the name of their field', async (t)
       { ipvs: { syncPeriod: '1s', minSyncPeriod: '2s' } },
       'KubeProxyConfiguration.ipvs.syncPeriod: must be greater than or equal to minSyncPeriod',
     ],
+    [
+      { ipvs: { scheduler: 'random' } },
+      'KubeProxyConfiguration.ipvs.scheduler: expected rr, wrr, lc, wlc, sed, nq, sh, dh, mh, lblc, lblcr, fo, ovf, twos, not random',
+    ],
     [{ ipvs: [] }, 'KubeProxyConfiguration.ipvs: expected an object'],
     [{ clusterCIDR: '10.0.0.0/33' }, 'KubeProxyConfiguration.clusterCIDR: expected ADDRESS/LENGTH, not 10.0.0.0/33'],
   ];

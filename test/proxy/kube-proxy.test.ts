@@ -6,7 +6,7 @@ import type { ApiClient } from '../../src/client/client.ts';
 import { createNetlink } from '../../src/kernel/core/netlink.ts';
 import { Ipvs } from '../../src/kernel/ipvs/ipvs.ts';
 import { SeededRng } from '../../src/lib/rng.ts';
-import { PROXY_MODES, parseKubeProxyConfiguration } from '../../src/proxy/config.ts';
+import { type KubeProxyConfig, PROXY_MODES, parseKubeProxyConfiguration } from '../../src/proxy/config.ts';
 import { KubeProxy, type SyncInfo } from '../../src/proxy/kube-proxy.ts';
 import { Lab, NODE_IP, POD_A, POD_B } from '../support/kernel.ts';
 import { ip, tcp } from '../support/packet.ts';
@@ -24,7 +24,11 @@ interface Bench {
   close(): void;
 }
 
-async function makeBench(config: Record<string, unknown> = {}, zone = 'z1'): Promise<Bench> {
+async function makeBench(
+  config: Record<string, unknown> = {},
+  zone = 'z1',
+  change: (config: KubeProxyConfig) => KubeProxyConfig = (same) => same,
+): Promise<Bench> {
   const lab = new Lab();
   const { clock } = lab;
   lab.pod('a', POD_A);
@@ -46,7 +50,7 @@ async function makeBench(config: Record<string, unknown> = {}, zone = 'z1'): Pro
     netlink,
     clock,
     nodeName: NODE_NAME,
-    config: parseKubeProxyConfiguration({ mode: 'ipvs', clusterCIDR: '10.244.0.0/16', ...config }),
+    config: change(parseKubeProxyConfiguration({ mode: 'ipvs', clusterCIDR: '10.244.0.0/16', ...config })),
     onError: (error) => errors.push(error),
     onSync: (info) => syncs.push(info),
   });
@@ -146,7 +150,11 @@ t.test('headless Services and those of another proxy are left alone', async (t) 
 });
 
 t.test('a kernel that refuses is told of, and the next sync starts over', async (t) => {
-  const b = await makeBench({ ipvs: { scheduler: 'nosuch' } });
+  // A kernel without that scheduler, as a configuration that has been read cannot ask for one that Linux has not.
+  const b = await makeBench({}, 'z1', (config) => ({
+    ...config,
+    ipvs: { ...config.ipvs, scheduler: 'nosuch' as 'rr' },
+  }));
   await b.client.create(SERVICES, web());
   const started = b.proxy.start();
   await b.lab.clock.run(0);
