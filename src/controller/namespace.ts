@@ -14,6 +14,9 @@ import { condition } from './pod.ts';
 import { formatTime } from './time.ts';
 
 const FINALIZER = 'kubernetes';
+/** namespaceDeletionGracePeriod of namespace_controller.go: what is inside stays for a while, so that a client that deletes the
+ * Namespace and then its objects one by one (`kubectl delete -f`) finds them. */
+const GRACE_US = 5e6;
 const RETRY_US = 1e6;
 const WORKERS = 10; // as --concurrent-namespace-syncs
 
@@ -21,19 +24,25 @@ export class NamespaceController implements Controller {
   readonly #ctx: ControllerContext;
   readonly #namespaces: Informer<Namespace>;
   readonly #loop: ControlLoop;
+  /** Those whose grace has passed. */
+  readonly #emptying = new Set<string>();
 
   constructor(ctx: ControllerContext) {
     this.#ctx = ctx;
     this.#namespaces = ctx.informers.of(NAMESPACES);
     this.#loop = new ControlLoop(ctx, 'namespace', (name) => this.#sync(name), WORKERS);
     const enqueue = (ns: Stored<Namespace>) => {
-      if (ns.metadata.deletionTimestamp !== undefined) this.#loop.queue.add(ns.metadata.name);
+      if (ns.metadata.deletionTimestamp !== undefined) this.#loop.queue.addAfter(ns.metadata.name, GRACE_US);
     };
-    this.#namespaces.addHandler({ add: enqueue, update: (_, ns) => enqueue(ns) });
+    this.#namespaces.addHandler({
+      add: enqueue,
+      update: (_, ns) => enqueue(ns),
+      delete: (ns) => this.#emptying.delete(ns.metadata.name),
+    });
     ctx.informers.of(PODS).addHandler({
       delete: (pod) => {
-        const ns = this.#namespaces.get(pod.metadata.namespace!);
-        if (ns) enqueue(ns);
+        const namespace = pod.metadata.namespace!;
+        if (this.#emptying.has(namespace)) this.#loop.queue.add(namespace);
       },
     });
   }
@@ -50,6 +59,7 @@ export class NamespaceController implements Controller {
     const ns = this.#namespaces.get(name);
     const finalizers = ns?.spec?.finalizers ?? [];
     if (!ns || ns.metadata.deletionTimestamp === undefined || !finalizers.includes(FINALIZER)) return;
+    this.#emptying.add(name);
     const remaining = await this.#empty(name);
     if (remaining.size > 0) {
       await this.#report(ns, remaining);

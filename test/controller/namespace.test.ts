@@ -45,7 +45,10 @@ t.test('deleting a Namespace empties it, lets Pods end, and touches no other', a
   t.ok(cp.view(EVENTS).some((e) => e.metadata.namespace === 'dev'));
 
   await client.delete(NAMESPACES, undefined, 'dev');
-  await cp.clock.run(100_000);
+  await cp.clock.run(4_900_000);
+  t.equal(cp.activePods('dev').length, 3, 'for five seconds a client may still delete what is inside, as in a cluster');
+  await client.delete(PODS, 'dev', 'jump');
+  await cp.clock.run(200_000);
   const going = await client.get(NAMESPACES, undefined, 'dev');
   t.equal(going.status!.phase, 'Terminating');
   t.match(going.status!.conditions, [{ type: 'NamespaceContentRemaining', message: /pods has 3 resource instances/ }]);
