@@ -88,6 +88,26 @@ if (needsKubectl(t)) {
       await says(t, 'create ns remote', 'Error from server (AlreadyExists): namespaces "remote" already exists\n', 1);
     });
 
+    await t.test('what was got is applied again; a kind that is not served is named', async (t) => {
+      const list = await says(t, 'get service,configmap -o yaml', /^apiVersion: v1\nitems:\n/);
+      const applied = await kubectl.args(['apply', '-f', '-'], list);
+      t.equal(applied.code, 0, applied.stderr);
+      t.match(applied.stdout, /^service\/kubernetes configured\n(.*\n)*configmap\/cm configured\n/m);
+      const absent = 'apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: w}\n';
+      for (const command of ['apply', 'create']) {
+        const { code, stderr } = await kubectl.args([command, '-f', '-'], absent);
+        t.equal(code, 1);
+        t.match(
+          stderr,
+          /no matches for kind "Widget" in version "example\.com\/v1"\nensure CRDs are installed first\n/,
+        );
+      }
+      t.match(
+        (await kubectl.run('get endpoints kubernetes')).stderr,
+        /^Warning: v1 Endpoints is deprecated in v1\.33\+; use /,
+      );
+    });
+
     await t.test('exec passes input, output and the exit code', async (t) => {
       t.equal((await kubectl.args(['exec', '-i', 'anotherbox', '--', 'cat'], 'hello\n')).stdout, 'hello\n');
       const failed = await kubectl.args(['exec', 'anotherbox', '--', 'sh', '-c', 'echo out; echo err >&2; exit 3']);

@@ -8,6 +8,7 @@ import type { Duplex } from 'node:stream';
 import type { Pod } from '../../api/core-v1.ts';
 import type { KubeObject, ResourceType } from '../../api/meta.ts';
 import { PODS, RESOURCES, SERVICEACCOUNTS } from '../../api/resources.ts';
+import { StatusError } from '../../api/status-error.ts';
 import { TOKEN_REQUESTS } from '../../api/subresources.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Rng } from '../../lib/rng.ts';
@@ -138,6 +139,9 @@ export class HttpsServer {
       }
       const type = info && typeOf(info.group, info.version, info.resource);
       if (!info || !type) throw noSuchResource();
+      if (type === PODS && isStream(info.subresource)) {
+        throw new StatusError('BadRequest', 400, 'Upgrade request required');
+      }
       const registry = await this.#options.api.registry(type);
       if (type === PODS && info.subresource === 'log' && info.verb === 'get') {
         const pod = await registry.get(info.namespace, info.name!);
@@ -241,7 +245,10 @@ export class HttpsServer {
   }
 }
 
-const PATHS = ['/api', '/api/v1', '/apis', '/healthz', '/livez', '/metrics', '/openapi/v3', '/readyz', '/version'];
+const PATHS = [
+  ...['/api', '/api/v1', '/apis', '/healthz', '/livez', '/metrics'],
+  ...['/openapi/v2', '/openapi/v3', '/readyz', '/version'],
+];
 
 function parseUrl(request: IncomingMessage): URL {
   return new URL(request.url ?? '/', 'https://apiserver');

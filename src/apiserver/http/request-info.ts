@@ -1,5 +1,6 @@
 // What a request is about, from its method and path. After k8s.io/apiserver/pkg/endpoints/request/requestinfo.go.
 //   /api/v1/namespaces/NS/pods/NAME/log     /apis/apps/v1/deployments     /api/v1/namespaces/NAME/finalize
+// Left out: /api/v1/watch/..., deprecated for the parameter `watch`.
 import { StatusError } from '../../api/status-error.ts';
 
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete' | 'deletecollection';
@@ -36,6 +37,7 @@ export function requestInfo(method: string, path: string, query: URLSearchParams
   }
   const [resource, name, subresource] = place;
   if (resource === undefined || place.length > 3) return undefined;
+  for (const part of [namespace, name]) if (part !== undefined) requirePathSegment(part);
   return { verb: verbOf(method, name, query), group, version, namespace, resource, name, subresource };
 }
 
@@ -65,6 +67,17 @@ export function methodNotAllowed(): StatusError {
 /** As the real server reads a boolean parameter: whatever is there and is not false. */
 export function isTrue(value: string | null): boolean {
   return value !== null && value !== '0' && value.toLowerCase() !== 'false';
+}
+
+/** As k8s.io/apimachinery pkg/api/validation/path (IsValidPathSegmentName): no name, and so no key, reaches beyond its place. */
+function requirePathSegment(name: string): void {
+  const why =
+    name === '.' || name === '..'
+      ? `may not be '${name}'`
+      : /[/%]/.test(name)
+        ? `may not contain '${/[/%]/.exec(name)![0]}'`
+        : undefined;
+  if (why) throw new StatusError('BadRequest', 400, `invalid name ${JSON.stringify(name)}: ${why}`);
 }
 
 function decode(part: string): string {

@@ -2,7 +2,7 @@
 // k8s.io/apiserver/pkg/endpoints/handlers (get.go, create.go, update.go, patch.go, delete.go); wording as there.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { KubeObject, ResourceType, Stored } from '../../api/meta.ts';
-import { JOBS, PODS } from '../../api/resources.ts';
+import { ENDPOINTS, JOBS, PODS } from '../../api/resources.ts';
 import { StatusError } from '../../api/status-error.ts';
 import { BINDINGS, EVICTIONS, SCALES } from '../../api/subresources.ts';
 import type { DeleteOptions, PatchType, Subresource } from '../../client/client.ts';
@@ -62,6 +62,9 @@ const RETURNED: ReadonlySet<string> = new Set(['pods', 'services', 'serviceaccou
 const ORPHANED_PODS =
   'child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning';
 
+/** kubernetes 1.35, pkg/apis/core/v1/zz_generated.prerelease-lifecycle.go: said to every request, a watch too. */
+const ENDPOINTS_DEPRECATED = 'v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice';
+
 const STORED_SUBRESOURCES: ReadonlySet<string> = new Set([
   'status',
   'scale',
@@ -79,6 +82,8 @@ const MAX_WATCH_S = 24 * 3600;
 export async function handleResource(call: ResourceRequest, env: HandlerEnv): Promise<void> {
   const { info, query, response, registry } = call;
   const { type } = registry;
+  if (type.group === ENDPOINTS.group && type.resource === ENDPOINTS.resource)
+    addWarning(response, ENDPOINTS_DEPRECATED);
   if (type.namespaced && !info.namespace && (info.name || info.verb === 'create' || info.verb === 'deletecollection')) {
     throw methodNotAllowed();
   }
@@ -106,8 +111,13 @@ export async function handleResource(call: ResourceRequest, env: HandlerEnv): Pr
     case 'update': {
       const sub = storedSubresource(info);
       const { object, options } = await objectOf(call);
-      const updated = await registry.update(object, sub, { ...options, mayCreate: call.mayCreate });
-      return sendStored(call, env, 200, updated);
+      let created = false;
+      const mayCreate = (): Promise<void> => {
+        created = true;
+        return call.mayCreate();
+      };
+      const updated = await registry.update(object, sub, { ...options, mayCreate });
+      return sendStored(call, env, created ? 201 : 200, updated);
     }
     case 'patch': {
       if (contentType(call.request) === APPLY) return await apply(call, env);

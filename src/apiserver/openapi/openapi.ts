@@ -2,7 +2,7 @@
 // server check the fields?), what `kubectl explain` prints, and by what clients merge. After k8s.io/kube-openapi pkg/handler3: the
 // index names each document with a hash of its content; one that is asked for by its hash never changes.
 //
-// Left out: OpenAPI v2, documents in protobuf, and what responses other than 200 look like.
+// Left out: OpenAPI v2 (but see http/openapi-handler.ts), documents in protobuf, and what responses other than 200 look like.
 import { createHash } from 'node:crypto';
 import type { ResourceType } from '../../api/meta.ts';
 import { schemaOf } from '../../api/schema/kinds.ts';

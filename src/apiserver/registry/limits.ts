@@ -19,6 +19,7 @@ export const resourceQuotaStrategy: Strategy<ResourceQuota> = {
 
 export const limitRangeStrategy: Strategy<LimitRange> = {
   type: LIMITRANGES,
+  createOnUpdate: true,
   nameErrors: dns1123SubdomainErrors,
   defaults({ spec }) {
     for (const item of spec?.limits ?? []) {

@@ -14,6 +14,7 @@ import type { Strategy } from './strategy.ts';
 
 export const roleStrategy: Strategy<Role> = {
   type: ROLES,
+  createOnUpdate: true,
   nameErrors: pathSegmentErrors,
   defaults: defaultRules,
   validate: (role, errors) => validateRules(role, true, errors),
@@ -21,6 +22,7 @@ export const roleStrategy: Strategy<Role> = {
 
 export const clusterRoleStrategy: Strategy<ClusterRole> = {
   type: CLUSTERROLES,
+  createOnUpdate: true,
   nameErrors: pathSegmentErrors,
   defaults: defaultRules,
   validate: (role, errors) => validateRules(role, false, errors),
@@ -28,6 +30,7 @@ export const clusterRoleStrategy: Strategy<ClusterRole> = {
 
 export const roleBindingStrategy: Strategy<RoleBinding> = {
   type: ROLEBINDINGS,
+  createOnUpdate: true,
   nameErrors: pathSegmentErrors,
   defaults: defaultBinding,
   validate: (binding, errors) => validateBinding(binding, ['Role', 'ClusterRole'], errors),
@@ -36,6 +39,7 @@ export const roleBindingStrategy: Strategy<RoleBinding> = {
 
 export const clusterRoleBindingStrategy: Strategy<ClusterRoleBinding> = {
   type: CLUSTERROLEBINDINGS,
+  createOnUpdate: true,
   nameErrors: pathSegmentErrors,
   defaults: defaultBinding,
   validate: (binding, errors) => validateBinding(binding, ['ClusterRole'], errors),

@@ -110,6 +110,22 @@ t.test('forms, paths and methods that are not there', async (t) => {
   t.equal(says(await api.fetch('DELETE', `${PATH}/a/status`)), notAllowed);
   t.equal(says(await api.fetch('DELETE', '/api/v1/configmaps')), notAllowed);
   t.equal(says(await api.fetch('TRACE', PATH)), notAllowed);
+  t.equal(
+    says(await api.fetch('GET', '/api/v1/namespaces/default/pods/a/exec')),
+    '400 BadRequest: Upgrade request required',
+  );
+});
+
+t.test('a name in a path stays in its place', async (t) => {
+  const api = await withObject(t);
+  for (const [path, why] of [
+    ['/api/v1/namespaces/default%2f..%2fkube-system/secrets', '"default/../kube-system": may not contain \'/\''],
+    [`${PATH}/a%2fb`, '"a/b": may not contain \'/\''],
+    [`${PATH}/%252e`, '"%2e": may not contain \'%\''],
+  ] as const) {
+    t.equal(says(await api.fetch('GET', path)), `400 BadRequest: invalid name ${why}`, path);
+  }
+  t.match(says(await api.fetch('GET', `${PATH}/..%2f..`)), /^400 BadRequest: invalid name/);
 });
 
 t.test('parameters that make no sense', async (t) => {

@@ -196,6 +196,21 @@ t.test('a slow watcher costs nothing but its own place in the history', async (t
   t.ok(grown < 20e6, `30 MB of events wait in the history, not in ${Math.round(grown / 1e6)} MB of buffers`);
 });
 
+t.test('a PUT creates what may be created so, and says it', async (t) => {
+  const https = await HttpsApi.start(t);
+  const service = { apiVersion: 'v1', kind: 'Service', metadata: { name: 's' }, spec: { ports: [{ port: 80 }] } };
+  const role = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'Role', metadata: { name: 'r' }, rules: [] };
+  for (const [path, body] of [
+    ['/api/v1/namespaces/default/services/s', service],
+    ['/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles/r', role],
+  ] as const) {
+    const created = await https.fetch('PUT', path, { body });
+    t.equal(created.code, 201, path);
+    t.equal((await https.fetch('PUT', path, { body: created.json })).code, 200, `${path} again`);
+  }
+  t.equal((await https.fetch('PUT', `${CONFIGMAPS}/c`, { body: configMap('c') })).code, 404, 'a ConfigMap is not');
+});
+
 t.test('a Job that is deleted without a policy leaves its Pods, with a warning', async (t) => {
   const https = await HttpsApi.start(t);
   const jobs = '/apis/batch/v1/namespaces/default/jobs';
