@@ -56,6 +56,12 @@ export function claim(dir: RunDir): string[] {
   if (pid !== undefined && pid !== process.pid) {
     throw new RunDirError(`a cluster is already running (process ${pid}); end it with \`podwire down\``);
   }
+  if (!existsSync(join(dir.path, 'pid')) && existsSync(dir.path) && readdirSync(dir.path).length > 0) {
+    // The directory is emptied by each start: never one that holds what no cluster put there.
+    throw new RunDirError(
+      `PODWIRE_RUN_DIR=${dir.path}: holds files that are no cluster's; name a new or an empty directory`,
+    );
+  }
   const removed = removeLeftovers(dir);
   rmSync(dir.path, { recursive: true, force: true });
   mkdirSync(dir.path, { recursive: true, mode: 0o700 });

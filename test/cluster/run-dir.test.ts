@@ -39,6 +39,16 @@ t.test('a directory of a living cluster is refused, that of a dead one is taken 
   release(dir);
 });
 
+t.test("a directory with files that are no cluster's is refused, and they stay", async (t) => {
+  const dir = runDir({ PODWIRE_RUN_DIR: shortDir(t) });
+  writeFileSync(join(dir.path, 'thesis.txt'), 'precious');
+  t.throws(
+    () => claim(dir),
+    new RunDirError(`PODWIRE_RUN_DIR=${dir.path}: holds files that are no cluster's; name a new or an empty directory`),
+  );
+  t.equal(readFileSync(join(dir.path, 'thesis.txt'), 'utf8'), 'precious');
+});
+
 t.test('another directory marks its namespaces otherwise', async (t) => {
   const a = runDir({ PODWIRE_RUN_DIR: '/somewhere/a' });
   const b = runDir({ PODWIRE_RUN_DIR: '/somewhere/b' });
