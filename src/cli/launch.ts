@@ -1,11 +1,10 @@
 // Starting a cluster from the command line: settings from options, the run directory, manifests, progress, and an end that
 // leaves nothing, whichever way it comes.
-import { readFileSync } from 'node:fs';
 import type { Pod } from '../api/core-v1.ts';
-import type { ManifestObject } from '../api/manifest.ts';
-import { parseManifests } from '../api/manifest.ts';
+import { ManifestError, type ManifestObject, parseManifests } from '../api/manifest.ts';
 import type { Stored } from '../api/meta.ts';
-import { PODS } from '../api/resources.ts';
+import { EVENTS, PODS } from '../api/resources.ts';
+import { decodeObject } from '../apiserver/registry/decode.ts';
 import type { Store } from '../apiserver/storage/store.ts';
 import { Cluster } from '../cluster/cluster.ts';
 import { ControlServer } from '../cluster/control-server.ts';
@@ -19,6 +18,7 @@ import { parseResolvConf } from '../node/kubelet/resolv-conf.ts';
 import type { ProxyMode } from '../proxy/config.ts';
 import { CliError } from './cli-error.ts';
 import { missingForNetns } from './requirements.ts';
+import { manifestFiles, readText } from './watched-files.ts';
 
 export interface LaunchOptions {
   readonly nodes: number;
@@ -51,7 +51,7 @@ export async function launch(options: LaunchOptions, say: (line: string) => void
     defaultRuntime: runtime,
     offload: options.offload,
     images: options.images ? imagesOf(options.images) : [],
-    ...(options.resolvConf ? { hostResolvConf: parseResolvConf(read(options.resolvConf)) } : {}),
+    ...(options.resolvConf ? { hostResolvConf: valid(() => parseResolvConf(readText(options.resolvConf!))) } : {}),
     stateDir: dir.path,
     netnsPrefix: dir.netnsPrefix,
   });
@@ -108,14 +108,15 @@ export function stopOnSignals(stop: () => Promise<void>): void {
     process.on(name, () => {
       if (signalled) process.exit(128 + number);
       signalled = true;
-      void stop().then(() => process.exit(128 + number));
+      const end = (): void => process.exit(128 + number);
+      void stop().then(end, end);
     });
   }
 }
 
 /** The objects of all the files, or a CliError that says where one is wrong. */
 export function readManifests(files: readonly string[]): ManifestObject[] {
-  return valid(() => files.flatMap((file) => parseManifests(read(file), file)));
+  return valid(() => manifestFiles(files).flatMap((file) => parseManifests(readText(file), file).map(strict)));
 }
 
 /** Pods that a store brought back are waited for this long: one that crashes again and again must not keep a cluster down. */
@@ -147,16 +148,22 @@ export async function podsReady(
     if (waiting.length === 0 && pods.length > 0) return;
     if (Date.now() > end) {
       const first = waiting[0];
-      const why = first?.status?.containerStatuses?.find((c) => c.state?.waiting)?.state?.waiting;
       throw new CliError(
         `${waiting.length} of ${pods.length} Pods are not ready after ${Math.round(limitMs / 1000)} s` +
-          (first
-            ? `; ${first.metadata.namespace}/${first.metadata.name}: ${why?.message ?? why?.reason ?? first.status?.phase ?? 'Pending'}`
-            : ''),
+          (first ? `; ${first.metadata.namespace}/${first.metadata.name}: ${await whyNotReady(cluster, first)}` : ''),
       );
     }
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
+}
+
+/** As its container says, or its last warning; else its phase. */
+async function whyNotReady(cluster: Cluster, pod: Stored<Pod>): Promise<string> {
+  const waiting = pod.status?.containerStatuses?.find((c) => c.state?.waiting)?.state?.waiting;
+  if (waiting?.message) return waiting.message;
+  const events = (await cluster.client.list(EVENTS, { namespace: pod.metadata.namespace! })).items;
+  const warnings = events.filter((e) => e.type === 'Warning' && e.involvedObject.uid === pod.metadata.uid);
+  return warnings.at(-1)?.message ?? waiting?.reason ?? pod.status?.phase ?? 'Pending';
 }
 
 function chooseRuntime(wanted: LaunchOptions['runtime'], say: (line: string) => void): RuntimeHandler {
@@ -177,14 +184,16 @@ async function openStore(directory: string): Promise<Store> {
 }
 
 function imagesOf(file: string): Image[] {
-  return valid(() => parseCatalog(read(file), file));
+  return valid(() => parseCatalog(readText(file), file));
 }
 
-function read(file: string): string {
+/** Without the fields that its kind does not have it would be another object: refused here as by kubectl, which asks for Strict. */
+function strict(manifest: ManifestObject): ManifestObject {
   try {
-    return readFileSync(file === '-' ? 0 : file, 'utf8');
-  } catch (cause) {
-    throw new CliError(`${file}: ${(cause as Error).message}`, { cause });
+    decodeObject(manifest.type, manifest.object, { fieldValidation: 'Strict' });
+    return manifest;
+  } catch (error) {
+    throw new ManifestError(manifest.file, manifest.line, 1, (error as Error).message);
   }
 }
 

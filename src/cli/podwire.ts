@@ -11,6 +11,8 @@ const version = (
 ).version;
 
 const collect = (value: string, before: string[]): string[] => [...before, value];
+const repeated = (flags: string, description: string): Option =>
+  new Option(flags, description).argParser(collect).default([], 'none');
 const count = (value: string): number => {
   const n = Number(value);
   if (!Number.isInteger(n) || n < 1) throw new InvalidArgumentError('expected a whole number of 1 or more.');
@@ -37,7 +39,12 @@ const program = new Command('podwire')
 program
   .command('up')
   .description('start a cluster and keep it running until Ctrl-C or `podwire down`')
-  .option('-f, --filename <file>', 'a manifest (YAML or JSON) to apply; may be given again', collect, [])
+  .addOption(
+    repeated(
+      '-f, --filename <file>',
+      'a manifest (YAML or JSON), a directory of them, or - to apply; may be given again',
+    ),
+  )
   .option('--nodes <count>', 'how many Nodes', count, 1)
   .addOption(
     new Option('--proxy-mode <mode>', 'how kube-proxy programs the Nodes').choices(PROXY_MODES).default('ipvs'),
@@ -110,11 +117,11 @@ program
   .option('--from <address>', "or the sender's address, ADDRESS[:PORT]")
   .option('--to <destination>', 'HOST:PORT; HOST is an address or a name as the Pod would use it')
   .addOption(new Option('--protocol <protocol>').choices(['tcp', 'udp', 'sctp', 'icmp']).default('tcp'))
-  .option(
-    '-f, --filename <file>',
-    'no cluster: the objects come from this manifest; may be given again. A KubeProxyConfiguration and a Node may be among them',
-    collect,
-    [],
+  .addOption(
+    repeated(
+      '-f, --filename <file>',
+      'no cluster: the objects come from this manifest or directory; may be given again. A KubeProxyConfiguration and a Node may be among them',
+    ),
   )
   .addOption(
     new Option(
@@ -133,7 +140,7 @@ program
 program
   .command('capture')
   .description('write packets as pcapng, an interface for each Pod: podwire capture -w - | tshark -r -')
-  .option('--pod <pod>', "only this Pod's packets, NAMESPACE/NAME; may be given again", collect, [])
+  .addOption(repeated('--pod <pod>', "only this Pod's packets, NAMESPACE/NAME; may be given again"))
   .option('--node <node>', 'which Node; the first one when left out')
   .option('-w, --write <file>', 'where to; - is standard output', '-')
   .argument('[filter...]', "a filter in pcap-filter's language, such as: udp port 53")
@@ -143,7 +150,7 @@ program
   .command('rules')
   .description("what runs in a Node's kernel, in the real tools' own formats")
   .option('--node <node>', 'which Node; the first one when left out')
-  .option('-f, --filename <file>', 'no cluster: what these objects would make run; may be given again', collect, [])
+  .addOption(repeated('-f, --filename <file>', 'no cluster: what these objects would make run; may be given again'))
   .addOption(
     new Option('--proxy-mode <mode>', 'with -f: instead of the mode of the KubeProxyConfiguration').choices(
       PROXY_MODES,
@@ -164,11 +171,8 @@ program
   .description(
     'the cluster DNS alone, for the Services, EndpointSlices, Pods and Namespaces of manifests; watches them',
   )
-  .option(
-    '-f, --filename <file>',
-    'a manifest (YAML or JSON), a directory of them, or -; may be given again',
-    collect,
-    [],
+  .addOption(
+    repeated('-f, --filename <file>', 'a manifest (YAML or JSON), a directory of them, or -; may be given again'),
   )
   .option('--corefile <file>', "the configuration; without it kubeadm's, less cache and probes")
   .option('--listen <address:port>', 'where to answer, UDP and TCP; port 0: any free one', '127.0.0.1:1053')
@@ -182,6 +186,9 @@ program
   .addOption(new Option('-o, --output <format>').choices(['text', 'json']).default('text'))
   .option('--out <dir>', 'where to write the table, the plot (SVG) and the JSON of `proxies`')
   .action(async (names, options) => (await import('./commands/bench.ts')).bench(names, options));
+
+// `su` leaves out sbin, where `ip` and what Pods run may be.
+process.env['PATH'] = [process.env['PATH'], '/usr/local/sbin', '/usr/sbin', '/sbin'].filter(Boolean).join(':');
 
 try {
   await program.parseAsync();

@@ -41,10 +41,9 @@ export function missingForNetns(): Missing[] {
   return missing;
 }
 
-/** Path of a program, looked for as a shell does; sbin is added because a user's PATH may lack it. */
+/** Path of a program, looked for as a shell does. */
 export function findProgram(name: string): string | undefined {
-  const path = `${process.env['PATH'] ?? ''}${delimiter}/usr/local/sbin${delimiter}/usr/sbin${delimiter}/sbin`;
-  for (const directory of path.split(delimiter)) {
+  for (const directory of (process.env['PATH'] ?? '').split(delimiter)) {
     const file = join(directory, name);
     try {
       accessSync(file, constants.X_OK);

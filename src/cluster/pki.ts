@@ -1,10 +1,11 @@
 // The keys of a cluster, made once for each data directory: the CA, by which clients and server know each other, and the key of
 // service accounts' tokens. Files as kubeadm's in /etc/kubernetes/pki (ca.crt, ca.key, sa.key), their owner's only; so kubeconfigs
 // and tokens outlive a restart. Without a directory they live as long as the process.
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CertificateAuthority } from '../apiserver/auth/certificates.ts';
 import { newSigningKey, ServiceAccountTokens } from '../apiserver/auth/tokens.ts';
+import { makeDirectory } from '../lib/make-directory.ts';
 
 export class PkiError extends Error {
   override readonly name = 'PkiError';
@@ -17,7 +18,7 @@ export class Pki {
   /** `dataDirectory`: that of the store. */
   constructor(dataDirectory?: string) {
     this.#directory = dataDirectory && join(dataDirectory, 'pki');
-    if (this.#directory) mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
+    if (this.#directory) makeDirectory(this.#directory, 0o700);
   }
 
   /** Throws PkiError for a file that is no key. */

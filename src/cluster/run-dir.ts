@@ -3,9 +3,10 @@
 
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
+import { makeDirectory } from '../lib/make-directory.ts';
 
 const NETNS_DIR = '/run/netns';
 const ETC_NETNS = '/etc/netns';
@@ -26,7 +27,9 @@ export function runDir(env: Readonly<Record<string, string | undefined>> = proce
   const usual =
     userInfo().uid === 0
       ? '/run/podwire'
-      : join(env['XDG_RUNTIME_DIR'] ?? join(tmpdir(), `podwire-${userInfo().uid}`), 'podwire');
+      : env['XDG_RUNTIME_DIR']
+        ? join(env['XDG_RUNTIME_DIR'], 'podwire')
+        : join(tmpdir(), `podwire-${userInfo().uid}`);
   const path = env['PODWIRE_RUN_DIR'] || usual;
   const controlSocket = join(path, 'control.sock');
   if (Buffer.byteLength(controlSocket) > MAX_SOCKET_PATH) {
@@ -56,17 +59,26 @@ export function claim(dir: RunDir): string[] {
   if (pid !== undefined && pid !== process.pid) {
     throw new RunDirError(`a cluster is already running (process ${pid}); end it with \`podwire down\``);
   }
-  if (!existsSync(join(dir.path, 'pid')) && existsSync(dir.path) && readdirSync(dir.path).length > 0) {
-    // The directory is emptied by each start: never one that holds what no cluster put there.
-    throw new RunDirError(
-      `PODWIRE_RUN_DIR=${dir.path}: holds files that are no cluster's; name a new or an empty directory`,
-    );
+  try {
+    if (!isOurs(dir)) {
+      throw new RunDirError(
+        `PODWIRE_RUN_DIR=${dir.path}: holds files that are no cluster's; name a new or an empty directory`,
+      );
+    }
+    const removed = removeLeftovers(dir);
+    rmSync(dir.path, { recursive: true, force: true });
+    makeDirectory(dir.path, 0o700);
+    writeFileSync(join(dir.path, 'pid'), String(process.pid));
+    return removed;
+  } catch (cause) {
+    if (cause instanceof RunDirError) throw cause;
+    throw new RunDirError(`run directory: ${(cause as Error).message}; PODWIRE_RUN_DIR names another`, { cause });
   }
-  const removed = removeLeftovers(dir);
-  rmSync(dir.path, { recursive: true, force: true });
-  mkdirSync(dir.path, { recursive: true, mode: 0o700 });
-  writeFileSync(join(dir.path, 'pid'), String(process.pid));
-  return removed;
+}
+
+/** Everything in the directory is removed, so what is somebody else's is not taken: what a cluster made has its pid. */
+function isOurs(dir: RunDir): boolean {
+  return !existsSync(dir.path) || existsSync(join(dir.path, 'pid')) || readdirSync(dir.path).length === 0;
 }
 
 /** Gives the directory up. Namespaces must be gone by then; any that are not are removed. */

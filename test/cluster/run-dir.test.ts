@@ -39,14 +39,24 @@ t.test('a directory of a living cluster is refused, that of a dead one is taken 
   release(dir);
 });
 
-t.test("a directory with files that are no cluster's is refused, and they stay", async (t) => {
+t.test("a directory that holds somebody's files is not taken, nor emptied", async (t) => {
   const dir = runDir({ PODWIRE_RUN_DIR: shortDir(t) });
-  writeFileSync(join(dir.path, 'thesis.txt'), 'precious');
+  writeFileSync(join(dir.path, 'thesis.txt'), 'years of work');
   t.throws(
     () => claim(dir),
     new RunDirError(`PODWIRE_RUN_DIR=${dir.path}: holds files that are no cluster's; name a new or an empty directory`),
   );
-  t.equal(readFileSync(join(dir.path, 'thesis.txt'), 'utf8'), 'precious');
+  t.equal(readFileSync(join(dir.path, 'thesis.txt'), 'utf8'), 'years of work');
+  rmSync(join(dir.path, 'thesis.txt'));
+  claim(dir);
+  release(dir);
+  t.notOk(existsSync(dir.path), 'an empty one is taken');
+});
+
+t.test('a directory that cannot be had is named, with the way out', async (t) => {
+  t.throws(() => claim(runDir({ PODWIRE_RUN_DIR: '/proc/podwire' })), {
+    message: "run directory: ENOENT: no such file or directory, mkdir '/proc/podwire'; PODWIRE_RUN_DIR names another",
+  });
 });
 
 t.test('another directory marks its namespaces otherwise', async (t) => {

@@ -6,10 +6,11 @@
 //
 // After a crash the file holds exactly the acknowledged commits, and perhaps a last batch whose answers were not given any more.
 // History is not kept: watches from before the restart begin with a list (410).
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { open, type RootDatabase } from 'lmdb';
 import type { Stored } from '../../api/meta.ts';
+import { makeDirectory } from '../../lib/make-directory.ts';
 import { MemoryStore } from './memory.ts';
 import {
   type CommitResult,
@@ -47,7 +48,7 @@ export class LmdbStore implements Store {
 
   /** Opens or makes the store in `directory`. Throws StoreInUseError when another living process has it open. */
   constructor(directory: string, options: { history?: number } = {}) {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeDirectory(directory, 0o700);
     this.#owner = join(directory, 'owner');
     takeOwnership(this.#owner, directory);
     this.#database = open<unknown, string>({ path: join(directory, 'data.mdb'), encoding: 'json', noSubdir: true });

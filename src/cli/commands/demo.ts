@@ -9,7 +9,7 @@ import { formatTrace } from '../../kernel/what-if/text.ts';
 import { captureToFile, openCapture } from '../capture-file.ts';
 import { CliError } from '../cli-error.ts';
 import { DemoStage } from '../demo-stage.ts';
-import { launch, podsReady, readManifests, stopOnSignals } from '../launch.ts';
+import { launch, podsReady, type Running, readManifests, stopOnSignals } from '../launch.ts';
 import { progressLine } from './up.ts';
 
 const EXAMPLE = fileURLToPath(new URL('../../../../examples/sd-example.yml', import.meta.url));
@@ -31,12 +31,14 @@ export async function demo(options: { runtime: 'auto' | RuntimeHandler; capture:
   const manifests = readManifests([EXAMPLE]);
   const captureFd = openCapture(options.capture);
   say('Starting a cluster: one Node, cluster DNS, controllers. Pods come next.');
-  const running = await launch({ nodes: 1, ipvsScheduler: 'rr', runtime: options.runtime, offload: true }, say);
+  let starting: Promise<Running> | undefined;
   let stopCapture = async (): Promise<void> => {};
   stopOnSignals(async () => {
     await stopCapture();
-    await running.stop();
+    await (await starting)?.stop();
   });
+  starting = launch({ nodes: 1, ipvsScheduler: 'rr', runtime: options.runtime, offload: true }, say);
+  const running = await starting;
   try {
     stopCapture = await captureToFile(running.cluster, captureFd);
     const stage = new DemoStage(running.cluster, say);

@@ -1,7 +1,9 @@
 // podwire down: ends the running cluster.
+import { rmSync } from 'node:fs';
 import { runDir, runningPid } from '../../cluster/run-dir.ts';
 import { CliError } from '../cli-error.ts';
 import { ask } from '../control-client.ts';
+import { detachedLog } from './up.ts';
 
 const LIMIT_MS = 60_000;
 
@@ -21,5 +23,6 @@ export async function down(): Promise<void> {
       );
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
+  rmSync(detachedLog(dir), { force: true });
   process.stdout.write('the cluster is down\n');
 }

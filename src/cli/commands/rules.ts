@@ -6,7 +6,7 @@ import { RULES_FORMATS } from '../../cluster/rules-text.ts';
 import type { ProxyMode } from '../../proxy/config.ts';
 import { CliError } from '../cli-error.ts';
 import { ask } from '../control-client.ts';
-import { readText } from '../watched-files.ts';
+import { manifestFiles, readText } from '../watched-files.ts';
 
 export interface RulesOptions {
   readonly filename: readonly string[];
@@ -29,7 +29,7 @@ export async function rules(options: RulesOptions): Promise<void> {
 function offline({ filename, proxyMode, output }: RulesOptions): void {
   let node: OfflineNode;
   try {
-    const objects = readObjects(filename.map((name) => ({ name, text: readText(name) })));
+    const objects = readObjects(manifestFiles(filename).map((name) => ({ name, text: readText(name) })));
     for (const warning of objects.warnings) process.stderr.write(`podwire: warning: ${warning}\n`);
     node = new OfflineNode(objects, proxyMode);
   } catch (error) {

@@ -19,7 +19,7 @@ import { PROXY_MODES, type ProxyMode } from '../../proxy/config.ts';
 import { CliError } from '../cli-error.ts';
 import { ask, open } from '../control-client.ts';
 import { table } from '../table.ts';
-import { readText } from '../watched-files.ts';
+import { manifestFiles, readText } from '../watched-files.ts';
 
 export interface TraceOptions {
   readonly filename: readonly string[];
@@ -107,7 +107,7 @@ function online({ proxyMode }: TraceOptions): Answerer {
 }
 
 function offline({ filename, proxyMode }: TraceOptions): Answerer {
-  const objects = told(() => readObjects(filename.map((name) => ({ name, text: readText(name) }))));
+  const objects = told(() => readObjects(manifestFiles(filename).map((name) => ({ name, text: readText(name) }))));
   for (const warning of objects.warnings) process.stderr.write(`podwire: warning: ${warning}\n`);
   const modes = proxyMode === 'all' ? PROXY_MODES : [proxyMode];
   const nodes = modes.map((mode) => told(() => new OfflineNode(objects, mode)));

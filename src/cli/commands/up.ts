@@ -1,15 +1,17 @@
 // podwire up: a cluster in the foreground, or with --detach in a process of its own.
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { closeSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { PODS } from '../../api/resources.ts';
 import { parseTokenFile } from '../../apiserver/auth/static-tokens.ts';
-import { runDir, runningPid } from '../../cluster/run-dir.ts';
+import { type RunDir, runDir, runningPid } from '../../cluster/run-dir.ts';
+import { makeDirectory } from '../../lib/make-directory.ts';
 import { captureToFile, openCapture } from '../capture-file.ts';
 import { CliError } from '../cli-error.ts';
 import { ask } from '../control-client.ts';
-import { type LaunchOptions, launch, podsReady, readManifests, stopOnSignals } from '../launch.ts';
+import { type LaunchOptions, launch, podsReady, type Running, readManifests, stopOnSignals } from '../launch.ts';
 import { listenAddress, USUAL_ADDRESSES } from '../listen-address.ts';
+import { readText } from '../watched-files.ts';
 
 export interface UpOptions extends LaunchOptions {
   readonly filename: readonly string[];
@@ -31,13 +33,15 @@ export async function up(options: UpOptions): Promise<void> {
   const captureFd = options.capture ? openCapture(options.capture) : undefined;
   const startedMs = performance.now();
   const say = (line: string): void => void process.stdout.write(`${line}\n`);
-  const running = await launch(options, say);
+  let starting: Promise<Running> | undefined;
+  let stopCapture = async (): Promise<void> => {};
   stopOnSignals(async () => {
     say('stopping');
     await stopCapture();
-    await running.stop();
+    await (await starting)?.stop();
   });
-  let stopCapture = async (): Promise<void> => {};
+  starting = launch(options, say);
+  const running = await starting;
   try {
     const { cluster } = running;
     if (captureFd !== undefined) stopCapture = await captureToFile(cluster, captureFd);
@@ -66,7 +70,7 @@ export async function up(options: UpOptions): Promise<void> {
 
 function readTokens(file: string): ReturnType<typeof parseTokenFile> {
   try {
-    return parseTokenFile(readFileSync(file, 'utf8'), file);
+    return parseTokenFile(readText(file), file);
   } catch (cause) {
     throw new CliError((cause as Error).message, { cause });
   }
@@ -84,14 +88,19 @@ export function progressLine(): (ready: number, of: number) => void {
   };
 }
 
+/** Where a detached cluster writes: beside its run directory, which the new process makes anew. */
+export function detachedLog(dir: RunDir): string {
+  return `${dir.path}.log`;
+}
+
 /** Starts the same command without --detach in a session of its own, its output in the run directory, and waits until it is up. */
 async function detach(): Promise<void> {
   const dir = runDir();
   const pid = runningPid(dir);
   if (pid !== undefined)
     throw new CliError(`a cluster is already running (process ${pid}); end it with \`podwire down\``);
-  const logFile = `${dir.path}.log`; // beside the directory: that one is made anew by the new process
-  mkdirSync(join(dir.path, '..'), { recursive: true });
+  const logFile = detachedLog(dir);
+  makeDirectory(dirname(logFile), 0o755);
   const log = openSync(logFile, 'w');
   const args = process.argv.slice(2).filter((a) => a !== '--detach');
   const child = spawn(process.execPath, [process.argv[1]!, ...args], { detached: true, stdio: ['ignore', log, log] });
@@ -103,8 +112,11 @@ async function detach(): Promise<void> {
   });
   const end = Date.now() + DETACHED_LIMIT_MS;
   while (!readFileSync(logFile, 'utf8').includes('cluster is up')) {
-    if (code !== undefined)
-      throw new CliError(`the cluster did not start:\n${readFileSync(logFile, 'utf8').trimEnd()}`);
+    if (code !== undefined) {
+      const output = readFileSync(logFile, 'utf8').trimEnd();
+      rmSync(logFile);
+      throw new CliError(`the cluster did not start:\n${output}`);
+    }
     if (Date.now() > end) throw new CliError(`the cluster is not up yet; its output is in ${logFile}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
