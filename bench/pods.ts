@@ -50,7 +50,7 @@ process.exit(rows.every((r) => r.reached === r.pods - SERVERS) ? 0 : 1);
 async function measure(runtime: RuntimeHandler, pods: number): Promise<Row> {
   const dir = mkdtempSync(join(tmpdir(), 'podwire-bench-'));
   process.env['PODWIRE_RUN_DIR'] = join(dir, 'run');
-  const { cluster, stop } = await launch({ nodes: 1, ipvsScheduler: 'rr', runtime, offload: true }, () => {});
+  const { cluster, stop } = await launch({ nodes: 1, runtime, offload: true }, () => {});
   try {
     await podsReady(cluster, READY_LIMIT_MS, () => {});
     const startMs = performance.now();

@@ -37,7 +37,7 @@ else await parent();
 
 /** One cluster: prints the wall time of its first answer, and ends. */
 async function child(runtime: RuntimeHandler): Promise<void> {
-  const { cluster, stop } = await launch({ nodes: 1, ipvsScheduler: 'rr', runtime, offload: true }, () => {});
+  const { cluster, stop } = await launch({ nodes: 1, runtime, offload: true }, () => {});
   await cluster.apply(parseManifests(POD, 'client.yml'), () => {});
   const end = Date.now() + LIMIT_MS;
   for (;;) {

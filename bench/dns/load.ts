@@ -77,7 +77,7 @@ export interface Cluster extends Contender {
 export async function podwire(list: readonly Name[]): Promise<Cluster> {
   const dir = mkdtempSync(join(tmpdir(), 'podwire-bench-'));
   process.env['PODWIRE_RUN_DIR'] = join(dir, 'run');
-  const running = await launch({ nodes: 1, ipvsScheduler: 'rr', runtime: 'netns', offload: true } as never, () => {});
+  const running = await launch({ nodes: 1, runtime: 'netns', offload: true } as never, () => {});
   await running.cluster.apply(parseManifests(manifests(list), 'bench.yml'), () => {});
   const last = list.at(-1)!;
   const end = Date.now() + READY_LIMIT_MS;

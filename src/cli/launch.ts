@@ -22,9 +22,9 @@ import { manifestFiles, readText } from './watched-files.ts';
 
 export interface LaunchOptions {
   readonly nodes: number;
-  /** ipvs when left out. */
+  /** Left out, these are what the store has; without one ipvs and rr. */
   readonly proxyMode?: ProxyMode;
-  readonly ipvsScheduler: string;
+  readonly ipvsScheduler?: string;
   readonly runtime: 'auto' | RuntimeHandler;
   readonly offload: boolean;
   /** `memory` (when left out), or the directory of a store that survives. */
@@ -46,8 +46,9 @@ export async function launch(options: LaunchOptions, say: (line: string) => void
   const runtime = chooseRuntime(options.runtime, say);
   const settings = defaultSettings({
     nodes: valid(() => nodeSettings(options.nodes)),
-    ...(options.proxyMode ? { proxyMode: options.proxyMode, overridesProxyConfig: true } : {}),
-    ipvsScheduler: options.ipvsScheduler,
+    ...(options.proxyMode ? { proxyMode: options.proxyMode } : {}),
+    ...(options.ipvsScheduler ? { ipvsScheduler: options.ipvsScheduler } : {}),
+    askedOfProxy: { mode: options.proxyMode, scheduler: options.ipvsScheduler },
     defaultRuntime: runtime,
     offload: options.offload,
     images: options.images ? imagesOf(options.images) : [],

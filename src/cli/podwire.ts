@@ -47,9 +47,14 @@ program
   )
   .option('--nodes <count>', 'how many Nodes', count, 1)
   .addOption(
-    new Option('--proxy-mode <mode>', 'how kube-proxy programs the Nodes').choices(PROXY_MODES).default('ipvs'),
+    new Option(
+      '--proxy-mode <mode>',
+      'how kube-proxy programs the Nodes (default: ipvs, or what the store has)',
+    ).choices(PROXY_MODES),
   )
-  .addOption(new Option('--ipvs-scheduler <name>', 'of IPVS mode').choices(IPVS_SCHEDULERS).default('rr'))
+  .addOption(
+    new Option('--ipvs-scheduler <name>', 'of IPVS mode (default: rr, or what the store has)').choices(IPVS_SCHEDULERS),
+  )
   .addOption(runtimeOption())
   .option('--store <where>', 'memory, or a directory: then the same cluster comes back at the next start', 'memory')
   .option('--images <file>', 'more images for the catalog (YAML)')

@@ -94,7 +94,7 @@ export class Cluster {
         authority,
         bootstrapRoles(client),
         bootstrap(client, { clusterDNS: settings.clusterDNS, clusterDomain: settings.clusterDomain }).then(() =>
-          ensureProxyConfig(client, settings, settings.overridesProxyConfig),
+          ensureProxyConfig(client, settings, settings.askedOfProxy),
         ),
         ...nodes.map((node) => node.start()),
       ]);

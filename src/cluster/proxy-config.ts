@@ -3,7 +3,7 @@
 //
 // Deviation: an edit takes effect at once; a real cluster wants its kube-proxy Pods restarted. What does not parse is refused
 // with an Event, and the configuration before it stays.
-import { parse, stringify } from 'yaml';
+import { parse, parseDocument, stringify } from 'yaml';
 import type { ConfigMap } from '../api/core-v1.ts';
 import type { KubeObject } from '../api/meta.ts';
 import { CONFIGMAPS } from '../api/resources.ts';
@@ -11,7 +11,7 @@ import { isStatus } from '../api/status-error.ts';
 import type { ApiClient } from '../client/client.ts';
 import { Informer } from '../client/informer.ts';
 import type { Clock } from '../lib/clock.ts';
-import { type KubeProxyConfig, parseKubeProxyConfiguration } from '../proxy/config.ts';
+import { type KubeProxyConfig, type ProxyMode, parseKubeProxyConfiguration } from '../proxy/config.ts';
 import { fieldWarnings } from '../proxy/config-fields.ts';
 import type { KubeProxy } from '../proxy/kube-proxy.ts';
 import type { ClusterSettings } from './settings.ts';
@@ -27,8 +27,12 @@ export function initialProxyConfig(settings: ProxySettings): KubeProxyConfig {
   return parseKubeProxyConfiguration(documentOf(settings));
 }
 
-/** Makes the ConfigMap. One of an earlier run stays, unless `overrides` says that this run's settings were asked for. */
-export async function ensureProxyConfig(client: ApiClient, settings: ProxySettings, overrides: boolean): Promise<void> {
+/** Makes the ConfigMap. In one of an earlier run only the mode and scheduler that were asked for change, everything else stays. */
+export async function ensureProxyConfig(
+  client: ApiClient,
+  settings: ProxySettings,
+  asked: ClusterSettings['askedOfProxy'],
+): Promise<void> {
   const configMap: ConfigMap = {
     apiVersion: 'v1',
     kind: 'ConfigMap',
@@ -39,9 +43,33 @@ export async function ensureProxyConfig(client: ApiClient, settings: ProxySettin
     await client.create(CONFIGMAPS, configMap);
   } catch (error) {
     if (!isStatus(error, 'AlreadyExists')) throw error;
-    if (!overrides) return;
+    if (!asked.mode && !asked.scheduler) return;
     const present = await client.get(CONFIGMAPS, NAMESPACE, NAME);
-    await client.update(CONFIGMAPS, { ...present, data: { ...present.data, ...configMap.data } });
+    const text = changed(present.data?.[KEY] ?? '', asked) ?? configMap.data![KEY]!;
+    await client.update(CONFIGMAPS, { ...present, data: { ...present.data, [KEY]: text } });
+  }
+}
+
+/** The document with what was asked for in it, comments and all; undefined when it is no configuration. */
+function changed(text: string, { mode, scheduler }: ClusterSettings['askedOfProxy']): string | undefined {
+  const document = parseDocument(text);
+  try {
+    if (mode) document.setIn(['mode'], mode);
+    if (scheduler) document.setIn(['ipvs', 'scheduler'], scheduler);
+    parseKubeProxyConfiguration(document.toJS());
+    return String(document);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The mode of the ConfigMap, which Nodes follow; that of the settings while it makes no sense. */
+export async function proxyModeOf(client: ApiClient, settings: ProxySettings): Promise<ProxyMode> {
+  try {
+    const { data } = await client.get(CONFIGMAPS, NAMESPACE, NAME);
+    return parseKubeProxyConfiguration(parse(data?.[KEY] ?? '')).mode;
+  } catch {
+    return settings.proxyMode;
   }
 }
 

@@ -16,8 +16,8 @@ export interface ClusterSettings {
   readonly nodes: readonly NodeSettings[];
   readonly proxyMode: ProxyMode;
   readonly ipvsScheduler: string;
-  /** The two above hold even if an earlier run on the same store left a configuration of kube-proxy's. */
-  readonly overridesProxyConfig: boolean;
+  /** Which of the two above somebody asked for: those hold even if an earlier run on the same store left others. */
+  readonly askedOfProxy: { readonly mode?: ProxyMode | undefined; readonly scheduler?: string | undefined };
   /** Of Pods that name no RuntimeClass. */
   readonly defaultRuntime: RuntimeHandler;
   /** Whether TAPs carry super-segments and partial checksums. */
@@ -65,7 +65,7 @@ export function defaultSettings(
     nodes: nodeSettings(1),
     proxyMode: 'ipvs',
     ipvsScheduler: 'rr',
-    overridesProxyConfig: false,
+    askedOfProxy: {},
     offload: true,
     images: [],
     hostResolvConf: { nameservers: [], searches: [], options: [] },

@@ -70,7 +70,7 @@ async function editCorefile(edit: (text: string) => string): Promise<void> {
 t.test('real resolvers and the running configuration', async (t) => {
   if (!canUseNetns(t, ...TOOLS)) return;
   process.env['PODWIRE_RUN_DIR'] = join(dir, 'run');
-  running = await launch({ nodes: 1, ipvsScheduler: 'rr', runtime: 'netns', offload: true } as never, () => {});
+  running = await launch({ nodes: 1, runtime: 'netns', offload: true } as never, () => {});
   const { cluster } = running;
   await cluster.apply(parseManifests(CLIENT, 'client.yml'), () => {});
   await eventually('the name resolves', async () =>

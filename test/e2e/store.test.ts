@@ -8,7 +8,8 @@ import { status } from './example.ts';
 t.test('with --store DIR the same cluster comes back, its Pods restarted', async (t) => {
   const podwire = new Podwire(t);
   const store = join(t.testdir(), 'store');
-  const start = () => podwire.up(t, '--runtime', 'userspace', '--store', store, '-f', 'examples/sd-example.yml');
+  const start = (...flags: string[]) =>
+    podwire.up(t, '--runtime', 'userspace', '--store', store, '-f', 'examples/sd-example.yml', ...flags);
   const addresses = async (): Promise<string[]> => {
     const { pods, services } = await status(podwire);
     return [
@@ -16,13 +17,14 @@ t.test('with --store DIR the same cluster comes back, its Pods restarted', async
       ...services.map((s) => `${s.metadata.namespace}/${s.metadata.name} ${s.spec.clusterIP}`),
     ].sort();
   };
-  const first = await start();
+  const first = await start('--proxy-mode', 'iptables');
   const before = await addresses();
   first.kill('SIGKILL');
   await once(first, 'exit');
 
   await start();
   t.same(await addresses(), before, 'after kill -9: the same names and addresses');
+  await eventually('the proxy mode came back', async () => /^# Generated/.test((await podwire.run('rules')).stdout));
   t.match(
     (await podwire.exec('dev/jump', 'curl', '-sS', '--max-time', '10', 'ent:8080')).stdout,
     'Hello form the DEV Namespace!',
@@ -39,6 +41,7 @@ t.test('with --store DIR the same cluster comes back, its Pods restarted', async
   t.match(second.stderr, /a cluster is already running/);
   await podwire.run('down');
   await eventually('the cluster is gone', () => podwire.leftovers().length === 0);
-  await start();
+  await start('--proxy-mode', 'nftables');
   t.same(await addresses(), before, 'after an orderly end');
+  await eventually('the mode that was asked for', async () => /^table ip/.test((await podwire.run('rules')).stdout));
 });

@@ -37,7 +37,7 @@ export async function demo(options: { runtime: 'auto' | RuntimeHandler; capture:
     await stopCapture();
     await (await starting)?.stop();
   });
-  starting = launch({ nodes: 1, ipvsScheduler: 'rr', runtime: options.runtime, offload: true }, say);
+  starting = launch({ nodes: 1, runtime: options.runtime, offload: true }, say);
   const running = await starting;
   try {
     stopCapture = await captureToFile(running.cluster, captureFd);

@@ -4,6 +4,7 @@ import { closeSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { PODS } from '../../api/resources.ts';
 import { parseTokenFile } from '../../apiserver/auth/static-tokens.ts';
+import { proxyModeOf } from '../../cluster/proxy-config.ts';
 import { type RunDir, runDir, runningPid } from '../../cluster/run-dir.ts';
 import { makeDirectory } from '../../lib/make-directory.ts';
 import { captureToFile, openCapture } from '../capture-file.ts';
@@ -55,7 +56,7 @@ export async function up(options: UpOptions): Promise<void> {
     const exportLine = `export KUBECONFIG=${kubeconfig}`;
     say(
       `cluster is up after ${((performance.now() - startedMs) / 1000).toFixed(2)} s: ${nodes.length} Node${nodes.length > 1 ? 's' : ''}, ` +
-        `proxy mode ${cluster.settings.proxyMode}, Pods run in ${defaultRuntime}, API at ${url}\n${exportLine}`,
+        `proxy mode ${await proxyModeOf(cluster.client, cluster.settings)}, Pods run in ${defaultRuntime}, API at ${url}\n${exportLine}`,
     );
     say(
       'try: podwire status; podwire exec NAMESPACE/POD -- curl SERVICE:PORT; podwire trace --pod NAMESPACE/POD --to SERVICE:PORT',
