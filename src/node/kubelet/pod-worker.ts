@@ -79,6 +79,7 @@ export class PodWorker {
   /** Called at every report, once: whoever waits for a container looks again. */
   #waiting: (() => void)[] = [];
   #ending: Promise<void> | null = null;
+  #making: Promise<void> | null = null;
   #retry: { timer: Timer; wake: () => void } | null = null;
   #tokenRefresh: Timer | null = null;
   #writing = false;
@@ -120,7 +121,8 @@ export class PodWorker {
 
   /** A ConfigMap that the Pod may mount has changed. */
   async refreshFiles(configMap: string): Promise<void> {
-    if (this.#sandbox && mountedConfigMaps(this.#pod).includes(configMap)) await this.#updateFiles();
+    if (!this.#sandbox || !mountedConfigMaps(this.#pod).includes(configMap)) return;
+    await this.#updateFiles().catch((error: unknown) => this.#mountFailed(error));
   }
 
   /** Ends the Pod; its object goes from the API when it was being deleted. Resolves when nothing of it is left here. */
@@ -131,7 +133,8 @@ export class PodWorker {
 
   async #live(): Promise<void> {
     this.#armDeadline();
-    await this.#makeSandbox();
+    this.#making = this.#makeSandbox();
+    await this.#making;
     if (this.#ending || !this.#sandbox) return;
     this.#inits = (this.#pod.spec.initContainers ?? []).map((spec) => this.#runner(spec, 'init'));
     this.#containers = this.#pod.spec.containers.map((spec) => this.#runner(spec, 'main'));
@@ -208,6 +211,7 @@ export class PodWorker {
         if (pod.spec.hostNetwork) throw new Error(HOST_NETWORK);
         const runtime = this.#env.runtimeOf(pod);
         const { files, tokensEndMs } = await volumeFiles(pod, this.#env.client);
+        if (this.#ending) return;
         const hostname = podHostname(pod);
         files.set('/etc/hostname', `${hostname}\n`);
         const resolvConf = podResolvConf(pod, this.#env.dns);
@@ -234,13 +238,19 @@ export class PodWorker {
         return;
       } catch (error) {
         const why = (error as Error).message;
-        if (error instanceof VolumeError) this.#env.event(this.#pod, 'Warning', 'FailedMount', why);
+        if (error instanceof VolumeError) this.#mountFailed(error);
         else this.#env.event(this.#pod, 'Warning', 'FailedCreatePodSandBox', `Failed to create pod sandbox: ${why}`);
+        if (this.#ending) return;
         await new Promise<void>((wake) => {
           this.#retry = { wake, timer: this.#env.clock.after(Math.max(1000, backoff.failed(0)) * 1000, wake) };
         });
       }
     }
+  }
+
+  #mountFailed(error: unknown): void {
+    if (!(error instanceof VolumeError)) throw error;
+    if (!this.#ending && !error.podIsGone) this.#env.event(this.#pod, 'Warning', 'FailedMount', error.message);
   }
 
   async #updateFiles(): Promise<void> {
@@ -357,6 +367,7 @@ export class PodWorker {
     const others = this.#inits.filter((init) => !sidecars.includes(init));
     await Promise.all([...this.#containers, ...others, ...this.#ephemerals].map((c) => c.stop(graceMs)));
     await Promise.all(sidecars.map((c) => c.stop(graceMs)));
+    await this.#making; // what is being made is closed, too
     await this.#sandbox?.close();
     const { namespace, name, uid, deletionTimestamp } = this.#pod.metadata;
     if (deletionTimestamp) {

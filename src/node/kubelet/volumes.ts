@@ -2,11 +2,18 @@
 // for there; emptyDir needs nothing (a Pod's own layer is writable). Other kinds are refused by name. After pkg/volume.
 // Deviation: whole files, no modes, no symbolic links; text only.
 import type { KeyToPath, Pod, Volume, VolumeProjection } from '../../api/core-v1.ts';
-import { CONFIGMAPS, SECRETS } from '../../api/resources.ts';
-import { isStatus } from '../../api/status-error.ts';
+import { CONFIGMAPS, PODS, SECRETS } from '../../api/resources.ts';
+import { isStatus, StatusError } from '../../api/status-error.ts';
 import type { ApiClient } from '../../client/client.ts';
 
-export class VolumeError extends Error {}
+export class VolumeError extends Error {
+  /** The Pod itself is no more: deleted without grace, and its worker has not heard yet. */
+  get podIsGone(): boolean {
+    const { cause } = this;
+    if (cause instanceof VolumeError) return cause.podIsGone;
+    return cause instanceof StatusError && cause.reason === 'NotFound' && cause.details?.kind === PODS.resource;
+  }
+}
 
 export interface VolumeFiles {
   readonly files: Map<string, string>;
@@ -20,7 +27,9 @@ export async function volumeFiles(pod: Pod, client: ApiClient): Promise<VolumeFi
   const files = new Map<string, string>();
   for (const volume of pod.spec.volumes ?? []) {
     const contents = await reader.read(volume).catch((error: unknown) => {
-      throw new VolumeError(`MountVolume.SetUp failed for volume "${volume.name}" : ${(error as Error).message}`);
+      throw new VolumeError(`MountVolume.SetUp failed for volume "${volume.name}" : ${(error as Error).message}`, {
+        cause: error,
+      });
     });
     for (const container of [...(pod.spec.initContainers ?? []), ...pod.spec.containers]) {
       for (const mount of container.volumeMounts ?? []) {
@@ -107,7 +116,7 @@ class VolumeReader {
         boundObjectRef: { apiVersion: 'v1', kind: 'Pod', name, uid },
       })
       .catch((error: unknown) => {
-        throw new VolumeError(`failed to fetch token: ${(error as Error).message}`);
+        throw new VolumeError(`failed to fetch token: ${(error as Error).message}`, { cause: error });
       });
     const endMs = Date.parse(status.expirationTimestamp);
     this.tokensEndMs = Math.min(this.tokensEndMs ?? endMs, endMs);

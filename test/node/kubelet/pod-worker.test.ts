@@ -16,7 +16,7 @@ const configMap = (name: string, data: Record<string, string>) => ({
   data,
 });
 
-async function run(t: Parameters<typeof apiWorld>[0], spec: Partial<Pod['spec']>) {
+async function run(t: Parameters<typeof apiWorld>[0], spec: Partial<Pod['spec']>, beforeSandbox = async () => {}) {
   const { clock, client } = await apiWorld(t);
   const sandbox = new FakeSandbox();
   const events: string[] = [];
@@ -36,6 +36,7 @@ async function run(t: Parameters<typeof apiWorld>[0], spec: Partial<Pod['spec']>
       runtimeOf: () => ({
         handler: 'fake',
         create: async ({ files }) => {
+          await beforeSandbox();
           sandbox.files = new Map(files);
           return sandbox;
         },
@@ -264,6 +265,28 @@ t.test('the files of its service account are there, and the token is renewed bef
   t.equal(file('token'), token);
   await clock.run(5 * 60 * SECOND);
   t.ok(claims(file('token')!).iat > claims(token).iat + 2700, 'after four fifths of its hour');
+});
+
+t.test('of a Pod that is gone without grace no missing file is told', async (t) => {
+  const { client, worker, events } = await run(t, {});
+  await client.delete(PODS, 'default', 'p', { gracePeriodSeconds: 0 });
+  await worker.refreshFiles('kube-root-ca.crt');
+  t.same(
+    events.filter((event) => event.includes('FailedMount')),
+    [],
+  );
+});
+
+t.test('a Pod that ends while its sandbox is being made leaves none', async (t) => {
+  let made = (): void => {};
+  const { clock, worker, sandbox } = await run(t, {}, () => new Promise((resolve) => (made = resolve)));
+  const ended = worker.terminate(0);
+  await clock.run(SECOND);
+  t.notOk(sandbox.closed);
+  made();
+  await ended;
+  t.ok(sandbox.closed);
+  t.equal(sandbox.started.length, 0);
 });
 
 t.test('a volume that cannot be made is told, and tried again', async (t) => {
