@@ -5,12 +5,12 @@
 // rounds are printed, by CPU time of the process, which other programs disturb less than the clock on the wall.
 //   node dist/bench/kernel.js [-o json] [--rounds N] [--services N,...] [--packets N] [--high] [--only tcp|udp]
 // Left out: the system calls (bench wire), and the iptables and nftables modes (bench proxies).
-import { Session } from 'node:inspector/promises';
 import { cpus, release } from 'node:os';
 import { parseArgs } from 'node:util';
 import { put32 } from '../src/tcpip-ts/wire/bytes.ts';
 import { IPPROTO_TCP, IPPROTO_UDP } from '../src/tcpip-ts/wire/ipv4.ts';
 import { TCP_ACK, TCP_PSH, TCP_SYN } from '../src/tcpip-ts/wire/tcp.ts';
+import { allocated } from '../test/support/allocated.ts';
 import { BenchNode, HIGH, LOW } from './kernel/node.ts';
 
 const FLOWS = 1000;
@@ -107,26 +107,6 @@ function timed(node: BenchNode, packets: number, work: () => void): number {
   return ((user + system) * 1000) / packets;
 }
 
-/** Bytes of heap a packet, by sampling: the least of three runs, since V8 may still be compiling in one. */
-async function allocated(packets: number, work: () => void): Promise<number> {
-  let least = Infinity;
-  for (let run = 0; run < 3; run++) {
-    const session = new Session();
-    session.connect();
-    await session.post('HeapProfiler.startSampling', {
-      samplingInterval: 4096,
-      includeObjectsCollectedByMinorGC: true,
-      includeObjectsCollectedByMajorGC: true,
-    });
-    work();
-    const { profile } = await session.post('HeapProfiler.stopSampling');
-    session.disconnect();
-    const sum = (n: typeof profile.head): number => n.children.reduce((s, c) => s + sum(c), n.selfSize);
-    least = Math.min(least, sum(profile.head));
-  }
-  return least / packets;
-}
-
 function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[sorted.length >> 1]!;
@@ -167,7 +147,7 @@ async function main(): Promise<void> {
   for (let round = 0; round < Number(values.rounds); round++) {
     for (const row of rows) row.establishedNs.push(timed(row.node, packets, () => established(row, packets)));
   }
-  for (const row of rows) row.bytes = await allocated(packets, () => established(row, packets));
+  for (const row of rows) row.bytes = (await allocated(0, () => established(row, packets), 3)) / packets;
   for (let round = -1; round < Number(values.rounds); round++) {
     for (const row of rows) {
       row.node.advance(EXPIRY_S);

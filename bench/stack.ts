@@ -121,7 +121,7 @@ async function stages(mtu: number, features: number): Promise<{ stages: [string,
   const segments = b.segments() - before;
   await b.net.breathe(5);
   const from = b.segments();
-  const garbage = await allocated(() => b.move(256 << 20));
+  const garbage = await allocated(0, () => b.move(256 << 20), 3);
   const bytes = (3 * garbage) / (b.segments() - from);
   b.net.close();
   return {

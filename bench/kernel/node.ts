@@ -13,14 +13,14 @@ import type { Endpoint } from '../../src/proxy/endpoints.ts';
 import type { Proxier } from '../../src/proxy/proxier.ts';
 import { createProxier } from '../../src/proxy/proxiers.ts';
 import { type ServicePort, servicePortsOf } from '../../src/proxy/service-port.ts';
-import type { Link, LinkReceiver } from '../../src/tcpip-ts/link.ts';
-import { SKB_HEADROOM, type Skb, SkbPool } from '../../src/tcpip-ts/skb.ts';
+import { SKB_HEADROOM, SkbPool } from '../../src/tcpip-ts/skb.ts';
 import { formatIPv4, type Mac, parseCIDR } from '../../src/tcpip-ts/wire/address.ts';
 import { ARPOP_REPLY, emitArp } from '../../src/tcpip-ts/wire/arp.ts';
 import { put16, put32 } from '../../src/tcpip-ts/wire/bytes.ts';
 import { checksum, finish, pseudoSum, sumBytes } from '../../src/tcpip-ts/wire/checksum.ts';
 import { ETH_HLEN, ETH_P_ARP, ETH_P_IP, emitEthernet } from '../../src/tcpip-ts/wire/ethernet.ts';
 import { emitIPv4, IP_DF, IPPROTO_TCP, IPPROTO_UDP } from '../../src/tcpip-ts/wire/ipv4.ts';
+import { SinkLink } from '../../test/support/sink-link.ts';
 
 export const PORT = 80;
 const TARGET_PORT = 8080;
@@ -60,25 +60,6 @@ export const HIGH: Addresses = {
   podCIDR: '192.168.0.0/16',
 };
 
-class Sink implements Link {
-  readonly kind = 'ether';
-  readonly mtu = 1500;
-  readonly features = 0;
-  receiver: LinkReceiver | null = null;
-  sent = 0;
-
-  attach(receiver: LinkReceiver): void {
-    this.receiver = receiver;
-  }
-
-  transmit(skb: Skb): void {
-    this.sent++;
-    skb.free();
-  }
-
-  close(): void {}
-}
-
 export interface BenchNodeOptions {
   readonly services: number;
   readonly proto: number;
@@ -100,7 +81,7 @@ export class BenchNode {
   readonly #options: BenchNodeOptions;
   readonly #clock = new VirtualClock();
   readonly #pool = new SkbPool(64);
-  readonly #links = [new Sink(), new Sink()] as const;
+  readonly #links = [new SinkLink(), new SinkLink()] as const;
   readonly #proxier: Proxier;
   readonly #ports = new Map<string, ServicePort>();
   readonly #endpoints = new Map<string, Endpoint[]>();

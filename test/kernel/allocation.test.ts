@@ -1,61 +1,19 @@
 // The path from device to device allocates nothing per packet: forwarded, translated, tracked, filtered, answered by ARP.
 // Addresses above 127.255.255.255 are a case of their own: unsigned they are no small integers to V8, which boxes them (16 bytes)
 // wherever a call that is not inlined takes or returns one.
-import { Session } from 'node:inspector/promises';
 import t from 'tap';
 import { createNetlink } from '../../src/kernel/core/netlink.ts';
 import { Kernel } from '../../src/kernel/kernel.ts';
 import { Breath } from '../../src/lib/breath.ts';
 import { VirtualClock } from '../../src/lib/clock.ts';
 import { SeededRng } from '../../src/lib/rng.ts';
-import type { Link, LinkReceiver } from '../../src/tcpip-ts/link.ts';
-import { SKB_HEADROOM, type Skb, SkbPool } from '../../src/tcpip-ts/skb.ts';
+import { SKB_HEADROOM, SkbPool } from '../../src/tcpip-ts/skb.ts';
 import { formatMac, ipv4 } from '../../src/tcpip-ts/wire/address.ts';
+import { allocated } from '../support/allocated.ts';
 import { arp, ether, ip, MAC_A, MAC_B, tcp, udp } from '../support/packet.ts';
+import { SinkLink } from '../support/sink-link.ts';
 
 const MAC = 0x0a5800000001;
-
-class Sink implements Link {
-  readonly kind = 'ether';
-  readonly mtu = 1500;
-  readonly features = 0;
-  receiver: LinkReceiver | null = null;
-  sent = 0;
-
-  attach(receiver: LinkReceiver): void {
-    this.receiver = receiver;
-  }
-
-  transmit(skb: Skb): void {
-    this.sent++;
-    skb.free();
-  }
-
-  close(): void {}
-}
-
-/**
- * Bytes allocated on the heap by `work`, by sampling every 4 KiB: the least of three runs, since V8 may still be compiling, or
- * give up an assumption and compile again, in one of them.
- */
-async function allocated(work: () => void): Promise<number> {
-  let least = Infinity;
-  for (let run = 0; run < 3; run++) {
-    const session = new Session();
-    session.connect();
-    await session.post('HeapProfiler.startSampling', {
-      samplingInterval: 4096,
-      includeObjectsCollectedByMinorGC: true,
-      includeObjectsCollectedByMajorGC: true,
-    });
-    work();
-    const { profile } = await session.post('HeapProfiler.stopSampling');
-    session.disconnect();
-    const sum = (node: typeof profile.head): number => node.children.reduce((n, c) => n + sum(c), node.selfSize);
-    least = Math.min(least, sum(profile.head));
-  }
-  return least;
-}
 
 function setup(podA: string, podB: string) {
   const pool = new SkbPool(16);
@@ -68,7 +26,7 @@ function setup(podA: string, podB: string) {
     hostname: 'n',
     conntrackMax: 4096,
   });
-  const links = [new Sink(), new Sink()] as const;
+  const links = [new SinkLink(), new SinkLink()] as const;
   [podA, podB].forEach((addr, i) => {
     const device = kernel.addDevice(`veth${i}`, links[i]!, { mac: MAC + i });
     kernel.addresses.add(device, ipv4('10.244.0.1'), 32);
@@ -91,7 +49,7 @@ for (const [podA, podB, vip] of [
   ['10.244.0.5', '10.244.0.6', '10.96.0.10'],
   ['192.168.0.5', '192.168.0.6', '172.20.0.10'],
 ] as const) {
-  t.test(`half a million packets ${podA} to ${vip} and the answers of ${podB}`, async (t) => {
+  t.test(`packets ${podA} to ${vip} and the answers of ${podB}`, async (t) => {
     const { kernel, netlink, links, put, reply, frames } = setup(podA, podB);
     netlink.commit([
       { op: 'ipset-create', name: 'KUBE-CLUSTER-IP', type: 'hash:ip,port' },
@@ -144,14 +102,14 @@ for (const [podA, podB, vip] of [
     };
     send(50_000);
     const before = links[0].sent + links[1].sent;
-    const start = process.hrtime.bigint();
-    send(250_000);
-    const ns = Number(process.hrtime.bigint() - start) / 500_000;
-    const bytes = (await allocated(() => send(100_000))) / 200_000;
-    t.equal(links[0].sent + links[1].sent - before, 1_100_000, 'all of them went through');
+    let packets = 0;
+    const bytes = await allocated(200_000, () => {
+      send(100_000);
+      packets += 200_000;
+    });
+    t.equal(links[0].sent + links[1].sent - before, packets, 'all of them went through');
     t.equal(kernel.conntrack.count, 1);
-    t.comment(`${ns.toFixed(0)} ns and ${bytes.toFixed(2)} bytes a packet`);
-    t.ok(bytes <= 1, `${bytes.toFixed(2)} bytes a packet`);
+    t.ok(bytes <= 200_000, `${bytes} bytes for 200,000 packets`);
     kernel.close();
   });
 }
@@ -168,13 +126,13 @@ t.test('a hundred thousand new connections', async (t) => {
   };
   send(50_000);
   const before = links[1].sent;
-  const start = process.hrtime.bigint();
-  send(50_000);
-  const ns = Number(process.hrtime.bigint() - start) / 50_000;
-  const bytes = (await allocated(() => send(50_000))) / 50_000;
-  const dropped = 200_000 - (links[1].sent - before);
-  t.ok(dropped < 500, `${dropped} found the table full and nothing to give up near by`);
-  t.comment(`${ns.toFixed(0)} ns and ${bytes.toFixed(2)} bytes a connection`);
-  t.ok(bytes <= 1, `${bytes.toFixed(2)} bytes a connection`);
+  let made = 0;
+  const bytes = await allocated(50_000, () => {
+    send(50_000);
+    made += 50_000;
+  });
+  const dropped = made - (links[1].sent - before);
+  t.ok(dropped < made / 400, `${dropped} of ${made} found the table full and nothing to give up near by`);
+  t.ok(bytes <= 50_000, `${bytes} bytes for 50,000 connections`);
   kernel.close();
 });
