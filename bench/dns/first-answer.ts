@@ -20,7 +20,7 @@ function ask() {
   socket.send(Buffer.concat([head, ...labels, Buffer.from([0, 0, 1, 0, 1])]), 53, server);
 }
 const timer = setInterval(ask, 2);
-setTimeout(() => process.exit(1), 120000);
+setTimeout(() => process.exit(1), 600000);
 socket.on('message', (reply) => {
   if (reply.readUInt16BE(0) !== phase() || (reply[3] & 15) !== wanted) return;
   console.log(Date.now());
@@ -32,7 +32,7 @@ socket.on('message', (reply) => {
 /** Between a change that was seen and the next one: at random, so that they fall anywhere in what else goes on. */
 const LEAST_PAUSE_MS = 20;
 const PAUSES_MS = 60;
-const LIMIT_MS = 10_000;
+const LIMIT_MS = 60_000;
 const SERVER = '10.96.0.10';
 
 /** The times of all appearances and disappearances, sorted. Pod default/client asks. */

@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import t from 'tap';
 import { add, formatAmount, parseAmount } from '../../src/api/amount.ts';
 import { parseQuantity } from '../../src/api/quantity.ts';
+import { fc } from '../support/property.ts';
 
 t.test('quantities are written in their canonical form', async (t) => {
   const cases = {

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import t from 'tap';
 import {
   fieldValue,
@@ -10,6 +9,7 @@ import {
   parseLabelSelector,
   SelectorError,
 } from '../../src/api/selectors.ts';
+import { fc } from '../support/property.ts';
 
 t.test('label selectors select as kubectl -l does', async (t) => {
   const cases: [string, Record<string, string>, boolean][] = [

@@ -1,5 +1,4 @@
 // Whatever a client sends, the answer is an object or a StatusError: no TypeError from code that trusted a shape.
-import fc from 'fast-check';
 import t from 'tap';
 import type { KubeObject } from '../../src/api/meta.ts';
 import { apiVersionOf } from '../../src/api/meta.ts';
@@ -11,6 +10,7 @@ import { ApiServer } from '../../src/apiserver/apiserver.ts';
 import { VirtualClock } from '../../src/lib/clock.ts';
 import { SeededRng } from '../../src/lib/rng.ts';
 import { namespace, serviceAccount } from '../support/api.ts';
+import { fc } from '../support/property.ts';
 
 const words = fc.constantFrom(
   '',

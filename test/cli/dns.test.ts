@@ -14,8 +14,8 @@ import { type Case, cases, check, corefileOf, objectsOf } from '../dns/sample-ca
 import { namespace, service, slice } from '../dns/support-objects.ts';
 
 const PODWIRE = join(import.meta.dirname, '../../src/cli/podwire.js');
-t.setTimeout(120_000); // each group of cases starts a program
-const LIMIT_MS = 10_000;
+t.setTimeout(0); // a loaded machine takes long over it; the runner has its own limit
+const LIMIT_MS = 60_000; // that nothing hangs
 
 interface Running {
   readonly port: number;
@@ -126,14 +126,13 @@ async function upstreamFor(c: Case): Promise<{ address: string; close: () => voi
   return { address: `127.0.0.1:${socket.address().port}`, close: () => void socket.close() };
 }
 
-/** Asks again until the reply is as wanted, or the time is up. Resolves with how long it took, in milliseconds. */
-async function until(wanted: () => Promise<boolean>): Promise<number> {
+/** Asks again until the reply is as wanted. */
+async function until(wanted: () => Promise<boolean>): Promise<void> {
   const startMs = performance.now();
   while (!(await wanted())) {
     if (performance.now() - startMs > LIMIT_MS) throw new Error('it did not come');
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
-  return performance.now() - startMs;
 }
 
 // Cases with the same objects and configuration share a process.
@@ -245,7 +244,7 @@ t.test('a changed file shows at once; a wrong one changes nothing and is told of
   t.equal(await address(), '10.96.0.7');
   for (const next of ['10.96.0.8', '10.96.0.9']) {
     rewrite(path, list([namespace('default'), service('web', next)]));
-    t.comment(`answered after ${(await until(async () => (await address()) === next)).toFixed(1)} ms`);
+    await until(async () => (await address()) === next);
   }
   rewrite(path, '{"apiVersion": "v1", "kind": "Service",\n "metadata": {"name": "web"}}');
   await until(async () => dns.output().includes('[ERROR]'));

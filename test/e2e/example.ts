@@ -33,7 +33,7 @@ const RULES: Readonly<Record<ProxyMode, RegExp>> = {
 /** Plays the seed's steps against a cluster that runs examples/sd-example.yml, in a proxy mode. */
 export async function playExample(t: Test, podwire: Podwire, mode: ProxyMode = 'ipvs'): Promise<void> {
   const curl = async (pod: string, url: string): Promise<string> =>
-    (await podwire.exec(pod, 'curl', '-sS', '--max-time', '10', url)).stdout;
+    (await podwire.exec(pod, 'curl', '-sS', '--max-time', '60', url)).stdout;
 
   t.equal(
     (await podwire.exec('dev/jump', 'cat', '/etc/resolv.conf')).stdout,
@@ -87,7 +87,7 @@ export async function playExample(t: Test, podwire: Podwire, mode: ProxyMode = '
     /2 packets transmitted, 2 received, 0% packet loss/,
   );
   t.match(
-    (await podwire.exec('dev/jump', 'ping', '-c', '1', '10.96.0.10')).stdout,
+    (await podwire.exec('dev/jump', 'ping', '-c', '1', '-W', '1', '10.96.0.10')).stdout,
     PING_OF_CLUSTER_IP[mode],
     'a ClusterIP answers no ping',
   );
@@ -127,7 +127,7 @@ export async function playExample(t: Test, podwire: Podwire, mode: ProxyMode = '
 /** `podwire down` ends everything. */
 export async function playDown(t: Test, podwire: Podwire): Promise<void> {
   t.match((await podwire.run('down')).stdout, 'the cluster is down');
-  await eventually('nothing is left', () => podwire.leftovers().length === 0, 10_000).catch(() => {});
+  await eventually('nothing is left', () => podwire.leftovers().length === 0).catch(() => {});
   t.same(podwire.leftovers(), [], 'nothing is left');
   const after = await podwire.run('status');
   t.same([after.code, after.stderr], [1, 'podwire: no cluster is running; start one with `podwire up`\n']);

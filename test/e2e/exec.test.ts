@@ -16,7 +16,7 @@ async function start(t: Test, runtime: string): Promise<Kubectl> {
   await podwire.up(t, '--runtime', runtime, '--listen', '127.0.0.1:0');
   const kubectl = new Kubectl(podwire);
   await kubectl.says(t, 'run box --image=ubuntu -- sleep 3600', /^/);
-  await kubectl.says(t, 'wait --for=condition=Ready pod/box --timeout=20s', /^/);
+  await kubectl.says(t, 'wait --for=condition=Ready pod/box --timeout=90s', /^/);
   return kubectl;
 }
 
@@ -50,7 +50,7 @@ async function play(t: Test, kubectl: Kubectl): Promise<void> {
 
   await t.test('attach -it joins what runs, and its end', async (t) => {
     await kubectl.says(t, 'run shell --image=busybox --stdin --tty --attach=false --restart=Never -- sh', /^/);
-    await kubectl.says(t, 'wait --for=condition=Ready pod/shell --timeout=20s', /^/);
+    await kubectl.says(t, 'wait --for=condition=Ready pod/shell --timeout=90s', /^/);
     const { stdout } = await kubectl.terminal(['attach', '-it', 'shell'], async (type, shows) => {
       await shows('try pressing enter');
       type('echo jo"in"ed\r');

@@ -24,7 +24,7 @@ if (needsKubectl(t)) {
       await says(t, 'run anotherbox --image=busybox --restart=Never -- sleep 3600', 'pod/anotherbox created\n');
       await says(
         t,
-        'wait --for=condition=Ready pod/interginx pod/anotherbox --timeout=20s',
+        'wait --for=condition=Ready pod/interginx pod/anotherbox --timeout=90s',
         'pod/interginx condition met\npod/anotherbox condition met\n',
       );
       await says(t, 'get pods', /^NAME +READY +STATUS +RESTARTS +AGE\nanotherbox +1\/1 +Running +0 +\d+s\n/);
@@ -42,7 +42,7 @@ if (needsKubectl(t)) {
     await t.test('another Namespace needs the longer name', async (t) => {
       await says(t, 'create ns remote', 'namespace/remote created\n');
       await says(t, 'run remotebox --image=busybox --restart=Never -n remote -- sleep 3600', 'pod/remotebox created\n');
-      await says(t, 'wait --for=condition=Ready pod/remotebox -n remote --timeout=20s', /condition met/);
+      await says(t, 'wait --for=condition=Ready pod/remotebox -n remote --timeout=90s', /condition met/);
       await says(t, 'exec remotebox -n remote -- wget -qO- interginx', /bad address/i, 1);
       await says(t, 'exec remotebox -n remote -- wget -qO- interginx.default.svc.cluster.local', /<html>/);
     });
@@ -52,14 +52,14 @@ if (needsKubectl(t)) {
       t.equal(created.match(/ created\n/g)?.length, 8);
       const again = await says(t, 'apply -f examples/sd-example.yml', /^namespace\/dev unchanged\n/);
       t.equal(again.match(/ unchanged\n/g)?.length, 8);
-      await says(t, 'rollout status deployment/enterprise -n dev --timeout=20s', /successfully rolled out/);
+      await says(t, 'rollout status deployment/enterprise -n dev --timeout=90s', /successfully rolled out/);
       const all = await says(t, 'get all -n dev', /^NAME +READY +STATUS/);
       t.match(all, /\ndeployment\.apps\/enterprise +2\/2 +2 +2 +\d+s\n/);
       t.match(all, /\nreplicaset\.apps\/enterprise-[4-9bcdf]+-?\w* +2 +2 +2 +\d+s\n/);
       t.match(all, /\nservice\/manchester +LoadBalancer +10\.[\d.]+ +<pending> +80:3\d{4}\/TCP +\d+s\n/);
       await says(t, 'scale deployment enterprise --replicas=3 -n dev', 'deployment.apps/enterprise scaled\n');
       await says(t, 'rollout restart deployment/enterprise -n dev', 'deployment.apps/enterprise restarted\n');
-      await says(t, 'rollout status deployment/enterprise -n dev --timeout=20s', /successfully rolled out/);
+      await says(t, 'rollout status deployment/enterprise -n dev --timeout=90s', /successfully rolled out/);
       await says(t, 'rollout undo deployment/enterprise -n dev', 'deployment.apps/enterprise rolled back\n');
       await says(t, 'describe svc ent -n dev', /\nEndpoints: +10\.244\.0\.\d+:8080,/);
       await says(t, 'delete -f examples/sd-example.yml --wait=false --ignore-not-found', /^namespace "dev" deleted\n/);
@@ -156,7 +156,7 @@ if (needsKubectl(t)) {
         'echo one; sleep 1; echo two',
       ];
       t.equal((await kubectl.args(args)).code, 0);
-      await says(t, 'wait --for=jsonpath={.status.phase}=Running pod/talker --timeout=20s', /condition met/);
+      await says(t, 'wait --for=jsonpath={.status.phase}=Running pod/talker --timeout=90s', /condition met/);
       await says(t, 'logs -f talker', 'one\ntwo\n');
       await says(t, 'logs talker --previous', /previous terminated container "talker" in pod "talker" not found/, 1);
     });
@@ -184,7 +184,7 @@ if (needsKubectl(t)) {
       // They look at their Corefile every thirty seconds; those that start now every two.
       await editCorefile(t, (text) => text.replace(/^( *)reload$/m, '$1reload 2s 1s'));
       await says(t, 'delete pod -n kube-system -l k8s-app=kube-dns', /^pod "coredns-/);
-      await says(t, 'rollout status deployment/coredns -n kube-system --timeout=20s', /successfully rolled out/);
+      await says(t, 'rollout status deployment/coredns -n kube-system --timeout=90s', /successfully rolled out/);
       await eventually('names resolve again', async () =>
         (await kubectl.run('exec anotherbox -- wget -qO- interginx')).stdout.includes('<html>'),
       );

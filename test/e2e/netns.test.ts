@@ -23,7 +23,7 @@ t.test('the example comes true in network namespaces', async (t) => {
   );
   t.match(sh(`ip -n ${jump} -br addr show eth0`), /10\.244\.0\.\d+\/32/);
   t.match(
-    sh(`ip netns exec ${jump} curl -sS --max-time 10 ent:8080`),
+    sh(`ip netns exec ${jump} curl -sS --max-time 60 ent:8080`),
     'Hello form the DEV Namespace!',
     'ip netns exec finds the names, too',
   );

@@ -23,7 +23,7 @@ if (needsKubectl(t)) {
       t.match(node, /\n {2}cpu +200m \(\d+%\) +0 \(0%\)\n {2}memory +140Mi \(\d+%\) +340Mi \(\d+%\)\n/);
       t.match(node, /NodeReady .* kubelet +Node node-1 status is now: NodeReady\n/);
       await says(t, 'create deployment guarded --image=nginx:1 --replicas=2', 'deployment.apps/guarded created\n');
-      await says(t, 'rollout status deploy/guarded --timeout=20s', /successfully rolled out/);
+      await says(t, 'rollout status deploy/guarded --timeout=90s', /successfully rolled out/);
       await says(
         t,
         'create pdb guarded --selector=app=guarded --min-available=2',
@@ -48,15 +48,15 @@ if (needsKubectl(t)) {
       await says(t, 'delete pdb guarded', /deleted/);
       await says(
         t,
-        'drain node-1 --ignore-daemonsets --force --timeout=30s --pod-selector=app=guarded',
+        'drain node-1 --ignore-daemonsets --force --timeout=90s --pod-selector=app=guarded',
         /node\/node-1 drained\n$/,
       );
       await says(t, 'uncordon node-1', 'node/node-1 uncordoned\n');
-      await says(t, 'wait --for=condition=Ready pod/late --timeout=20s', 'pod/late condition met\n');
+      await says(t, 'wait --for=condition=Ready pod/late --timeout=90s', 'pod/late condition met\n');
       await says(t, 'taint node node-1 broken=yes:NoExecute', 'node/node-1 tainted\n');
       await soon('get pod late -o name --ignore-not-found', /^$/);
       await says(t, 'taint node node-1 broken-', 'node/node-1 untainted\n');
-      await says(t, 'rollout status deploy/guarded --timeout=30s', /successfully rolled out/);
+      await says(t, 'rollout status deploy/guarded --timeout=90s', /successfully rolled out/);
     });
 
     await t.test('a Deployment is set, paused, edited, replaced and orphaned', async (t) => {
@@ -64,13 +64,13 @@ if (needsKubectl(t)) {
       await says(t, 'rollout pause deploy/guarded', 'deployment.apps/guarded paused\n');
       await says(t, 'set image deploy/guarded nginx=nginx:2', 'deployment.apps/guarded image updated\n');
       await says(t, 'rollout resume deploy/guarded', 'deployment.apps/guarded resumed\n');
-      await says(t, 'rollout status deploy/guarded --timeout=30s', /successfully rolled out/);
+      await says(t, 'rollout status deploy/guarded --timeout=90s', /successfully rolled out/);
       await says(t, 'rollout history deploy/guarded --revision=3', /Image:\tnginx:2\n[\s\S]*A:\tb\n/);
       await says(t, 'scale deploy/guarded --replicas=3 --current-replicas=7', /Expected replicas to be 7, was 2/, 1);
       await says(t, 'scale deploy/guarded --replicas=1', 'deployment.apps/guarded scaled\n');
       await says(
         t,
-        'wait --for=jsonpath={.status.readyReplicas}=1 deploy/guarded --timeout=20s',
+        'wait --for=jsonpath={.status.readyReplicas}=1 deploy/guarded --timeout=90s',
         'deployment.apps/guarded condition met\n',
       );
       await says(

@@ -65,7 +65,7 @@ async function play(t: Test, podwire: Podwire, version: KubectlVersion): Promise
   };
   await must('create deployment web --image=nginx');
   await must('expose deployment web --port=8000 --target-port=80');
-  await must('rollout status deployment/web --timeout=20s');
+  await must('rollout status deployment/web --timeout=90s');
   const pod = (await must('get pods -l app=web -o name')).trim();
 
   await t.test('to a Pod, a Deployment and a Service; to a port of ours or any', async (t) => {
@@ -162,7 +162,7 @@ t.test('into netns Pods', { buffered: true }, async (t) => {
       ECHO,
     ];
     t.equal((await kubectl.args(run)).code, 0);
-    t.equal((await kubectl.run('wait --for=condition=Ready pod/echo --timeout=20s')).code, 0);
+    t.equal((await kubectl.run('wait --for=condition=Ready pod/echo --timeout=90s')).code, 0);
     const { port } = await forward(t, kubectl, 'pod/echo', ':7000');
     await eventually(
       'it listens',

@@ -51,16 +51,16 @@ if (needsKubectl(t)) {
         /^web-0=10\..*web-1=10\./,
       );
     t.equal((await kubectl.args(['apply', '-f', '-'], MANIFEST)).code, 0);
-    await kubectl.says(t, 'rollout status sts/web --timeout=20s', /roll out complete/);
-    await kubectl.says(t, 'wait --for=condition=complete job/done --timeout=20s', /condition met/);
-    await kubectl.says(t, 'wait --for=condition=Ready pod -l job-name=cut --timeout=20s', /condition met/);
+    await kubectl.says(t, 'rollout status sts/web --timeout=90s', /roll out complete/);
+    await kubectl.says(t, 'wait --for=condition=complete job/done --timeout=90s', /condition met/);
+    await kubectl.says(t, 'wait --for=condition=Ready pod -l job-name=cut --timeout=90s', /condition met/);
     const before = await addresses();
     const cut = await kubectl.says(t, 'get pods -l job-name=cut -o name', /^pod\/cut-/);
     first.kill('SIGKILL');
     await once(first, 'exit');
 
     await start();
-    await kubectl.says(t, 'rollout status sts/web --timeout=20s', /roll out complete/);
+    await kubectl.says(t, 'rollout status sts/web --timeout=90s', /roll out complete/);
     t.equal(await addresses(), before, 'the same names at the same addresses');
     await kubectl.says(t, 'get jobs done', /\ndone +Complete +1\/1 /);
     await kubectl.says(t, 'get pods -l job-name=done', /\ndone-\w+ +0\/1 +Completed +0 +\d+s\n$/);

@@ -19,8 +19,8 @@ if (needsKubectl(t)) {
         `apply -f ${MANIFEST}`,
         /^service\/nginx created\nstatefulset\.apps\/web created\ndaemonset\.apps\/agent created\n/,
       );
-      await says(t, 'rollout status sts/web --timeout=30s', /partitioned roll out complete: 2 new pods/);
-      await says(t, 'rollout status ds/agent --timeout=30s', 'daemon set "agent" successfully rolled out\n');
+      await says(t, 'rollout status sts/web --timeout=90s', /partitioned roll out complete: 2 new pods/);
+      await says(t, 'rollout status ds/agent --timeout=90s', 'daemon set "agent" successfully rolled out\n');
       await says(
         t,
         'get sts,ds',
@@ -30,7 +30,7 @@ if (needsKubectl(t)) {
       const kinds = [...all.matchAll(/^([a-z.]+)\/\S+ /gm)].map((match) => match[1]);
       t.same([...new Set(kinds)], ['pod', 'service', 'daemonset.apps', 'statefulset.apps'], 'in the usual order');
       await says(t, 'run box --image=busybox:1 -- sleep 3600', 'pod/box created\n');
-      await says(t, 'wait --for=condition=Ready pod/box --timeout=20s', 'pod/box condition met\n');
+      await says(t, 'wait --for=condition=Ready pod/box --timeout=90s', 'pod/box condition met\n');
       const ip = await says(t, 'get pod web-1 -o jsonpath={.status.podIP}', /^10\.244\./);
       await says(
         t,
@@ -39,10 +39,10 @@ if (needsKubectl(t)) {
       );
       await says(t, 'exec web-1 -- hostname', 'web-1\n');
       await says(t, 'set image sts/web nginx=nginx:1.28', 'statefulset.apps/web image updated\n');
-      await says(t, 'rollout status sts/web --timeout=30s', /partitioned roll out complete: 2 new pods/);
+      await says(t, 'rollout status sts/web --timeout=90s', /partitioned roll out complete: 2 new pods/);
       await says(t, 'rollout history sts/web', /\nREVISION +CHANGE-CAUSE\n1 +<none>\n2 +<none>\n/);
       await says(t, 'rollout undo sts/web --to-revision=1', 'statefulset.apps/web rolled back\n');
-      await says(t, 'rollout status sts/web --timeout=30s', /partitioned roll out complete: 2 new pods/);
+      await says(t, 'rollout status sts/web --timeout=90s', /partitioned roll out complete: 2 new pods/);
       await says(t, 'get pod web-0 -o jsonpath={.spec.containers[0].image}', 'nginx:1.27');
       await says(
         t,
@@ -50,9 +50,9 @@ if (needsKubectl(t)) {
         /\nagent-\w+ +daemonset\.apps\/agent +1 +\d+s\nweb-\w+ +statefulset\.apps\/web +3 +\d+s\n/,
       );
       await says(t, 'scale sts/web --replicas=1', 'statefulset.apps/web scaled\n');
-      await says(t, 'wait --for=delete pod/web-1 --timeout=20s', /^$|deleted|condition met/);
+      await says(t, 'wait --for=delete pod/web-1 --timeout=90s', /^$|deleted|condition met/);
       await says(t, 'rollout restart ds/agent', 'daemonset.apps/agent restarted\n');
-      await says(t, 'rollout status ds/agent --timeout=30s', /successfully rolled out/);
+      await says(t, 'rollout status ds/agent --timeout=90s', /successfully rolled out/);
       await says(
         t,
         'describe sts web',
@@ -67,7 +67,7 @@ if (needsKubectl(t)) {
 
     await t.test('Jobs run to their end', async (t) => {
       await says(t, 'create job hello --image=busybox:1 -- echo hi', 'job.batch/hello created\n');
-      await says(t, 'wait --for=condition=complete job/hello --timeout=20s', 'job.batch/hello condition met\n');
+      await says(t, 'wait --for=condition=complete job/hello --timeout=90s', 'job.batch/hello condition met\n');
       await says(t, 'logs job/hello', 'hi\n');
       await says(t, 'get jobs', /^NAME +STATUS +COMPLETIONS +DURATION +AGE\nhello +Complete +1\/1 +\d+s +\d+s\n$/);
       await says(t, 'get pods -l job-name=hello', /\nhello-\w{5} +0\/1 +Completed +0 +\d+s\n$/);
@@ -79,7 +79,7 @@ if (needsKubectl(t)) {
       await says(t, 'create cronjob tick --image=busybox:1 --schedule=@hourly -- date', 'cronjob.batch/tick created\n');
       await says(t, 'get cronjob tick', /\ntick +@hourly +<none> +False +0 +<none> +\d+s\n$/);
       await says(t, 'create job now --from=cronjob/tick', 'job.batch/now created\n');
-      await says(t, 'wait --for=condition=complete job/now --timeout=20s', 'job.batch/now condition met\n');
+      await says(t, 'wait --for=condition=complete job/now --timeout=90s', 'job.batch/now condition met\n');
       await says(
         t,
         'delete job/hello job/now cronjob/tick',
@@ -111,7 +111,7 @@ if (needsKubectl(t)) {
       await soon('get pod variables', /CreateContainerConfigError/);
       await says(t, 'describe pod variables', /Error: configmap "settings" not found\n/);
       await says(t, 'create configmap settings --from-literal=COLOUR=blue', 'configmap/settings created\n');
-      await says(t, 'wait --for=condition=Ready pod/variables --timeout=20s', 'pod/variables condition met\n');
+      await says(t, 'wait --for=condition=Ready pod/variables --timeout=90s', 'pod/variables condition met\n');
       const env = await says(t, 'exec variables -- env', /(^|\n)COLOUR=blue\n/);
       t.match(env, /(^|\n)MY_NODE=node-1\n/);
       t.match(env, /(^|\n)KUBERNETES_SERVICE_HOST=10\.96\.0\.1\n/);

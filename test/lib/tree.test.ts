@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import t from 'tap';
 import { clone, equal, freeze, stableJson } from '../../src/lib/tree.ts';
+import { fc } from '../support/property.ts';
 
 t.test('clone, equal and stableJson agree with JSON', async (t) => {
   fc.assert(

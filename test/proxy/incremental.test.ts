@@ -1,6 +1,5 @@
 // A sync pays for what changed, and leaves what a proxier without memory would have written: random histories of Services and
 // EndpointSlices, compared text by text with a full sync into an empty kernel, in the three modes.
-import fc from 'fast-check';
 import t from 'tap';
 import type { EndpointSlice } from '../../src/api/discovery-v1.ts';
 import type { IptablesRestoreOp, NetlinkOp, NftOp } from '../../src/kernel/netlink.ts';
@@ -8,6 +7,7 @@ import { SeededRng } from '../../src/lib/rng.ts';
 import type { ProxyMode } from '../../src/proxy/config.ts';
 import { ipv4 } from '../../src/tcpip-ts/wire/address.ts';
 import { type Manifest, ObjectBench } from '../support/objects.ts';
+import { fc } from '../support/property.ts';
 import { MIX_BENCH, serviceMix } from '../support/service-mix.ts';
 
 const MODES = ['iptables', 'nftables', 'ipvs'] as const;

@@ -47,7 +47,7 @@ const MODES = [
   },
 ] as const;
 
-t.setTimeout(180_000);
+t.setTimeout(0); // a loaded machine takes long over it; the runner has its own limit
 
 for (const { mode, tool, text, load } of MODES) {
   t.test(`${mode}: the real kernel does what we say (seed ${SEED})`, async (t) => {
@@ -106,7 +106,7 @@ function attemptsOf(cases: readonly Case[], client: Client): Attempt[] {
       protocol,
       tries,
       serial: spec.sessionAffinity === 'ClientIP',
-      timeoutMs: answer.verdict === 'DROP' || answer.verdict === 'NONE' ? 600 : 8000,
+      timeoutMs: answer.verdict === 'DROP' || answer.verdict === 'NONE' ? 600 : 60_000,
     }));
 }
 

@@ -1,6 +1,5 @@
 // The three modes side by side: for generated Services and packets they agree wherever Kubernetes says they must, and each
 // kernel does with a real packet what the what-if engine says of it. Where upstream's modes differ, the difference is named.
-import fc from 'fast-check';
 import t from 'tap';
 import type { TraceAnswer } from '../../src/kernel/what-if/types.ts';
 import { SeededRng } from '../../src/lib/rng.ts';
@@ -9,6 +8,7 @@ import { ipv4 } from '../../src/tcpip-ts/wire/address.ts';
 import { Lab } from '../support/kernel.ts';
 import { ObjectBench } from '../support/objects.ts';
 import { ip, type Parsed, parse, tcp, udp } from '../support/packet.ts';
+import { fc } from '../support/property.ts';
 import { CLIENTS, ENDPOINTS, MIX_BENCH, NODE_IPS, type Question, serviceMix } from '../support/service-mix.ts';
 
 const MODES = ['iptables', 'nftables', 'ipvs'] as const;

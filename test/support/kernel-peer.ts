@@ -80,7 +80,7 @@ export function kernelPeer(
 /** Runs a script in Node on the kernel's side; what it prints is its answer. */
 export function runInKernel(netns: string, script: string): ChildProcess {
   return spawn('ip', ['netns', 'exec', netns, process.execPath, '-e', script], {
-    timeout: 90_000,
+    timeout: 300_000,
     stdio: ['ignore', 'pipe', 'inherit'],
   });
 }
@@ -101,9 +101,17 @@ export async function exchange(socket: Duplex, blocks: number): Promise<string> 
     socket.on('end', () => done());
     socket.on('error', fail);
   });
+  // Listens once for all drains: where the end comes first, a listener for each would stay.
+  let drained = (): void => {};
+  socket.on('drain', () => drained());
   for (let i = 0; i < blocks; i++) {
     if (!socket.write(block(i, BLOCK)))
-      await Promise.race([new Promise<void>((drained) => socket.once('drain', drained)), ended.then(() => {})]);
+      await Promise.race([
+        new Promise<void>((resolve) => {
+          drained = resolve;
+        }),
+        ended,
+      ]);
   }
   socket.end();
   await ended;

@@ -102,7 +102,7 @@ export class Kubectl {
     const code = new Promise<number>((resolve) => child.once('close', (status) => resolve(status ?? -1)));
     await dialogue(
       (text) => void child.stdin.write(text),
-      (text) => eventually(`the terminal shows ${JSON.stringify(text)}`, () => screen.includes(text), 15_000),
+      (text) => eventually(`the terminal shows ${JSON.stringify(text)}`, () => screen.includes(text)),
       () => screen,
       (rows, columns) => {
         const [inside] = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').split(' ');

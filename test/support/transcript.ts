@@ -52,7 +52,7 @@ export class Player {
       if (step.kind === 'typed') continue; // with its command
       const args = this.#argv(step.line);
       if (step.kind === 'preparation') {
-        await eventually(step.line, async () => (await this.#kubectl.args(args)).code === 0, 20_000);
+        await eventually(step.line, async () => (await this.#kubectl.args(args)).code === 0);
         continue;
       }
       const rest = steps.slice(i + 1);
@@ -76,18 +76,25 @@ export class Player {
     const { code } = await this.#kubectl.terminal(args, async (type, _shows, screen) => {
       // A prompt printed before kubectl has joined is not seen: then Enter brings another, as kubectl says.
       let asked = Date.now();
+      let extra = false;
       await eventually(`a prompt of ${line}`, () => {
         if (/# $/.test(onScreen(screen()))) return true;
         if (Date.now() - asked < 1500) return false;
         asked = Date.now();
+        extra = true;
         type('\r');
         return false;
       });
+      // Each Enter brings a prompt: that of this command is the last of them.
+      if (extra) {
+        type('echo he"re"\r');
+        await eventually(`the last prompt of ${line}`, () => /\nhere\n.*# $/s.test(onScreen(screen())));
+      }
       for (const step of typed) {
         const from = onScreen(screen()).length;
         type(`${step.line}\r`);
         const answered = (): boolean => /\n.*# $/s.test(onScreen(screen()).slice(from));
-        await eventually(`${step.line} is answered`, answered, 15_000).catch(() => {});
+        await eventually(`${step.line} is answered`, answered).catch(() => {});
         const answer = onScreen(screen()).slice(from);
         const output = answer.slice(answer.indexOf('\n') + 1, answer.lastIndexOf('\n') + 1);
         this.#compare(`${line} > ${step.line}`, step.shown.join('\n'), output, '');

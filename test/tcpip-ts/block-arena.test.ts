@@ -1,8 +1,8 @@
-import fc from 'fast-check';
 import t from 'tap';
 import { BlockArena } from '../../src/tcpip-ts/block-arena.ts';
 import { SkbPool } from '../../src/tcpip-ts/skb.ts';
 import { BufferPool } from '../../src/tcpip-ts/tcp/buffer-pool.ts';
+import { fc } from '../support/property.ts';
 
 const ARENA = 32 << 20;
 const BASE = 1000;

@@ -1,16 +1,17 @@
-// Frames that nobody should send: a short run of the fuzzer (fuzz-round.ts), each run with other seeds, and the rounds that once found
+// Frames that nobody should send: a short run of the fuzzer (fuzz-round.ts), and the rounds that once found
 // something. The long run: `npm run fuzz:tcp`.
 import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { put16, put32 } from '../../src/tcpip-ts/wire/bytes.ts';
 import { finish, pseudoSum, sumBytes } from '../../src/tcpip-ts/wire/checksum.ts';
+import { SEED } from '../support/property.ts';
 import { Pair } from '../support/tcp-pair.ts';
 import { fuzz, fuzzRound } from './fuzz-round.ts';
 
 const KEPT = new URL('../../../test/fixtures/tcpip-ts/kept-rounds.txt', import.meta.url);
 
 t.test('mutated frames and noise: nothing throws, leaks or hangs', async (t) => {
-  for (const seed of [1, Date.now() % 2 ** 31]) {
+  for (const seed of [SEED, SEED + 1]) {
     const { frames, rounds, states, failure } = fuzz(seed, 60_000, () => false);
     t.equal(failure, undefined, `seed ${seed}, ${rounds} rounds`);
     t.ok(frames >= 60_000);

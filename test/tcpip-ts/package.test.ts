@@ -25,7 +25,7 @@ function run(cwd: string, file: string, ...args: string[]): string {
     env,
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: 60_000,
+    timeout: 300_000,
   });
 }
 

@@ -1,5 +1,4 @@
 // What must hold whatever is applied by whom, in any order: three managers apply random Services and Pods, forced or not.
-import fc from 'fast-check';
 import t from 'tap';
 import type { KubeObject, ResourceType } from '../../../src/api/meta.ts';
 import { PODS, SERVICES } from '../../../src/api/resources.ts';
@@ -9,6 +8,7 @@ import { StatusError } from '../../../src/api/status-error.ts';
 import { applyConfiguration } from '../../../src/apiserver/apply/field-manager.ts';
 import { isLeaf, itemsOf } from '../../../src/apiserver/apply/typed.ts';
 import { equal } from '../../../src/lib/tree.ts';
+import { fc } from '../../support/property.ts';
 
 // No empty lists and maps: Go does not write them, so to apply one is to apply nothing.
 const label = fc.dictionary(fc.constantFrom('a', 'b', 'c'), fc.constantFrom('1', '2'), { minKeys: 1, maxKeys: 2 });

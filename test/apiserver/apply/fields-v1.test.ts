@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import t from 'tap';
 import {
   below,
@@ -12,6 +11,7 @@ import {
   pathText,
   union,
 } from '../../../src/apiserver/apply/fields-v1.ts';
+import { fc } from '../../support/property.ts';
 
 function setOf(...members: string[]): FieldsV1 {
   const set: FieldsV1 = {};

@@ -1,8 +1,8 @@
 // Whatever comes over the wire, the answer is a Status that says what is wrong, and the server goes on.
 import { connect } from 'node:tls';
-import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import { type Answer, HttpsApi } from '../../support/https-api.ts';
+import { fc } from '../../support/property.ts';
 
 const PATH = '/api/v1/namespaces/default/configmaps';
 const PATCHES = ['json-patch+json', 'merge-patch+json', 'strategic-merge-patch+json', 'apply-patch+yaml'];

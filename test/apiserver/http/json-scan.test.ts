@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import t from 'tap';
 import { duplicateMembers } from '../../../src/apiserver/http/json-scan.ts';
+import { fc } from '../../support/property.ts';
 
 t.test('broken JSON is refused in the words of Go', async (t) => {
   const cases: [string, string][] = [

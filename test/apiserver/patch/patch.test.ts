@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import t from 'tap';
 import type { Pod } from '../../../src/api/core-v1.ts';
 import type { KubeObject } from '../../../src/api/meta.ts';
@@ -8,6 +7,7 @@ import { applyJsonPatch } from '../../../src/apiserver/patch/json-patch.ts';
 import { applyMergePatch } from '../../../src/apiserver/patch/merge-patch.ts';
 import { applyPatch } from '../../../src/apiserver/patch/patch.ts';
 import { clone, freeze } from '../../../src/lib/tree.ts';
+import { fc } from '../../support/property.ts';
 
 t.test('JSON merge patch: the cases of RFC 7396, appendix A', async (t) => {
   const cases: [unknown, unknown, unknown][] = [

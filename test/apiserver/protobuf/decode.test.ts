@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import fc from 'fast-check';
 import t from 'tap';
 import { RESOURCES } from '../../../src/api/resources.ts';
 import { schemaOf } from '../../../src/api/schema/kinds.ts';
@@ -8,6 +7,7 @@ import type { Schema } from '../../../src/api/schema/schema.ts';
 import { decodeProtobuf, ProtobufError } from '../../../src/apiserver/protobuf/decode.ts';
 import { FIELD_NUMBERS } from '../../../src/apiserver/protobuf/field-numbers.ts';
 import { ROOT } from '../../support/podwire.ts';
+import { fc } from '../../support/property.ts';
 
 const { cases } = JSON.parse(readFileSync(join(ROOT, 'test/fixtures/kubectl-protobuf.json'), 'utf8')) as {
   cases: { command: string; hex: string; decoded: Record<string, unknown> }[];

@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import t from 'tap';
 import { SortedKeys } from '../../../src/apiserver/storage/sorted-keys.ts';
+import { fc } from '../../support/property.ts';
 
 t.test('behaves as a sorted set under any sequence of insertions and removals', async (t) => {
   const key = fc.string({ minLength: 1, maxLength: 4, unit: fc.constantFrom('a', 'b', '/', 'c') });

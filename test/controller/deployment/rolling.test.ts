@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import t from 'tap';
 import type { Deployment, ReplicaSet } from '../../../src/api/apps-v1.ts';
 import type { IntOrString } from '../../../src/api/meta.ts';
@@ -11,6 +10,7 @@ import {
   scaled,
   shrinkOld,
 } from '../../../src/controller/deployment/rolling.ts';
+import { fc } from '../../support/property.ts';
 
 function deployment(replicas: number, maxSurge: IntOrString, unavailable: IntOrString): Deployment {
   return {

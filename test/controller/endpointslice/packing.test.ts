@@ -1,10 +1,10 @@
-import fc from 'fast-check';
 import t from 'tap';
 import type { Endpoint, EndpointPort, EndpointSlice } from '../../../src/api/discovery-v1.ts';
 import type { Stored } from '../../../src/api/meta.ts';
 import { newSlice, type PortGroup, portKey } from '../../../src/controller/endpointslice/desired.ts';
 import { planSlices, type SlicePlan } from '../../../src/controller/endpointslice/packing.ts';
 import { service } from '../../support/control-plane.ts';
+import { fc } from '../../support/property.ts';
 
 const PORTS: EndpointPort[] = [{ name: '', port: 80, protocol: 'TCP' }];
 const SERVICE = service();

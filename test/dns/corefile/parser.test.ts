@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import fc from 'fast-check';
 import t from 'tap';
 import { CorefileError } from '../../../src/dns/corefile/dispenser.ts';
 import { tokenize } from '../../../src/dns/corefile/lexer.ts';
 import { configurationText, parseCorefile } from '../../../src/dns/corefile/parser.ts';
+import { fc } from '../../support/property.ts';
 import { startDns } from '../harness.ts';
 
 /** The Corefile kubeadm writes, as of Kubernetes 1.16 to 1.32. */

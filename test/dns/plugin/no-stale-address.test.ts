@@ -1,9 +1,9 @@
 // Answers never hold an address that the objects no longer have: whatever changes in whatever order, with kubeadm's cache for the
 // cluster's zone switched off, as it ships, and with a cache at most as long as the cache may keep it.
-import fc from 'fast-check';
 import t from 'tap';
 import type { Endpoint } from '../../../src/api/discovery-v1.ts';
 import { rdataText } from '../../../src/dns/message.ts';
+import { fc } from '../../support/property.ts';
 import { type Dns, startDns } from '../harness.ts';
 import { namespace, service, slice } from '../support-objects.ts';
 

@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import t from 'tap';
 import { Fib, NO_ROUTE, RTN_BROADCAST, RTN_LOCAL, RTN_UNICAST } from '../../../src/kernel/ip/fib.ts';
 import { ipv4, netmask } from '../../../src/tcpip-ts/wire/address.ts';
+import { fc } from '../../support/property.ts';
 
 t.test('the longest prefix wins', async (t) => {
   const fib = new Fib();
@@ -75,24 +75,13 @@ t.test('agrees with a linear search, whatever is added and removed', async (t) =
   );
 });
 
-t.test('a hundred thousand ClusterIPs cost what ten cost', async (t) => {
-  const time = (count: number) => {
-    const fib = new Fib();
-    for (let i = 0; i < count; i++) fib.add({ network: ipv4('10.96.0.0') + i, prefixLen: 32, type: RTN_LOCAL, oif: 2 });
-    const lookups = 200_000;
-    let best = Infinity;
-    for (let round = 0; round < 5; round++) {
-      const start = process.hrtime.bigint();
-      let hits = 0;
-      for (let i = 0; i < lookups; i++) if (fib.isLocal((ipv4('10.96.0.0') + (i % Math.min(count, 1000))) | 0)) hits++;
-      best = Math.min(best, Number(process.hrtime.bigint() - start) / lookups);
-      if (hits !== lookups) throw new Error('missed');
-    }
-    return best;
-  };
-  time(10);
-  const small = time(10);
-  const large = time(100_000);
-  t.comment(`${small.toFixed(1)} ns with 10, ${large.toFixed(1)} ns with 100,000`);
-  t.ok(large < small * 20 + 100, 'not linear in the number of addresses');
+t.test('a lookup looks at few of a hundred thousand ClusterIPs', async (t) => {
+  const count = 100_000;
+  const first = ipv4('10.96.0.0');
+  const fib = new Fib();
+  for (let i = 0; i < count; i++) fib.add({ network: first + i, prefixLen: 32, type: RTN_LOCAL, oif: 2 });
+  // Looking at all of them each time would take an hour; bench/kernel has the time of one.
+  let hits = 0;
+  for (let i = 0; i < 10 * count; i++) if (fib.isLocal((first + (i % (2 * count))) | 0)) hits++;
+  t.equal(hits, 5 * count);
 });

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import t from 'tap';
 import {
   candidates,
@@ -10,6 +9,7 @@ import {
 import type { Program } from '../../../src/node/workloads/program.ts';
 import { formatIPv4, ipv4 } from '../../../src/tcpip-ts/wire/address.ts';
 import { a, clusterZone, PodWorld } from '../../support/pod-world.ts';
+import { fc } from '../../support/property.ts';
 
 /** A program that looks a name up and prints what it got. */
 const getaddrinfo: Program = async (ctx) => {

@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import t from 'tap';
 import { oneHost, toHost } from '../../support/hosts.ts';
 import { BROADCAST, faults, icmp, ip, MAC_A, MAC_B, parse, tcp, text, udp } from '../../support/packet.ts';
+import { fc } from '../../support/property.ts';
 
 const FROM = { saddr: '10.0.0.2', daddr: '10.0.0.1' };
 const ping = icmp({ type: 8, id: 1, seq: 1 }, 'x');

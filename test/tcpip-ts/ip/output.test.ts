@@ -1,10 +1,10 @@
-import fc from 'fast-check';
 import t from 'tap';
 import { LINK_F_CSUM, LINK_F_TSO4 } from '../../../src/tcpip-ts/link.ts';
 import { CHECKSUM_NONE, CHECKSUM_PARTIAL } from '../../../src/tcpip-ts/skb.ts';
 import { ipv4 } from '../../../src/tcpip-ts/wire/address.ts';
 import { B, oneHost, toHost, twoHosts } from '../../support/hosts.ts';
 import { faults, icmp, ip, parse, tcp } from '../../support/packet.ts';
+import { fc } from '../../support/property.ts';
 import { Wire } from '../../support/wire.ts';
 
 function counting(n: number): Uint8Array {

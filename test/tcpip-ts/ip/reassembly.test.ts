@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import t from 'tap';
 import { oneHost, toHost } from '../../support/hosts.ts';
 import { faults, fragments, ip, parse, udp } from '../../support/packet.ts';
+import { fc } from '../../support/property.ts';
 
 const FROM = { saddr: '10.0.0.2', daddr: '10.0.0.1' };
 

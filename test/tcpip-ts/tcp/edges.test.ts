@@ -6,6 +6,7 @@ import { LINK_F_CSUM, LINK_F_TSO4 } from '../../../src/tcpip-ts/link.ts';
 import type { TcpOptions } from '../../../src/tcpip-ts/tcp/tcp-layer.ts';
 import { put16, put32 } from '../../../src/tcpip-ts/wire/bytes.ts';
 import { finish, pseudoSum, sumBytes } from '../../../src/tcpip-ts/wire/checksum.ts';
+import { SEED } from '../../support/property.ts';
 import { Pair, type PairOptions, patternByte, pump, Sink } from '../../support/tcp-pair.ts';
 
 const GIB = 2 ** 30;
@@ -227,8 +228,7 @@ function drawOptions(rng: Rng): Partial<TcpOptions> {
 t.test(
   'whatever the two sides are like and however their applications write and read, the bytes are the same',
   async (t) => {
-    const base = Date.now() % 2 ** 31;
-    for (let seed = base; seed < base + 60; seed++) {
+    for (let seed = SEED; seed < SEED + 60; seed++) {
       const rng = new SeededRng(seed);
       const tcp = drawOptions(rng);
       const offloads = rng.below(3) === 0;
@@ -272,6 +272,6 @@ t.test(
       pair.advance(70_000);
       if (pair.leaks().length > 0) t.fail(`seed ${seed}: ${pair.leaks().join(', ')}`);
     }
-    t.pass(`seeds ${base} to ${base + 59}`);
+    t.pass(`seeds ${SEED} to ${SEED + 59}`);
   },
 );

@@ -16,6 +16,7 @@ import {
   runInKernel,
 } from '../../support/kernel-peer.ts';
 import { canUseNetns } from '../../support/netns.ts';
+import { eventually } from '../../support/podwire.ts';
 
 interface Case extends PeerOptions {
   readonly name: string;
@@ -74,7 +75,6 @@ for (const [i, c] of CASES.entries()) {
         const blocks = (c.mib << 20) / BLOCK;
         let child: ChildProcess;
         let socket: TcpSocket;
-        const startMs = performance.now();
         if (role === 'listen') {
           child = peer(netns, blocks, role);
           t.equal(await once(child.stdout!, 'data').then(([b]) => String(b).trim()), 'ready');
@@ -89,11 +89,8 @@ for (const [i, c] of CASES.entries()) {
         const wanted = digestOf(blocks);
         t.equal(ours, wanted, 'what we received');
         t.equal(await theirs, wanted, 'what the kernel received');
-        const s = (performance.now() - startMs) / 1000;
         const { counters } = stack;
-        t.comment(
-          `${((c.mib * 16.78) / s).toFixed(0)} Mbit/s, ${counters.get('TcpRetransSegs')} retransmitted, ${counters.get('TcpExtTCPTimeouts')} timeouts`,
-        );
+        t.comment(`${counters.get('TcpRetransSegs')} retransmitted, ${counters.get('TcpExtTCPTimeouts')} timeouts`);
         if (child.exitCode === null) await once(child, 'exit');
         t.equal(child.exitCode, 0);
         if (c.mark) {
@@ -102,8 +99,7 @@ for (const [i, c] of CASES.entries()) {
         }
         if (c.impairment?.corrupt === undefined) t.equal(counters.get('TcpInErrs'), 0);
         // The last of them goes with the acknowledgment of our FIN, which may have to be sent again.
-        for (let i = 0; i < 300 && stack.tcp.segments.used > 0; i++) await new Promise((done) => setTimeout(done, 10));
-        t.equal(stack.tcp.segments.used, 0, 'no segment record left');
+        await eventually('no segment record left', () => stack.tcp.segments.used === 0);
       },
     );
   }

@@ -1,5 +1,4 @@
 // The parts of TCP by themselves: hash, demux table, buffers, records, options, timeout, cookies, congestion control.
-import fc from 'fast-check';
 import t from 'tap';
 import { SkbPool } from '../../../src/tcpip-ts/skb.ts';
 import { BufferPool } from '../../../src/tcpip-ts/tcp/buffer-pool.ts';
@@ -22,6 +21,7 @@ import {
   cookieWscale,
   makeCookie,
 } from '../../../src/tcpip-ts/tcp/syn-cookies.ts';
+import { fc } from '../../support/property.ts';
 
 t.test('Secret is HalfSipHash-2-4: the reference vectors (veorq/SipHash, vectors.h)', async (t) => {
   const secret = new Secret(0x03020100, 0x07060504);

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import t from 'tap';
 import { get16, put16, put32 } from '../../../src/tcpip-ts/wire/bytes.ts';
 import {
@@ -12,6 +11,7 @@ import {
   update32,
   updatePartial32,
 } from '../../../src/tcpip-ts/wire/checksum.ts';
+import { fc } from '../../support/property.ts';
 
 /** RFC 1071's definition, word by word with an end-around carry at each. */
 function slowChecksum(bytes: Uint8Array): number {

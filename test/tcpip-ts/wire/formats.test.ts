@@ -1,5 +1,4 @@
 // Round trips and vectors of every header, against the builders and the parser of test/support, which share no code with them.
-import fc from 'fast-check';
 import t from 'tap';
 import {
   formatIPv4,
@@ -62,6 +61,7 @@ import {
 } from '../../../src/tcpip-ts/wire/tcp.ts';
 import { emitUdp, udpChecksum, udpDport, udpLen, udpSport } from '../../../src/tcpip-ts/wire/udp.ts';
 import { faults, ip, parse, tcp } from '../../support/packet.ts';
+import { fc } from '../../support/property.ts';
 
 const u8 = fc.nat(0xff);
 const u16 = fc.nat(0xffff);

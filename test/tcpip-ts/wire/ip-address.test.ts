@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import t from 'tap';
 import {
   formatHostPort,
@@ -9,6 +8,7 @@ import {
   parseIpAddress,
   parseIpPrefix,
 } from '../../../src/tcpip-ts/wire/ip-address.ts';
+import { fc } from '../../support/property.ts';
 
 t.test('IPv6 text is read in any form and written as RFC 5952 says', async (t) => {
   const rows: readonly (readonly [string, string])[] = [

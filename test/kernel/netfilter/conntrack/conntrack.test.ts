@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import t from 'tap';
 import { Conntrack } from '../../../../src/kernel/netfilter/conntrack/conntrack.ts';
 import { IPS_ASSURED, IPS_SEEN_REPLY } from '../../../../src/kernel/netfilter/conntrack/ctinfo.ts';
@@ -6,6 +5,7 @@ import { SeededRng } from '../../../../src/lib/rng.ts';
 import { ipv4 } from '../../../../src/tcpip-ts/wire/address.ts';
 import { onNode, POD_A, POD_B } from '../../../support/kernel.ts';
 import { icmp, ip, tcp, udp } from '../../../support/packet.ts';
+import { fc } from '../../../support/property.ts';
 
 const ask = ip({ saddr: POD_A, daddr: POD_B }, udp({ sport: 4000, dport: 53 }));
 const answer = ip({ saddr: POD_B, daddr: POD_A }, udp({ sport: 53, dport: 4000 }));

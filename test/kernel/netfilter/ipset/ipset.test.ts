@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import t from 'tap';
 import { EntryTable } from '../../../../src/kernel/netfilter/ipset/entry-table.ts';
 import { IpSet, IpSets } from '../../../../src/kernel/netfilter/ipset/ipset.ts';
@@ -6,6 +5,7 @@ import type { IpSetEntry, IpSetType } from '../../../../src/kernel/netlink.ts';
 import { ipv4 } from '../../../../src/tcpip-ts/wire/address.ts';
 import { onNode, POD_A, POD_B } from '../../../support/kernel.ts';
 import { ip, udp } from '../../../support/packet.ts';
+import { fc } from '../../../support/property.ts';
 
 const IP = ipv4('10.96.0.10');
 const POD = ipv4('10.244.0.5');

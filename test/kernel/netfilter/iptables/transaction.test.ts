@@ -1,12 +1,12 @@
 // iptables-restore in the emulated kernel costs what it changes: rules that stay are not looked at again, chains that are not named
 // not at all. And however chains come and go, what runs is what a table made at once would run.
-import fc from 'fast-check';
 import t from 'tap';
 import type { Chain, Rule, Target } from '../../../../src/kernel/netfilter/iptables/rule.ts';
 import { NetlinkError } from '../../../../src/kernel/netlink.ts';
 import { ipv4 } from '../../../../src/tcpip-ts/wire/address.ts';
 import { Lab, onNode, POD_A, POD_B } from '../../../support/kernel.ts';
 import { ip, udp } from '../../../support/packet.ts';
+import { fc } from '../../../support/property.ts';
 
 const DROP: Target = { kind: 'DROP' };
 

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import t from 'tap';
 import {
   finishQuoted,
@@ -16,6 +15,7 @@ import { formatIPv4, ipv4 } from '../../../../src/tcpip-ts/wire/address.ts';
 import { get16, put16 } from '../../../../src/tcpip-ts/wire/bytes.ts';
 import { fold, pseudoSum } from '../../../../src/tcpip-ts/wire/checksum.ts';
 import { faults, icmp, ip, parse, type Segment, tcp, udp } from '../../../support/packet.ts';
+import { fc } from '../../../support/property.ts';
 
 const pool = new SkbPool(2);
 

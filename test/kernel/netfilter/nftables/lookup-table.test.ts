@@ -1,7 +1,7 @@
 // The table behind sets and maps against a Map, through growth, deletions and reuse of slots.
-import fc from 'fast-check';
 import t from 'tap';
 import { LookupTable, NOT_FOUND } from '../../../../src/kernel/netfilter/nftables/lookup-table.ts';
+import { fc } from '../../../support/property.ts';
 
 t.test('a lookup table holds what a Map would', (t) => {
   const command = fc.record({

@@ -1,8 +1,8 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: it is the shell that expands them
-import fc from 'fast-check';
 import t from 'tap';
 import { type Command, type Script, ShellSyntaxError, type Word } from '../../../../src/node/toolbox/shell/ast.ts';
 import { parseShell } from '../../../../src/node/toolbox/shell/parser.ts';
+import { fc } from '../../../support/property.ts';
 
 /** A script as one line: words with their quoted parts in brackets, structure in parentheses. */
 function show(script: Script): string {
