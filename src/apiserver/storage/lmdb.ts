@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { open, type RootDatabase } from 'lmdb';
 import type { Stored } from '../../api/meta.ts';
 import { makeDirectory } from '../../lib/make-directory.ts';
+import { checkLmdbFile } from './lmdb-file.ts';
 import { MemoryStore } from './memory.ts';
 import {
   type CommitResult,
@@ -27,7 +28,12 @@ const REVISION_KEY = 'revision';
 const OBJECTS_FROM = '/';
 const OBJECTS_TO = '0';
 
-export class StoreInUseError extends Error {
+/** Says which store, and what is wrong with it. */
+export class StoreError extends Error {
+  override readonly name: string = 'StoreError';
+}
+
+export class StoreInUseError extends StoreError {
   override readonly name = 'StoreInUseError';
 }
 
@@ -40,22 +46,41 @@ interface Pending {
 export class LmdbStore implements Store {
   readonly #database: RootDatabase<unknown, string>;
   readonly #memory: MemoryStore;
+  readonly #directory: string;
   readonly #owner: string;
   #revision: number;
   #queue: Pending[] = [];
   #draining: Promise<void> | null = null;
   #closed = false;
 
-  /** Opens or makes the store in `directory`. Throws StoreInUseError when another living process has it open. */
+  /** Opens or makes the store in `directory`. Throws StoreError; StoreInUseError when another living process has it open. */
   constructor(directory: string, options: { history?: number } = {}) {
-    makeDirectory(directory, 0o700);
+    this.#directory = directory;
     this.#owner = join(directory, 'owner');
-    takeOwnership(this.#owner, directory);
-    this.#database = open<unknown, string>({ path: join(directory, 'data.mdb'), encoding: 'json', noSubdir: true });
-    this.#revision = (this.#database.get(REVISION_KEY) as number | undefined) ?? 1;
-    const rows = this.#database.getRange({ start: OBJECTS_FROM, end: OBJECTS_TO });
-    const objects = [...rows].map(({ key, value }) => [key, value as Stored] as const);
-    this.#memory = new MemoryStore({ ...options, initial: { revision: this.#revision, objects } });
+    const file = join(directory, 'data.mdb');
+    try {
+      makeDirectory(directory, 0o700);
+      takeOwnership(this.#owner, directory);
+    } catch (error) {
+      throw storeError(directory, error);
+    }
+    let database: RootDatabase<unknown, string> | undefined;
+    try {
+      checkLmdbFile(file);
+      database = open<unknown, string>({
+        ...{ path: file, encoding: 'json', noSubdir: true },
+        eventTurnBatching: false, // we batch; lmdb's own leaves a rejection unhandled where a commit fails
+      });
+      this.#database = database;
+      this.#revision = (this.#database.get(REVISION_KEY) as number | undefined) ?? 1;
+      const rows = this.#database.getRange({ start: OBJECTS_FROM, end: OBJECTS_TO });
+      const objects = [...rows].map(({ key, value }) => [key, value as Stored] as const);
+      this.#memory = new MemoryStore({ ...options, initial: { revision: this.#revision, objects } });
+    } catch (error) {
+      void database?.close();
+      rmSync(this.#owner, { force: true });
+      throw storeError(directory, error);
+    }
   }
 
   revision(): Promise<number> {
@@ -103,7 +128,8 @@ export class LmdbStore implements Store {
       try {
         await this.#persist(batch);
       } catch (error) {
-        for (const { reject } of batch) reject(error);
+        const failure = storeError(this.#directory, await causeOf(error));
+        for (const { reject } of batch) reject(failure);
         continue;
       }
       for (const { writes, resolve } of batch) resolve(await this.#memory.commit(writes));
@@ -146,6 +172,21 @@ export class LmdbStore implements Store {
     }
     return true;
   }
+}
+
+function storeError(directory: string, error: unknown): StoreError {
+  if (error instanceof StoreError) return error;
+  return new StoreError(`store ${directory}: ${error instanceof Error ? error.message : String(error)}`, {
+    cause: error,
+  });
+}
+
+/** Why a commit failed. lmdb gives the cause as the rejection of a promise, which must not go unhandled; it comes in the same turn. */
+async function causeOf(error: unknown): Promise<unknown> {
+  const { commitError } = error as { commitError?: Promise<never> };
+  if (!commitError) return error;
+  const cause = commitError.catch((why: unknown) => why);
+  return await Promise.race([cause, new Promise((resolve) => setImmediate(resolve, error))]);
 }
 
 /** One process at a time: a file with its id. That of a process which is gone is taken over. */

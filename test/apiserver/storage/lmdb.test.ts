@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import type { KubeObject } from '../../../src/api/meta.ts';
-import { LmdbStore, StoreInUseError } from '../../../src/apiserver/storage/lmdb.ts';
+import { LmdbStore, StoreError, StoreInUseError } from '../../../src/apiserver/storage/lmdb.ts';
 import { storeConformance } from './conformance.ts';
 
 storeConformance({
@@ -103,4 +104,95 @@ t.test('kill -9 during writes loses nothing that was acknowledged, and leaves no
     }
   }
   t.ok(acknowledged > 60, `${acknowledged} commits acknowledged over 20 kills`);
+});
+
+t.test('a disk that is full refuses what does not fit, and nothing more', async (t) => {
+  const module = new URL('../../../src/apiserver/storage/lmdb.js', import.meta.url).href;
+  // The limit of a file's size stands for the disk; SIGXFSZ is ignored, so that a write fails instead.
+  const writer = `
+    import { LmdbStore } from ${JSON.stringify(module)};
+    const store = new LmdbStore(process.argv[1]);
+    const commit = (name, size) =>
+      store.commit([{ key: '/' + name, object: { kind: 'Thing', metadata: { name }, data: 'x'.repeat(size) } }]);
+    const said = [];
+    for (const [name, size] of [['a', 10], ['big', 3e6], ['big', 3e6], ['b', 10]]) {
+      said.push(await commit(name, size).then(({ ok }) => ok, (error) => error.name + ': ' + error.message));
+    }
+    const { objects } = await store.list('/');
+    await store.close();
+    console.log(JSON.stringify([...said, ...objects.map(({ metadata }) => metadata.name)]));`;
+  const dir = join(t.testdir(), 'store');
+  const limited = 'trap \'\' XFSZ; ulimit -f 1024; exec "$@"';
+  const argv = [
+    '-c',
+    limited,
+    'sh',
+    'env',
+    '-u',
+    'NODE_OPTIONS',
+    process.execPath,
+    '--input-type=module',
+    '-e',
+    writer,
+  ];
+  const child = spawn('bash', [...argv, dir], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  let errors = '';
+  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()));
+  const [code] = await once(child, 'close');
+  t.equal(code, 0, errors);
+  const refused = new RegExp(`^StoreError: store ${dir}: `);
+  t.match(JSON.parse(output || '[]'), [true, refused, refused, true, 'a', 'b']);
+  const store = new LmdbStore(dir);
+  t.same(
+    (await store.list('/')).objects.map(({ metadata }) => metadata.name),
+    ['a', 'b'],
+  );
+  await store.close();
+});
+
+t.test('a file that is damaged or none of LMDB is refused, in one sentence', async (t) => {
+  const dir = t.testdir();
+  const file = join(dir, 'data.mdb');
+  const store = new LmdbStore(dir);
+  for (let i = 0; i < 200; i++) {
+    await store.commit([{ key: `/a/${i}`, object: { ...thing(`${i}`), data: 'x'.repeat(i * 20) } as KubeObject }]);
+  }
+  await store.close();
+  const good = readFileSync(file);
+  const scribbled = Buffer.from(good);
+  for (let at = 2 * 4096; at < scribbled.length; at += 4096) scribbled.fill(0, at, at + 64);
+  for (const [what, bytes, message] of [
+    ['noise', Buffer.alloc(100_000, 0x5a), /is no LMDB file, or its beginning is damaged$/],
+    ['a few bytes', Buffer.from('hello'), /is no LMDB file, or its beginning is damaged$/],
+    [
+      'a second meta page that is damaged',
+      Buffer.concat([good.subarray(0, 4096), Buffer.alloc(4096)]),
+      /is no LMDB file/,
+    ],
+    ['cut off', good.subarray(0, 2 * 4096), /MDB_/],
+    ['cut off later', good.subarray(0, Math.floor(good.length / 2)), /MDB_|JSON/],
+    ['pages overwritten', scribbled, /MDB_/],
+  ] as const) {
+    const place = join(dir, what.replaceAll(' ', '-')); // a place of its own: LMDB shares what one process opens twice
+    mkdirSync(place);
+    writeFileSync(join(place, 'data.mdb'), bytes);
+    try {
+      await new LmdbStore(place).close();
+      t.fail(`${what}: opened`);
+    } catch (error) {
+      t.type(error, StoreError, what);
+      t.match((error as Error).message, message, what);
+      t.ok((error as Error).message.startsWith(`store ${place}: `), `${what}: says which store`);
+    }
+  }
+  const again = new LmdbStore(dir);
+  t.equal((await again.list('/a/')).objects.length, 200, 'the good one is good');
+  await again.close();
+});
+
+t.test('a place that is none for a store is refused', async (t) => {
+  const dir = t.testdir({ file: '' });
+  t.throws(() => new LmdbStore(join(dir, 'file')), { message: /^store .*: EEXIST/ });
 });
