@@ -1,8 +1,8 @@
 // The real kubectl drives a cluster of userspace Pods: the commands of the service-discovery texts, and the everyday ones.
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import { Kubectl, needsKubectl } from '../support/kubectl.ts';
+import { canRun } from '../support/netns.ts';
 import { eventually, Podwire } from '../support/podwire.ts';
 
 if (needsKubectl(t)) {
@@ -123,7 +123,7 @@ if (needsKubectl(t)) {
         'one\ntwo\n',
       );
       t.same([joined.code, joined.stdout.replace(/^pod .*\n/m, '')], [0, 'one\ntwo\n'], joined.stderr);
-      if (!existsSync('/usr/bin/script')) return t.comment('no script(1): not tried with a terminal');
+      if (!canRun(t, 'script')) return;
       const terminal = await kubectl.terminal(['exec', '-it', 'anotherbox', '--', 'sh'], async (type, shows) => {
         await shows('# ');
         type('echo he"l"lo\r');
@@ -132,7 +132,6 @@ if (needsKubectl(t)) {
       });
       t.match(terminal.stdout, /command terminated with exit code 5/);
       t.equal(terminal.code, 5);
-      return undefined;
     });
 
     await t.test('logs, whole, the last lines, with times, and followed to the end', async (t) => {

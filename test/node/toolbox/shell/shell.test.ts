@@ -103,7 +103,7 @@ const isDash = (): boolean => {
   }
 };
 
-t.test('and dash agrees', { skip: isDash() ? false : 'needs dash as /bin/sh' }, async (t) => {
+t.test('and dash agrees', { skip: isDash() || process.env['CI'] ? false : 'needs dash as /bin/sh' }, async (t) => {
   for (const [script, stdout, stderr = '', code = 0] of CASES) {
     const result = { stdout: '', stderr: '', code: 0 };
     try {
