@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
 import type { TraceAnswer } from '../../src/kernel/what-if/types.ts';
-import { type FlowRun, flowRuns, SAMPLE } from '../support/flow-groups.ts';
+import { type FlowRun, flowRuns, MORE, SAMPLE } from '../support/flow-groups.ts';
 
 const PODWIRE = join(import.meta.dirname, '../../src/cli/podwire.js');
 const run = promisify(execFile);
@@ -35,7 +35,10 @@ function files(
   return paths;
 }
 
-for (const flowRun of flowRuns(SAMPLE)) {
+/** All of the others are asked in process (test/cluster/offline/flows.test.ts). */
+const more = flowRuns(MORE).filter(({ name }) => /phase|dual-stack|none-6/.test(name));
+
+for (const flowRun of [...flowRuns(SAMPLE), ...more]) {
   t.test(`${flowRun.mode}: ${flowRun.name}`, async (t) => {
     const paths = files(t.testdir(), flowRun);
     const args = ['-f', paths.objects, '--proxy-mode', flowRun.mode, '--flows', paths.flows, '-o', 'json'];
@@ -85,9 +88,74 @@ t.test('all modes side by side: differences are marked, known ones named', async
 t.test('a question that cannot be answered keeps its place in the list', async (t) => {
   const [first] = flowRuns(SAMPLE);
   const six = { name: 'six', from: 'fd00:10::2', to: '[fd00::1]', protocol: 'tcp' };
-  const paths = files(t.testdir(), { objects: first!.objects, flows: [six, first!.flows[1]!] });
+  const bad: unknown[] = [{ name: 'nobody', to: '172.30.0.41:80' }, 'text', { from: '10.0.0.2', to: {} }];
+  const flows = [six, first!.flows[1]!, ...bad] as Record<string, unknown>[];
+  const paths = files(t.testdir(), { objects: first!.objects, flows });
   const { code, stdout, stderr } = await trace('-f', paths.objects, '--flows', paths.flows, '-o', 'json');
   t.equal(code, 1);
-  t.match(JSON.parse(stdout), [{ error: /expected HOST:PORT/ }, { verdict: 'DNAT' }]);
-  t.equal(stderr, 'six: [fd00::1]: expected HOST:PORT\n');
+  t.match(JSON.parse(stdout), [
+    { error: /expected HOST:PORT/ },
+    { verdict: 'DNAT' },
+    { error: 'from: expected a text' },
+  ]);
+  t.equal(
+    stderr,
+    [
+      'six: [fd00::1]: expected HOST:PORT',
+      'nobody: from: expected a text',
+      'flow 4: expected an object',
+      'flow 5: to: expected a text',
+      '',
+    ].join('\n'),
+  );
+});
+
+t.test('objects in lists and several files, flows in the forms that people write', async (t) => {
+  const dir = t.testdir({
+    'service.yml': `
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: ns}
+spec: {clusterIP: 172.30.0.41, ports: [{name: p, port: 80}, {name: u, port: 53, protocol: UDP}]}
+---
+apiVersion: v1
+kind: List
+items:
+- apiVersion: v1
+  kind: Service
+  metadata: {name: six, namespace: ns}
+  spec: {clusterIP: "fd00:10:96::41", ipFamilies: [IPv6], ports: [{name: p, port: 80}]}
+- apiVersion: discovery.k8s.io/v1
+  kind: EndpointSlice
+  metadata: {name: six-1, namespace: ns, labels: {kubernetes.io/service-name: six}}
+  addressType: IPv6
+  endpoints: [{addresses: ["fd00:10:244::1"]}]
+  ports: [{name: p, port: 80}]
+`,
+    'slices.yml': `
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSliceList
+items:
+- metadata: {name: web-1, namespace: ns, labels: {kubernetes.io/service-name: web}}
+  addressType: IPv4
+  endpoints: [{addresses: [10.244.0.2]}, {addresses: [10.244.0.1], conditions: {}}]
+  ports: [{name: p, port: 80}, {name: u, port: 53, protocol: UDP}]
+`,
+    'flows.yml': `
+- {from: 10.244.0.9, to: "172.30.0.41:80", protocol: TCP, expect: {verdict: dnat, endpoints: ["10.244.0.2:80", "10.244.0.1:80"]}}
+- {source: 10.244.0.9, dest: 172.30.0.41, port: 53, protocol: UDP, expect: {endpoints: [{address: 10.244.0.1, port: 53}, {address: 10.244.0.2, port: "53"}]}}
+- {from: "10.244.0.9:4000", to: 172.30.0.41, port: "80", expect: {verdict: DNAT, masquerade: false}}
+- {from: 10.244.0.9, to: "web.ns.svc.cluster.local:80", expect: {verdict: DNAT}}
+- {from: "fd00:10::2", to: "[fd00:10:96::41]:80", expect: {verdict: DNAT, endpoints: ["[fd00:10:244::1]:80"]}}
+- {from: "[fd00:10::2]", to: "fd00:10:96::41:80", expect: {verdict: DNAT, endpoints: ["fd00:10:244::1:80"]}}
+- {from: "fd00:10::2", to: "fd00:10:96::41", port: 80, expect: {verdict: DNAT}}
+`,
+  });
+  const path = (name: string): string => join(dir, name);
+  const objects = ['-f', path('service.yml'), '-f', path('slices.yml')];
+  for (const mode of ['iptables', 'ipvs', 'nftables', 'all']) {
+    const { code, stderr } = await trace(...objects, '--proxy-mode', mode, '--flows', path('flows.yml'), '-o', 'json');
+    t.equal(stderr, '', mode);
+    t.equal(code, 0);
+  }
 });

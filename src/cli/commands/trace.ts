@@ -130,16 +130,17 @@ function answerOffline(objects: OfflineObjects, nodes: readonly OfflineNode[], a
 async function answerFlows(flows: readonly FlowQuestion[], answerer: Answerer, output: 'text' | 'json'): Promise<void> {
   const answers: (Answer | Unanswered)[] = [];
   const wrong: string[] = [];
-  for (const { name, asked, expect } of flows) {
+  for (const { name, asked, error, expect } of flows) {
     let found: string[];
     try {
+      if (!asked) throw new CliError(error!);
       const answer = await answerer.answer(asked);
       answers.push(answer);
       found = expect ? answersIn(answer).flatMap(([mode, a]) => differences(expect, a).map((d) => `${mode}${d}`)) : [];
-    } catch (error) {
-      if (!(error instanceof CliError)) throw error;
-      answers.push({ error: error.message });
-      found = [error.message];
+    } catch (caught) {
+      if (!(caught instanceof CliError)) throw caught;
+      answers.push({ error: caught.message });
+      found = [caught.message];
     }
     wrong.push(...found.map((difference) => `${name}: ${difference}`));
     if (output === 'text') process.stdout.write(flowLine(name, answers.at(-1)!, found.length > 0));

@@ -1,9 +1,10 @@
 // Many questions at once, and whether the answers are the expected ones: the FLOWS file of `podwire trace --flows`, a list (YAML
-// or JSON) of {name, from, to, protocol, expect?}. `from` is an address, perhaps with a port, or a Pod as `namespace/name`.
+// or JSON) of {name, from, to, protocol, expect?}. `from` is an address, perhaps with a port, or a Pod as `namespace/name`; `to` has
+// its port after a colon or in a field `port`. `source` and `dest` stand for `from` and `to`, as upstream's own tables call them.
 import { parse } from 'yaml';
 import { endpointText } from '../../kernel/what-if/text.ts';
 import type { TraceAnswer, TraceEndpoint } from '../../kernel/what-if/types.ts';
-import type { AskedTrace } from '../trace-question.ts';
+import { type AskedTrace, splitHostPort } from '../trace-question.ts';
 
 export interface ExpectedAnswer {
   readonly verdict?: string;
@@ -14,51 +15,67 @@ export interface ExpectedAnswer {
 
 export interface FlowQuestion {
   readonly name: string;
-  readonly asked: AskedTrace;
-  readonly expect: ExpectedAnswer | undefined;
+  /** Absent when the question makes no sense; then `error` says why. */
+  readonly asked?: AskedTrace;
+  readonly error?: string;
+  readonly expect?: ExpectedAnswer | undefined;
 }
 
 const PROTOCOLS = ['tcp', 'udp', 'sctp', 'icmp'] as const;
 
-/** Throws TypeError naming the flow and the field. */
+/** Throws TypeError: no list. What is wrong with one flow does not keep the others from being answered. */
 export function parseFlows(text: string): FlowQuestion[] {
   const value: unknown = parse(text);
   if (!Array.isArray(value)) throw new TypeError('expected a list of flows');
-  return value.map((item, i) => flowOf(item, i));
+  return value.map(flowOf);
 }
 
 function flowOf(item: unknown, index: number): FlowQuestion {
-  if (item === null || typeof item !== 'object') throw new TypeError(`flow ${index + 1}: expected an object`);
-  const fields = item as Record<string, unknown>;
+  const fields = (item !== null && typeof item === 'object' ? item : {}) as Record<string, unknown>;
   const name = typeof fields.name === 'string' ? fields.name : `flow ${index + 1}`;
-  const text = (field: string, fallback?: string): string => {
-    const value = fields[field] ?? fallback;
-    if (typeof value !== 'string' || value === '') throw new TypeError(`${name}: ${field}: expected a text`);
-    return value;
-  };
-  const protocol = PROTOCOLS.find((p) => p === text('protocol', 'tcp').toLowerCase());
-  if (!protocol) throw new TypeError(`${name}: protocol: expected tcp, udp, sctp or icmp`);
-  const from = fields.pod === undefined ? text('from') : text('pod');
-  const sender = from.includes('/') ? { pod: from } : { from };
-  return { name, asked: { ...sender, to: text('to'), protocol }, expect: expectOf(name, fields.expect) };
+  try {
+    if (fields !== item) throw new TypeError('expected an object');
+    return { name, asked: askedOf(fields), expect: expectOf(fields.expect) };
+  } catch (error) {
+    return { name, error: (error as TypeError).message };
+  }
 }
 
-function expectOf(name: string, value: unknown): ExpectedAnswer | undefined {
+function askedOf(fields: Record<string, unknown>): AskedTrace {
+  const text = (field: string, value: unknown): string => {
+    if (typeof value !== 'string' || value === '') throw new TypeError(`${field}: expected a text`);
+    return value;
+  };
+  const protocol = PROTOCOLS.find((p) => p === text('protocol', fields.protocol ?? 'tcp').toLowerCase());
+  if (!protocol) throw new TypeError('protocol: expected tcp, udp, sctp or icmp');
+  const from = text('from', fields.pod ?? fields.from ?? fields.source);
+  const to = text('to', fields.to ?? fields.dest);
+  const port = fields.port ?? undefined;
+  const sender = from.includes('/') ? { pod: from } : { from };
+  return { ...sender, to: port === undefined ? to : `${bracketed(to)}:${String(port)}`, protocol };
+}
+
+function bracketed(host: string): string {
+  return host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
+}
+
+function expectOf(value: unknown): ExpectedAnswer | undefined {
   if (value === undefined || value === null) return undefined;
-  if (typeof value !== 'object') throw new TypeError(`${name}: expect: expected an object`);
+  if (typeof value !== 'object') throw new TypeError('expect: expected an object');
   const { verdict, endpoints, masquerade } = value as Record<string, unknown>;
-  if (endpoints && !Array.isArray(endpoints)) throw new TypeError(`${name}: expect.endpoints: expected a list`);
+  if (endpoints && !Array.isArray(endpoints)) throw new TypeError('expect.endpoints: expected a list');
   return {
-    ...(typeof verdict === 'string' ? { verdict } : {}),
+    ...(typeof verdict === 'string' ? { verdict: verdict.toUpperCase() } : {}),
     ...(endpoints ? { endpoints: (endpoints as unknown[]).map(expectedEndpoint) } : {}),
     ...(typeof masquerade === 'boolean' ? { masquerade } : {}),
   };
 }
 
-/** Endpoints may also be written as an answer has them. */
+/** Endpoints may also be written as an answer has them; an IPv6 address may do without its brackets. */
 function expectedEndpoint(value: unknown): string {
-  if (typeof value === 'string') return value;
-  return endpointText(value as TraceEndpoint);
+  if (typeof value !== 'string') return endpointText(value as TraceEndpoint);
+  const [address, port] = splitHostPort(value, true);
+  return port === undefined ? value : endpointText({ address, port });
 }
 
 /** One line for each thing that does not hold. LOCAL is one of the ways of NONE: kube-proxy does not send it anywhere. */

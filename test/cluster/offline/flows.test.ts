@@ -198,7 +198,7 @@ for (const { name, mode, objects: list, flows } of flowRuns(MORE)) {
     const objects = readObjects([{ name, text: JSON.stringify(list) }]);
     const offline = new OfflineNode(objects, mode);
     for (const { name: flow, asked, expect } of parseFlows(JSON.stringify(flows)))
-      t.same(differences(expect!, offline.explain(offlineQuestion(objects, asked))), [], flow);
+      t.same(differences(expect!, offline.explain(offlineQuestion(objects, asked!))), [], flow);
     offline.close();
     t.end();
   });

@@ -149,8 +149,8 @@ for (const file of [SAMPLE, MORE]) {
       const { node, objects } = dualStack(run.mode, inIPv6(one));
       for (const { name, asked, expect } of parseFlows(inIPv6(JSON.stringify(run.flows)))) {
         // IPv6 has no route_localnet: NodePorts never answer on ::1.
-        const expected = asked.from === '::1' ? { verdict: 'NONE' } : expect!;
-        t.same(differences(expected, node.explain(offlineQuestion(objects, asked))), [], name);
+        const expected = asked!.from === '::1' ? { verdict: 'NONE' } : expect!;
+        t.same(differences(expected, node.explain(offlineQuestion(objects, asked!))), [], name);
       }
       node.close();
     });
