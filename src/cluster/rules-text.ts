@@ -12,6 +12,7 @@ export const RULES_FORMATS: Readonly<Record<ProxyMode, RulesFormat>> = {
 };
 
 export function rulesOf(kernel: Kernel, ipvs: Ipvs, format: RulesFormat): string {
+  kernel.nowUs = kernel.clock.nowUs(); // nft tells what time is left
   switch (format) {
     case 'ipvsadm-save':
       return ipvs.save();

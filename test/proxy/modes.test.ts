@@ -4,12 +4,11 @@ import t from 'tap';
 import type { TraceAnswer } from '../../src/kernel/what-if/types.ts';
 import { SeededRng } from '../../src/lib/rng.ts';
 import type { ProxyMode } from '../../src/proxy/config.ts';
-import { ipv4 } from '../../src/tcpip-ts/wire/address.ts';
-import { Lab } from '../support/kernel.ts';
+import type { Lab } from '../support/kernel.ts';
 import { ObjectBench } from '../support/objects.ts';
 import { ip, type Parsed, parse, tcp, udp } from '../support/packet.ts';
 import { fc } from '../support/property.ts';
-import { CLIENTS, ENDPOINTS, MIX_BENCH, NODE_IPS, type Question, serviceMix } from '../support/service-mix.ts';
+import { CLIENTS, ENDPOINTS, MIX_BENCH, type Question, serviceMix, surroundings } from '../support/service-mix.ts';
 
 const MODES = ['iptables', 'nftables', 'ipvs'] as const;
 const SERVICES = 10;
@@ -115,16 +114,6 @@ t.test('the three modes agree, but for what is known', (t) => {
   for (const { why } of DIFFERENCES) t.ok(differed.has(why), `known, and seen: ${why}`);
   t.end();
 });
-
-/** A Node with everybody around it: the Pod, the outside, and each endpoint behind a device of its own. */
-function surroundings(): Lab {
-  const lab = new Lab();
-  lab.pod('pod', CLIENTS.pod);
-  const net = lab.uplink('net', ['192.168.49.1']);
-  lab.kernel.addresses.add(net, ipv4(NODE_IPS[1]), 24);
-  ENDPOINTS.forEach((address, i) => void lab.pod(`e${i}`, address));
-  return lab;
-}
 
 /** What became of a packet. */
 function observe(lab: Lab, q: Question, sport: number): string {

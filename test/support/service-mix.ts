@@ -7,6 +7,8 @@
 import type { Service, ServicePort as ServicePortSpec } from '../../src/api/core-v1.ts';
 import type { EndpointSlice } from '../../src/api/discovery-v1.ts';
 import type { Rng } from '../../src/lib/rng.ts';
+import { ipv4 } from '../../src/tcpip-ts/wire/address.ts';
+import { Lab } from './kernel.ts';
 import type { Manifest, ObjectBenchOptions } from './objects.ts';
 
 export const NODE_IPS = ['192.168.49.2', '192.168.50.2'] as const;
@@ -70,6 +72,16 @@ export function serviceMix(rng: Rng, count: number): Mix {
     });
   }
   return { objects, questions };
+}
+
+/** A Node with everybody around it: the Pod, the outside, and each endpoint behind a device of its own. */
+export function surroundings(): Lab {
+  const lab = new Lab();
+  lab.pod('pod', CLIENTS.pod);
+  const net = lab.uplink('net', ['192.168.49.1']);
+  lab.kernel.addresses.add(net, ipv4(NODE_IPS[1]), 24);
+  ENDPOINTS.forEach((address, i) => void lab.pod(`e${i}`, address));
+  return lab;
 }
 
 function serviceOf(rng: Rng, i: number): Service {

@@ -36,7 +36,10 @@ export function createNetlink(kernel: Kernel, ipvs: IpvsControl | null): Netlink
     iptablesSave: (table, counters) => kernel.iptables.save(table, counters),
     ipsets: () => kernel.ipset.list().map(({ name, set }) => ({ name, type: set.type, entries: set.entries() })),
     ipsetSave: () => kernel.ipset.save(),
-    nftList: () => kernel.nftables.list(),
+    nftList() {
+      kernel.nowUs = kernel.clock.nowUs();
+      return kernel.nftables.list();
+    },
     nftNames: (table, kind) => kernel.nftables.names(table, kind),
     conntrack(filter) {
       kernel.nowUs = kernel.clock.nowUs();

@@ -7,10 +7,11 @@ import type { Kernel } from '../kernel.ts';
 import { ipvsBalancer } from './ipvs.ts';
 import type { Routed, WhatIfNet } from './net.ts';
 
-type Asked = Pick<Kernel, 'fib' | 'devices' | 'addresses' | 'iptables' | 'ipset' | 'nftables'>;
+type Asked = Pick<Kernel, 'fib' | 'devices' | 'addresses' | 'iptables' | 'ipset' | 'nftables' | 'clock' | 'nowUs'>;
 
 /** An address of the other family is on no device and has no route. */
 export function kernelNet(kernel: Asked, ipvs: Ipvs | null): WhatIfNet {
+  kernel.nowUs = kernel.clock.nowUs(); // what has run out since the last packet has run out
   const { fib, devices, addresses, iptables, ipset, nftables } = kernel;
   const indexOf = (device: string): number => devices.byName(device)?.ifindex ?? 0;
   return {

@@ -16,8 +16,7 @@ import type { KubeProxyConfig } from '../config.ts';
 import type { Chain, Netlink, NetlinkOp, Rule } from '../either-family.ts';
 import { addressesIn, isEverything, nodePortRanges } from '../node-ports.ts';
 import { FULL_SYNC_PERIOD_US, type Proxier, type ProxierInput, type ProxierOptions } from '../proxier.ts';
-import type { ServicePort } from '../service-port.ts';
-import { staleFlows } from '../stale-flows.ts';
+import { StaleFlows } from '../stale-flows.ts';
 import { type CompileContext, type CompiledPort, compileServicePort } from './compile.ts';
 import {
   EXTERNAL_SERVICES,
@@ -47,8 +46,7 @@ export class IptablesProxier implements Proxier {
   readonly #family: IpFamily;
   readonly #config: KubeProxyConfig;
   readonly #compiled = new Map<string, CompiledPort>();
-  /** Service ports as compiled, to know their flows when they go. */
-  readonly #ports = new Map<string, ServicePort>();
+  readonly #flows = new StaleFlows();
   readonly #top = {
     nat: new Map<string, TopChain>(TOP_CHAINS.nat.map((name) => [name, new TopChain()])),
     filter: new Map<string, TopChain>(TOP_CHAINS.filter.map((name) => [name, new TopChain()])),
@@ -96,19 +94,15 @@ export class IptablesProxier implements Proxier {
       isLarge,
     };
     const ops: NetlinkOp[] = [];
-    const flows = [...keys].flatMap((key) => {
-      const port = input.ports.get(key) ?? this.#ports.get(key);
-      return port ? [[port, input.endpoints.get(key) ?? []] as const] : [];
-    });
-
     const chains: Chain[] = [];
     for (const key of keys) chains.push(...this.#compile(key, input, ctx));
     if (isFull) this.#adoptStale();
     ops.push(this.#filterOp(isFull), this.#natOp(isFull, chains, this.#staleToDelete(isLarge)));
-    ops.push(...staleFlows(this.#netlink, flows));
+    ops.push(...this.#flows.ops(this.#netlink, input, isFull));
     this.#known = false; // until it went through
     this.#netlink.commit(ops);
     this.#known = true;
+    this.#flows.done();
     this.#context = context;
     if (isFull) this.#fullSyncUs = now;
     return ops.length;
@@ -146,12 +140,10 @@ export class IptablesProxier implements Proxier {
       for (const [name, chain] of this.#top[table]) chain.set(key, compiled?.top[table].get(name));
     if (!port || !compiled) {
       this.#compiled.delete(key);
-      this.#ports.delete(key);
       return [];
     }
     for (const { name } of compiled.chains) this.#stale.delete(name);
     this.#compiled.set(key, compiled);
-    this.#ports.set(key, port);
     return compiled.chains;
   }
 

@@ -19,13 +19,14 @@ import {
   jsonOf,
   widthOf,
 } from '../../tcpip-ts/wire/ip-address.ts';
-import { IPPROTO_TCP, IPPROTO_UDP } from '../../tcpip-ts/wire/ipv4.ts';
+import { IPPROTO_TCP } from '../../tcpip-ts/wire/ipv4.ts';
 import type { KubeProxyConfig } from '../config.ts';
 import type { IpSetEntry, Netlink, NetlinkOp, RealServer, RealServerStatus, VirtualServer } from '../either-family.ts';
 import { endpointName } from '../endpoints.ts';
 import type { LocalDetector } from '../local-detector.ts';
 import { nodePortRanges } from '../node-ports.ts';
 import { FULL_SYNC_PERIOD_US, type Proxier, type ProxierInput, type ProxierOptions } from '../proxier.ts';
+import { StaleFlows } from '../stale-flows.ts';
 import { type CompileContext, type CompiledServer, compileServicePort, serverKey } from './compile.ts';
 import { DesiredState } from './desired.ts';
 import { entryKey, kernelName, SET_NAMES, SETS, type SetName } from './ipsets.ts';
@@ -51,6 +52,7 @@ export class IpvsProxier implements Proxier {
   readonly #config: KubeProxyConfig;
   readonly #onError: (error: unknown) => void;
   readonly #desired = new DesiredState();
+  readonly #flows = new StaleFlows();
   // What the kernel holds of ours.
   #servers = new Map<string, HeldServer>();
   #addresses = new Set<IpAddress>();
@@ -108,10 +110,11 @@ export class IpvsProxier implements Proxier {
     this.#writeRules(ops);
     for (const addr of addresses) this.#unbind(addr, ops);
     for (const key of servers) this.#deleteServer(key, ops);
-    this.#forgetFlows(servers, ops);
+    ops.push(...this.#flows.ops(this.#netlink, input, all));
     this.#known = false; // until it went through
     this.#netlink.commit(ops);
     this.#known = true;
+    this.#flows.done();
     if (all) this.#comparedUs = now;
     for (const key of servers) {
       const held = this.#servers.get(key);
@@ -307,24 +310,6 @@ export class IpvsProxier implements Proxier {
     if (rules === this.#rules) return;
     ops.push(...kubeChains(this.#config, this.#local, this.#family, isEmpty));
     this.#rules = rules;
-  }
-
-  /**
-   * UDP flows of touched virtual servers whose real server is gone, or that came when there was none, are struck from
-   * conntrack: their next packet is a first one again. After CleanStaleEntries() of pkg/proxy/conntrack.
-   */
-  #forgetFlows(servers: ReadonlySet<string>, ops: NetlinkOp[]): void {
-    const udp = [...servers].filter((key) => key.startsWith(`${IPPROTO_UDP}/`));
-    if (udp.length === 0) return;
-    const touched = new Set(udp);
-    for (const { original, reply } of this.#netlink.conntrack({ proto: IPPROTO_UDP })) {
-      const key = serverKey({ proto: IPPROTO_UDP, addr: original.daddr, port: original.dport });
-      if (!touched.has(key)) continue;
-      const dests = this.#servers.get(key)?.dests;
-      if (dests?.has(endpointName({ addr: reply.saddr, port: reply.sport }))) continue;
-      const { proto, saddr: origSrc, sport: origPortSrc, daddr: origDst, dport: origPortDst } = original;
-      ops.push({ op: 'conntrack-delete', filter: { proto, origSrc, origPortSrc, origDst, origPortDst } });
-    }
   }
 
   #watchTerminating(): void {

@@ -14,8 +14,7 @@ import type { KubeProxyConfig } from '../config.ts';
 import type { Netlink, NetlinkOp, NftCommand } from '../either-family.ts';
 import { addressesIn, isEverything, nodePortRanges } from '../node-ports.ts';
 import { FULL_SYNC_PERIOD_US, type Proxier, type ProxierInput, type ProxierOptions } from '../proxier.ts';
-import type { ServicePort } from '../service-port.ts';
-import { staleFlows } from '../stale-flows.ts';
+import { StaleFlows } from '../stale-flows.ts';
 import { type CompileContext, type CompiledPort, compileServicePort } from './compile.ts';
 import { Elements } from './elements.ts';
 import { frame, TABLE } from './frame.ts';
@@ -30,8 +29,7 @@ export class NftablesProxier implements Proxier {
   readonly #family: IpFamily;
   readonly #config: KubeProxyConfig;
   readonly #compiled = new Map<string, CompiledPort>();
-  /** Service ports as compiled, to know their flows when they go. */
-  readonly #ports = new Map<string, ServicePort>();
+  readonly #flows = new StaleFlows();
   readonly #elements = new Elements();
   /** Emptied chains, and when they were. */
   readonly #stale = new Map<string, number>();
@@ -69,10 +67,6 @@ export class NftablesProxier implements Proxier {
     const isDue = now - this.#fullSyncUs > FULL_SYNC_PERIOD_US;
     const isFull = !this.#known || context !== this.#context || isDue;
     const keys = isFull ? new Set([...input.ports.keys(), ...this.#compiled.keys()]) : new Set(input.changed);
-    const flows = [...keys].flatMap((key) => {
-      const port = input.ports.get(key) ?? this.#ports.get(key);
-      return port ? [[port, input.endpoints.get(key) ?? []] as const] : [];
-    });
 
     if (!this.#known) this.#affinity = new Map();
     this.#known = false; // until it went through
@@ -86,8 +80,9 @@ export class NftablesProxier implements Proxier {
     }
     this.#write(keys, input, ctx, isFull, commands);
     const ops: NetlinkOp[] = commands.length > 0 ? [{ op: 'nft', table: TABLE, commands }] : [];
-    this.#netlink.commit([...ops, ...staleFlows(this.#netlink, flows)]);
+    this.#netlink.commit([...ops, ...this.#flows.ops(this.#netlink, input, isFull)]);
     this.#known = true;
+    this.#flows.done();
     this.#recreated = true;
     this.#context = context;
     if (isFull) this.#fullSyncUs = now;
@@ -160,12 +155,10 @@ export class NftablesProxier implements Proxier {
     const port = input.ports.get(key);
     if (!port) {
       this.#compiled.delete(key);
-      this.#ports.delete(key);
       return undefined;
     }
     const compiled = compileServicePort(port, input.endpoints.get(key) ?? [], ctx);
     this.#compiled.set(key, compiled);
-    this.#ports.set(key, port);
     return compiled;
   }
 
