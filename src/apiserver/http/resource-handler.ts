@@ -27,7 +27,7 @@ import type { EncodedObjects } from './encoded-objects.ts';
 import { APPLY, deleteOptions, integer, listOptions, watchOptions, writeOptions } from './options.ts';
 import { negotiate, PLAIN } from './representation.ts';
 import { isTrue, methodNotAllowed, type RequestInfo } from './request-info.ts';
-import { addWarning, sendBytes, sendObject, wantsYaml } from './respond.ts';
+import { addWarning, sendBytes, sendObject, takesStored } from './respond.ts';
 import { serveWatch } from './watch-stream.ts';
 
 export interface ResourceRequest {
@@ -95,7 +95,7 @@ export async function handleResource(call: ResourceRequest, env: HandlerEnv): Pr
     case 'list': {
       const form = formOf(call, env);
       const list = await registry.list(listOptions(query, info));
-      if (form === PLAIN && !wantsYaml(call.request)) {
+      if (form === PLAIN && takesStored(call.request)) {
         return sendBytes(response, 200, env.encoded.list(list), 'application/json');
       }
       return send(call, 200, form.list(list));
@@ -222,7 +222,7 @@ function formOf({ request, registry, query, info }: ResourceRequest, { clock }: 
 /** An object of the store, in the form that the client takes. */
 function sendStored(call: ResourceRequest, env: HandlerEnv, code: number, object: KubeObject): void {
   const form = formOf(call, env);
-  if (form === PLAIN && !wantsYaml(call.request)) {
+  if (form === PLAIN && takesStored(call.request)) {
     sendBytes(call.response, code, Buffer.concat([env.encoded.json(object), NEWLINE]), 'application/json');
   } else send(call, code, form.object(object));
 }

@@ -9,7 +9,8 @@ export function sendJson(
   value: unknown,
   contentType = 'application/json',
 ): void {
-  sendBytes(response, code, Buffer.from(`${JSON.stringify(value)}\n`), contentType);
+  const text = isPretty(response.req) ? JSON.stringify(value, null, 2) : `${JSON.stringify(value)}\n`;
+  sendBytes(response, code, Buffer.from(text), contentType);
 }
 
 export function sendObject(request: IncomingMessage, response: ServerResponse, code: number, value: unknown): void {
@@ -18,7 +19,19 @@ export function sendObject(request: IncomingMessage, response: ServerResponse, c
   } else sendJson(response, code, value);
 }
 
-export function wantsYaml({ headers }: IncomingMessage): boolean {
+/** Laid out for people: where asked for, else for browsers and the like. After k8s.io/apiserver, negotiate.go (isPrettyPrint). */
+function isPretty({ url = '', headers }: IncomingMessage): boolean {
+  const asked = url.includes('pretty') ? new URL(url, 'https://apiserver').searchParams.get('pretty') : null;
+  if (asked) return /^(1|t|true)$/i.test(asked);
+  return /^(curl|Wget|Mozilla\/5\.0)/.test(headers['user-agent'] ?? '');
+}
+
+/** The JSON of stored objects goes out as it is kept. */
+export function takesStored(request: IncomingMessage): boolean {
+  return !wantsYaml(request) && !isPretty(request);
+}
+
+function wantsYaml({ headers }: IncomingMessage): boolean {
   return /^application\/yaml\b/.test(headers.accept ?? '');
 }
 

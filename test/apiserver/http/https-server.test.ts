@@ -82,6 +82,18 @@ t.test('a Table has rows with metadata, all columns, and no objects', async (t) 
   t.match(json.rows, [{ cells: ['a', 1, '0s'], object: { kind: 'PartialObjectMetadata', metadata: { name: 'a' } } }]);
 });
 
+t.test('people and their tools get JSON that is laid out', async (t) => {
+  const https = await HttpsApi.start(t);
+  await https.fetch('POST', CONFIGMAPS, { body: configMap('a') });
+  const text = async (query: string, agent: string): Promise<string> =>
+    (await https.fetch('GET', CONFIGMAPS + query, { headers: { 'User-Agent': agent } })).text;
+  t.match(await text('/a', 'curl/8.0'), /^{\n {2}"apiVersion": "v1",\n(.*\n)*}$/);
+  t.match(await text('', 'Mozilla/5.0 (X11)'), /^{\n {2}"apiVersion": "v1",\n {2}"kind": "ConfigMapList",\n/);
+  t.match(await text('/none?pretty=true', 'kubectl'), /^{\n {2}"kind": "Status",\n/);
+  t.match(await text('/a?pretty=0', 'curl/8.0'), /^{"apiVersion":"v1",.*}\n$/);
+  t.match(await text('?watch=1&timeoutSeconds=1', 'curl/8.0'), /^{"type":"ADDED",.*}\n$/, 'lines stay lines');
+});
+
 t.test('a watch sends what is there and what comes, each on a line, and ends in time', async (t) => {
   const https = await HttpsApi.start(t);
   await https.fetch('POST', CONFIGMAPS, { body: configMap('a') });
