@@ -3,7 +3,7 @@ import type { CronJob, Job } from '../../api/batch-v1.ts';
 import type { PodDisruptionBudget } from '../../api/policy-v1.ts';
 import { age, humanDuration } from './duration.ts';
 import { column, NAME, type Printer, selectorText, wide } from './printer.ts';
-import { containers } from './workloads.ts';
+import { CONTAINERS, containers } from './workloads.ts';
 
 export const jobPrinter: Printer<Job> = {
   columns: [
@@ -12,8 +12,7 @@ export const jobPrinter: Printer<Job> = {
     column('Completions'),
     column('Duration'),
     column('Age'),
-    wide('Containers'),
-    wide('Images'),
+    ...CONTAINERS,
     wide('Selector'),
   ],
   cells: ({ metadata, spec, status }, nowMs) => [
@@ -57,8 +56,7 @@ export const cronJobPrinter: Printer<CronJob> = {
     column('Active', 'integer'),
     column('Last Schedule'),
     column('Age'),
-    wide('Containers'),
-    wide('Images'),
+    ...CONTAINERS,
     wide('Selector'),
   ],
   cells: ({ metadata, spec, status }, nowMs) => [

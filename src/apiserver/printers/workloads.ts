@@ -12,6 +12,9 @@ interface Template {
   };
 }
 
+/** What -o wide says of a Pod template. */
+export const CONTAINERS = [wide('Containers'), wide('Images')];
+
 export const deploymentPrinter: Printer<Deployment> = {
   columns: [
     NAME,
@@ -19,8 +22,7 @@ export const deploymentPrinter: Printer<Deployment> = {
     column('Up-to-date'),
     column('Available'),
     column('Age'),
-    wide('Containers'),
-    wide('Images'),
+    ...CONTAINERS,
     wide('Selector'),
   ],
   cells: ({ metadata, spec, status }, nowMs) => [
@@ -41,8 +43,7 @@ export const replicaSetPrinter: Printer<ReplicaSet> = {
     column('Current', 'integer'),
     column('Ready', 'integer'),
     column('Age'),
-    wide('Containers'),
-    wide('Images'),
+    ...CONTAINERS,
     wide('Selector'),
   ],
   cells: ({ metadata, spec, status }, nowMs) => [
@@ -57,7 +58,7 @@ export const replicaSetPrinter: Printer<ReplicaSet> = {
 };
 
 export const statefulSetPrinter: Printer<StatefulSet> = {
-  columns: [NAME, column('Ready'), column('Age'), wide('Containers'), wide('Images')],
+  columns: [NAME, column('Ready'), column('Age'), ...CONTAINERS],
   cells: ({ metadata, spec, status }, nowMs) => [
     metadata.name ?? '',
     `${status?.readyReplicas ?? 0}/${spec.replicas ?? 1}`,
@@ -76,8 +77,7 @@ export const daemonSetPrinter: Printer<DaemonSet> = {
     column('Available', 'integer'),
     column('Node Selector'),
     column('Age'),
-    wide('Containers'),
-    wide('Images'),
+    ...CONTAINERS,
     wide('Selector'),
   ],
   cells: ({ metadata, spec, status }, nowMs) => [
@@ -108,7 +108,7 @@ export const controllerRevisionPrinter: Printer<ControllerRevision> = {
   },
 };
 
-/** Names and images. */
+/** The cells of CONTAINERS. */
 export function containers({ spec }: Template): [string, string] {
   const list = spec?.containers ?? [];
   return [list.map((c) => c.name).join(','), list.map((c) => c.image ?? '').join(',')];

@@ -1,5 +1,5 @@
-// The generic store of one resource: create, get, list, update, patch, delete, watch, with the rules that hold for every kind.
-// What differs between kinds comes from its Strategy. After k8s.io/apiserver/pkg/registry/generic/registry/store.go and
+// The generic store of one resource: create, get, update, patch, apply and delete, with the rules that hold for every kind (list and
+// watch: reading.ts). What differs between kinds comes from its Strategy. After k8s.io/apiserver/pkg/registry/generic/registry/store.go and
 // pkg/registry/rest. Knows no transport: the in-process client and the HTTPS face both call it.
 //
 // Optimistic concurrency: an update that names a resourceVersion fails with 409 when the object has moved on; one that does
@@ -10,7 +10,7 @@ import { generateName } from '../../api/names.ts';
 import { alreadyExists, conflict, invalid, notFound, StatusError } from '../../api/status-error.ts';
 import { SCALES, type Scale } from '../../api/subresources.ts';
 import { validateMeta, validateMetaUpdate } from '../../api/validation/meta.ts';
-import type { DeleteOptions, ListOptions, PatchType, Subresource, WatchOptions } from '../../client/client.ts';
+import type { DeleteOptions, ListOptions, PatchType, Subresource } from '../../client/client.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { goValue } from '../../lib/go-format.ts';
 import type { Rng } from '../../lib/rng.ts';
@@ -19,16 +19,14 @@ import type { AdmissionRequest, Operation } from '../admission/admission.ts';
 import { applyConfiguration, trackUpdate, type Writer } from '../apply/field-manager.ts';
 import type { User } from '../auth/user.ts';
 import { applyPatch } from '../patch/patch.ts';
-import { revisionOf, type Store, type StoreWatch } from '../storage/store.ts';
-import { decodeContinue, encodeContinue } from './continue-token.ts';
+import { revisionOf, type Store } from '../storage/store.ts';
 import { type DecodeOptions, decodeObject, decodePatched } from './decode.ts';
 import { isReleased, planDeletion, timestamp } from './deletion.ts';
-import { listError, tooLarge, watchError } from './revision-errors.ts';
+import { type ChunkedListOptions, keyPrefix, Reading, type RegistryWatchOptions } from './reading.ts';
 import { scaled, scaleOf, workloadOfScale } from './scale.ts';
-import { selection } from './selection.ts';
 import type { Allocation, ScaleStrategy, Strategy } from './strategy.ts';
 import { keepStatus, keepSystemFields, newUid, nextGeneration, sameState } from './system-fields.ts';
-import { RegistryWatch } from './watch.ts';
+import type { RegistryWatch } from './watch.ts';
 
 export interface RegistryContext {
   readonly store: Store;
@@ -50,19 +48,6 @@ export interface RequestOptions extends DecodeOptions {
   readonly fieldManager?: string;
 }
 
-export interface ChunkedListOptions extends ListOptions {
-  readonly limit?: number;
-  readonly continue?: string;
-  /** '' or absent: the newest state; '0': any; a number: at least (or exactly, by resourceVersionMatch) that revision. */
-  readonly resourceVersion?: string;
-  readonly resourceVersionMatch?: 'Exact' | 'NotOlderThan';
-}
-
-export interface RegistryWatchOptions extends WatchOptions {
-  /** true: first the objects there are, whatever the resourceVersion, and a bookmark after them; false: without them. */
-  readonly sendInitialEvents?: boolean;
-}
-
 export interface Deleted<T extends KubeObject> {
   /** As it was last, or as it now waits to be deleted. */
   readonly object: Stored<T>;
@@ -71,7 +56,6 @@ export interface Deleted<T extends KubeObject> {
 
 const DEFAULT_MANAGER = 'unknown';
 const GENERATE_NAME_TRIES = 8;
-const FILTERED_PAGE = 1000;
 const MODIFIED = 'the object has been modified; please apply your changes to the latest version and try again';
 
 export class Registry<T extends KubeObject> {
@@ -79,13 +63,14 @@ export class Registry<T extends KubeObject> {
   readonly strategy: Strategy<T>;
   readonly #context: RegistryContext;
   readonly #prefix: string;
-  readonly #watches = new Set<RegistryWatch<T>>();
+  readonly #reading: Reading<T>;
 
   constructor(strategy: Strategy<T>, context: RegistryContext) {
     this.strategy = strategy;
     this.type = strategy.type;
     this.#context = context;
     this.#prefix = keyPrefix(strategy.type);
+    this.#reading = new Reading(strategy, context.store);
   }
 
   async get(namespace: string | undefined, name: string): Promise<Stored<T>> {
@@ -98,95 +83,18 @@ export class Registry<T extends KubeObject> {
     return (await this.#context.store.get(this.#key(namespace, name))) as Stored<T> | undefined;
   }
 
-  async list(options: ChunkedListOptions = {}): Promise<List<T>> {
-    const matches = selection(this.strategy, options);
-    const prefix = this.#rangePrefix(options.namespace);
-    const token = options.continue ? decodeContinue(options.continue) : undefined;
-    if (token && options.resourceVersion && options.resourceVersion !== '0') {
-      throw new StatusError('BadRequest', 400, 'specifying resource version is not allowed when using continue');
-    }
-    let revision = token && token.revision > 0 ? token.revision : undefined;
-    if (!token && options.resourceVersion && options.resourceVersionMatch === 'Exact') {
-      revision = this.#revision(options.resourceVersion);
-    } else if (options.resourceVersion) await this.#notOlderThan(options.resourceVersion);
-    const filtered = !!(options.labelSelector || options.fieldSelector);
-    const { limit = 0 } = options;
-    const items: Stored<T>[] = [];
-    let after = token && prefix + token.after;
-    let next: string | undefined;
-    let remaining = 0;
-    try {
-      do {
-        // Where most are filtered out, small pages would go over the range again and again.
-        const page = await this.#context.store.list(prefix, {
-          limit: limit > 0 && filtered ? Math.max(limit, FILTERED_PAGE) : limit,
-          ...(after !== undefined ? { after } : {}),
-          ...(revision !== undefined ? { revision } : {}),
-        });
-        revision = page.revision;
-        remaining = page.remaining;
-        next = undefined;
-        for (const [i, object] of (page.objects as readonly Stored<T>[]).entries()) {
-          if (!matches(object)) continue;
-          items.push(object);
-          if (items.length !== limit) continue;
-          if (remaining > 0 || i < page.keys.length - 1) next = page.keys[i];
-          break;
-        }
-        after = page.keys.at(-1);
-      } while (remaining > 0 && items.length < limit);
-    } catch (error) {
-      throw listError(error, token?.after);
-    }
-    return {
-      apiVersion: apiVersionOf(this.type),
-      kind: `${this.type.kind}List`,
-      metadata: {
-        resourceVersion: String(revision),
-        ...(next !== undefined
-          ? { continue: encodeContinue({ revision: revision!, after: next.slice(prefix.length) }) }
-          : {}),
-        ...(next !== undefined && !filtered ? { remainingItemCount: remaining } : {}),
-      },
-      items,
-    };
+  list(options: ChunkedListOptions = {}): Promise<List<T>> {
+    return this.#reading.list(options);
   }
 
   /** See RegistryWatch: read until [] first, then whenever `wake` is called. Rejects with StatusError 410 for a revision long gone. */
-  async watch(options: RegistryWatchOptions, wake: () => void): Promise<RegistryWatch<T>> {
-    const matches = selection(this.strategy, options);
-    const prefix = this.#rangePrefix(options.namespace);
-    const { store } = this.#context;
-    const asked = options.resourceVersion;
-    const fromNow = asked === undefined || asked === '' || asked === '0';
-    let from: StoreWatch;
-    let initial: Stored<T>[] = [];
-    try {
-      if (fromNow || options.sendInitialEvents) {
-        if (!fromNow) await this.#notOlderThan(asked);
-        const { objects, revision } = await store.list(prefix);
-        from = await store.watch(prefix, revision, wake);
-        if (options.sendInitialEvents !== false) initial = (objects as readonly Stored<T>[]).filter(matches);
-      } else from = await store.watch(prefix, this.#revision(asked), wake);
-    } catch (error) {
-      throw watchError(error);
-    }
-    const watch: RegistryWatch<T> = new RegistryWatch(from, wake, {
-      type: this.type,
-      matches,
-      translateError: watchError,
-      bookmarks: options.allowWatchBookmarks ?? false,
-      initial,
-      markEnd: options.sendInitialEvents === true && options.allowWatchBookmarks === true,
-      closed: (closed) => this.#watches.delete(closed),
-    });
-    this.#watches.add(watch);
-    return watch;
+  watch(options: RegistryWatchOptions, wake: () => void): Promise<RegistryWatch<T>> {
+    return this.#reading.watch(options, wake);
   }
 
   /** Watches that want bookmarks get one. */
   bookmark(): void {
-    for (const watch of this.#watches) watch.remind();
+    this.#reading.bookmark();
   }
 
   async create(object: T, options: RequestOptions): Promise<Stored<T>> {
@@ -524,23 +432,6 @@ export class Registry<T extends KubeObject> {
     return `${this.#prefix}${namespace}/${name}`;
   }
 
-  #rangePrefix(namespace: string | undefined): string {
-    return this.type.namespaced && namespace ? `${this.#prefix}${namespace}/` : this.#prefix;
-  }
-
-  #revision(text: string): number {
-    if (/^\d{1,15}$/.test(text)) return Number(text);
-    const quoted = JSON.stringify(text);
-    const why = `Invalid value: ${quoted}: strconv.ParseUint: parsing ${quoted}: invalid syntax`;
-    throw new StatusError('BadRequest', 400, `invalid resource version: resourceVersion: ${why}`);
-  }
-
-  async #notOlderThan(text: string): Promise<void> {
-    const asked = this.#revision(text);
-    const current = await this.#context.store.revision();
-    if (asked > current) throw tooLarge(asked, current);
-  }
-
   #noSubresource(name: string): StatusError {
     return new StatusError('NotFound', 404, 'the server could not find the requested resource', {
       name,
@@ -553,9 +444,4 @@ export class Registry<T extends KubeObject> {
 function setManagedFields({ metadata }: KubeObject, managedFields: KubeObject['metadata']['managedFields']): void {
   if (managedFields) metadata.managedFields = managedFields;
   else delete metadata.managedFields;
-}
-
-/** `/registry/pods/`, `/registry/apps/deployments/`. */
-function keyPrefix(type: ResourceType): string {
-  return type.group === '' ? `/registry/${type.resource}/` : `/registry/${type.group}/${type.resource}/`;
 }
