@@ -32,7 +32,6 @@ import { probeActions } from '../node/probe-actions.ts';
 import { NetnsRuntime } from '../node/runtime/netns.ts';
 import type { Runtime } from '../node/runtime/runtime.ts';
 import { UserspaceRuntime } from '../node/runtime/userspace.ts';
-import { HealthChecks } from '../proxy/health-check.ts';
 import { KubeProxy } from '../proxy/kube-proxy.ts';
 import { SkbPool } from '../tcpip-ts/skb.ts';
 import { Stack } from '../tcpip-ts/stack.ts';
@@ -130,7 +129,7 @@ export class EmulatedNode implements NodeHandle {
       clock,
       nodeName: node.name,
       config: initialProxyConfig(settings),
-      health: new HealthChecks((port, answer) => serveHttp(this.#stack, port, answer, onError), clock),
+      listen: (at, answer) => serveHttp(this.#stack, at, answer, onError),
       serviceCIDRs: [parseCIDR(settings.serviceCIDR)!],
       onError,
     });

@@ -1,13 +1,14 @@
 // HTTP on the Node's own stack: what its kube-proxy serves. Reached as any port of the Node is, by Pods and from outside.
 import { createServer, type RequestListener } from 'node:http';
 import type { Socket } from 'node:net';
+import type { ListenAddress } from '../proxy/own-servers.ts';
 import { TcpServer } from '../tcpip-ts/socket/tcp-server.ts';
 import type { TcpHost, TcpSocket } from '../tcpip-ts/socket/tcp-socket.ts';
 
-/** `failed` hears when the port is taken. Closing ends its connections, too. */
+/** `failed` hears when the address cannot be had. Closing ends its connections, too. */
 export function serveHttp(
   stack: TcpHost,
-  port: number,
+  at: ListenAddress,
   answer: RequestListener,
   failed: (error: Error) => void,
 ): { close(): void } {
@@ -21,7 +22,7 @@ export function serveHttp(
     http.emit('connection', socket as unknown as Socket); // a Duplex with the parts of net.Socket that node:http uses
   });
   listener.on('error', failed);
-  listener.listen(port);
+  listener.listen({ host: at.host, port: at.port });
   return {
     close: () => {
       listener.close();

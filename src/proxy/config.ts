@@ -2,7 +2,8 @@
 // its defaults. Wrong values are refused by name. A field that the real type does not have, or that means nothing here, is
 // warned of and otherwise passed over, as the real kube-proxy's lenient decoding does (cmd/kube-proxy/app/options.go, v1.32).
 // Durations are Go's (`30s`, `1m30s`) in the document, microseconds here.
-import { type IpPrefix, parseIpPrefix } from '../tcpip-ts/wire/ip-address.ts';
+import { type IpPrefix, parseIpAddress, parseIpPrefix } from '../tcpip-ts/wire/ip-address.ts';
+import type { ListenAddress } from './own-servers.ts';
 
 /** Network address and prefix length. */
 export type Cidr = IpPrefix;
@@ -40,6 +41,8 @@ export interface KubeProxyConfig {
   readonly nodePortPrimary: boolean;
   /** Whether NodePorts answer on 127.0.0.0/8; iptables mode only. */
   readonly localhostNodePorts: boolean;
+  readonly healthzBindAddress: ListenAddress;
+  readonly metricsBindAddress: ListenAddress;
   readonly iptables: SyncPeriods;
   readonly nftables: SyncPeriods;
   readonly ipvs: SyncPeriods & {
@@ -64,6 +67,8 @@ export const DEFAULT_CONFIG: KubeProxyConfig = {
   nodePortAddresses: [],
   nodePortPrimary: false,
   localhostNodePorts: true,
+  healthzBindAddress: { host: '0.0.0.0', port: 10256 },
+  metricsBindAddress: { host: '127.0.0.1', port: 10249 },
   iptables: { minSyncPeriodUs: 1e6, syncPeriodUs: 30e6 },
   nftables: { minSyncPeriodUs: 1e6, syncPeriodUs: 30e6 },
   ipvs: {
@@ -121,6 +126,8 @@ export function parseKubeProxyConfiguration(document: unknown, mode?: ProxyMode)
     ),
     nodePortPrimary: nodePortAddresses.includes('primary'),
     localhostNodePorts: iptables.boolean('localhostNodePorts', defaults.localhostNodePorts),
+    healthzBindAddress: root.listenAddress('healthzBindAddress', defaults.healthzBindAddress),
+    metricsBindAddress: root.listenAddress('metricsBindAddress', defaults.metricsBindAddress),
     iptables: syncPeriods(iptables, defaults.iptables),
     nftables: syncPeriods(nftables, defaults.nftables),
     ipvs: {
@@ -222,6 +229,17 @@ class Fields {
     const us = typeof value === 'string' ? parseDurationUs(value) : value === 0 ? 0 : undefined;
     if (us === undefined) throw this.error(name, `expected a duration such as 30s, not ${String(value)}`);
     return us;
+  }
+
+  /** `IP` or `IP:PORT`; an empty text is the default. All addresses of IPv6 are all that there are. */
+  listenAddress(name: string, fallback: ListenAddress): ListenAddress {
+    const text = this.string(name, '');
+    if (text === '') return fallback;
+    const [, bracketed, host = bracketed, digits] = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d+))?$/.exec(text) ?? ['', text];
+    const port = digits === undefined ? fallback.port : Number(digits);
+    if (host === undefined || parseIpAddress(host) === undefined || port < 1 || port > 65535)
+      throw this.error(name, `expected IP or IP:PORT, not ${text}`);
+    return { host: host === '::' ? '0.0.0.0' : host, port };
   }
 
   error(name: string, message: string): ConfigError {

@@ -3,14 +3,12 @@
 // proxy_health}.go, v1.32.
 //
 // kube-proxy is healthy while no change has waited for its sync longer than twice the sync period.
-// Leaves out: the metrics server (metricsBindAddress).
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { RequestListener, ServerResponse } from 'node:http';
 import type { Clock } from '../lib/clock.ts';
+import type { HttpListen } from './own-servers.ts';
 
-const HEALTHZ_PORT = 10256;
-
-/** Serves HTTP on a port of all the Node's addresses. */
-export type HttpListen = (port: number, answer: RequestListener) => { close(): void };
+/** Deviation: health-check node ports answer on all addresses of the Node, whatever nodePortAddresses says. */
+const EVERYWHERE = '0.0.0.0';
 
 /** Of one Service, `namespace/name`. */
 export interface ServiceHealth {
@@ -25,7 +23,7 @@ export class HealthChecks {
   readonly #clock: Clock;
   readonly #servers = new Map<string, { readonly port: number; readonly server: { close(): void } }>();
   readonly #counts = new Map<string, number>();
-  readonly #own: { close(): void };
+  readonly #answered: (path: 'healthz' | 'livez', code: number) => void;
   /** Since when the oldest change waits; null: none does. */
   #waitingSinceUs: number | null = null;
   #lastUpdatedMs: number;
@@ -33,11 +31,16 @@ export class HealthChecks {
   /** Not while the Node is about to be taken away. */
   nodeEligible = true;
 
-  constructor(listen: HttpListen, clock: Clock) {
+  /** `answered` hears how kube-proxy's own questions were answered. */
+  constructor(
+    listen: HttpListen,
+    clock: Clock,
+    answered: (path: 'healthz' | 'livez', code: number) => void = () => {},
+  ) {
     this.#listen = listen;
     this.#clock = clock;
+    this.#answered = answered;
     this.#lastUpdatedMs = clock.unixMs();
-    this.#own = listen(HEALTHZ_PORT, (request, response) => this.#answerOwn(request, response));
   }
 
   /** A change waits for its sync. */
@@ -60,13 +63,12 @@ export class HealthChecks {
     for (const { service, port, localEndpoints } of services) {
       this.#counts.set(service, localEndpoints);
       if (this.#servers.has(service)) continue;
-      const server = this.#listen(port, (_request, response) => this.#answer(service, response));
+      const server = this.#listen({ host: EVERYWHERE, port }, (_request, response) => this.#answer(service, response));
       this.#servers.set(service, { port, server });
     }
   }
 
   close(): void {
-    this.#own.close();
     for (const { server } of this.#servers.values()) server.close();
     this.#servers.clear();
   }
@@ -84,7 +86,8 @@ export class HealthChecks {
     send(response, { service: { namespace, name }, localEndpoints, serviceProxyHealthy });
   }
 
-  #answerOwn({ url }: IncomingMessage, response: ServerResponse): void {
+  /** What kube-proxy is asked about itself. */
+  readonly answerOwn: RequestListener = ({ url }, response) => {
     const path = (url ?? '').split('?')[0];
     if (path !== '/healthz' && path !== '/livez') {
       response.statusCode = 404;
@@ -95,10 +98,11 @@ export class HealthChecks {
     // A load balancer shall leave a Node that goes away; nobody shall restart its kube-proxy for that.
     const isWell = this.#isHealthy && (nodeEligible || path === '/livez');
     response.statusCode = isWell ? 200 : 503;
+    this.#answered(path === '/livez' ? 'livez' : 'healthz', response.statusCode);
     const now = new Date(this.#clock.unixMs()).toISOString();
     const lastUpdated = this.#isHealthy ? now : new Date(this.#lastUpdatedMs).toISOString();
     send(response, { lastUpdated, currentTime: now, nodeEligible });
-  }
+  };
 }
 
 function send(response: ServerResponse, body: object): void {

@@ -14,11 +14,14 @@ import { ChangeTracker } from './change-tracker.ts';
 import type { Cidr, KubeProxyConfig, ProxyMode } from './config.ts';
 import type { Netlink } from './either-family.ts';
 import { type Endpoint, EndpointSliceCache, type EndpointsByPort, endpointName } from './endpoints.ts';
-import type { HealthChecks, ServiceHealth } from './health-check.ts';
+import { HealthChecks, type ServiceHealth } from './health-check.ts';
 import { localDetectorOf } from './local-detector.ts';
+import { ProxyMetrics, type ProxyState } from './metrics.ts';
+import { answerMetrics, type HttpListen, OwnServers } from './own-servers.ts';
 import type { Proxier } from './proxier.ts';
 import { createProxier } from './proxiers.ts';
 import { type ServicePort, type ServicePorts, servicePortsOf } from './service-port.ts';
+import { categorizeEndpoints } from './topology.ts';
 
 /** Deviation: one proxier, for IPv4; the emulated kernel has no packet path for IPv6. */
 const FAMILY = 4;
@@ -49,8 +52,8 @@ export interface KubeProxyOptions {
   readonly config: KubeProxyConfig;
   /** Networks that ClusterIPs are from; nftables mode drops what is for nobody in them. */
   readonly serviceCIDRs?: readonly Cidr[];
-  /** Serves health checks; nobody does when left out. Closed with the proxy. */
-  readonly health?: HealthChecks;
+  /** Serves HTTP: health checks and metrics. Nobody does when left out. */
+  readonly listen?: HttpListen;
   readonly onError?: (error: unknown) => void;
   readonly onSync?: (info: SyncInfo) => void;
 }
@@ -72,6 +75,9 @@ export class KubeProxy {
   readonly #endpoints = new Map<string, readonly Endpoint[]>();
   /** Service ports with a health-check node port. */
   readonly #healthChecked = new Map<string, ServicePort>();
+  readonly #metrics = new ProxyMetrics();
+  readonly #health: HealthChecks | undefined;
+  readonly #own: OwnServers | undefined;
   #triggerTimesMs: number[] = [];
   #ready = false;
   #startedMs = 0;
@@ -84,6 +90,15 @@ export class KubeProxy {
     this.#proxier = this.#makeProxier(config);
     this.#cache = new EndpointSliceCache(nodeName, FAMILY);
     this.#runner = this.#makeRunner(config);
+    if (options.listen) {
+      this.#health = new HealthChecks(options.listen, clock, (path, code) => this.#metrics.answered(path, code));
+      const metrics = answerMetrics(
+        () => this.mode,
+        () => this.#metrics.text(this.#state()),
+      );
+      this.#own = new OwnServers(options.listen, this.#health.answerOwn, metrics);
+      this.#own.serve(config);
+    }
     const common = { client, clock, onError };
     this.#services = new Informer({ ...common, type: SERVICES, labelSelector: NOT_OURS });
     this.#slices = new Informer({ ...common, type: ENDPOINTSLICES, labelSelector: NOT_OURS });
@@ -142,6 +157,7 @@ export class KubeProxy {
     this.#config = config;
     this.#proxier = this.#makeProxier(config);
     this.#runner = this.#makeRunner(config);
+    this.#own?.serve(config);
     this.#proxier.prepare();
     if (this.#ready) this.#runner.runNow();
     return notices;
@@ -182,11 +198,13 @@ export class KubeProxy {
     this.#closed = true;
     this.#runner.close();
     this.#proxier.close();
-    this.#options.health?.close();
+    this.#own?.close();
+    this.#health?.close();
     for (const informer of [this.#services, this.#slices, this.#node]) informer.close();
   }
 
   #serviceChanged(old: Service | undefined, service: Service | undefined): void {
+    this.#metrics.serviceChanged();
     const changed = this.#serviceChanges.update(
       keyOf((service ?? old)!),
       old && servicePortsOf(old, FAMILY),
@@ -198,6 +216,7 @@ export class KubeProxy {
   #sliceChanged(slice: EndpointSlice, deleted: boolean): void {
     const name = this.#cache.update(slice, deleted);
     if (name === undefined) return;
+    this.#metrics.endpointsChanged();
     const triggered = Date.parse(slice.metadata.annotations?.[TRIGGER_TIME] ?? '');
     if (!deleted && triggered >= this.#startedMs) this.#triggerTimesMs.push(triggered);
     const before = this.#known.get(name) ?? NO_ENDPOINTS;
@@ -209,12 +228,14 @@ export class KubeProxy {
 
   #request(): void {
     if (!this.#ready) return;
-    this.#options.health?.queued();
+    this.#health?.queued();
+    this.#metrics.queued(this.#options.clock.unixMs());
     this.#runner.request();
   }
 
   #sync(): void {
-    const { clock, health, onError, onSync } = this.#options;
+    const { clock, onError, onSync } = this.#options;
+    const health = this.#health;
     const config = this.#config;
     const startUs = clock.nowUs();
     const changed = new Set<string>();
@@ -241,10 +262,38 @@ export class KubeProxy {
         health.synced(this.#healthOf(), config[config.mode].syncPeriodUs);
       }
       const latenciesMs = triggers.map((ms) => clock.unixMs() - ms);
+      this.#metrics.syncedAt(clock.unixMs(), latenciesMs);
       onSync?.({ operations, durationUs: clock.nowUs() - startUs, latenciesMs });
     } catch (error) {
+      this.#metrics.syncFailed(config.mode);
       onError?.(error); // the next sync, in syncPeriod at the latest, starts over
     }
+    this.#metrics.syncTook(clock.nowUs() - startUs);
+  }
+
+  /** What is told of it beside what is counted. O(service ports), and O(rules) in iptables mode. */
+  #state(): ProxyState {
+    const noLocalEndpoints = { internal: 0, external: 0 };
+    for (const [key, port] of this.#ports) {
+      if (!port.internalPolicyLocal && !port.externalPolicyLocal) continue;
+      const topology = { nodeName: this.#options.nodeName, zone: '' };
+      const { local, hasAny } = categorizeEndpoints(this.#endpoints.get(key) ?? [], port, topology);
+      if (!hasAny || local === null || local.length > 0) continue;
+      if (port.internalPolicyLocal) noLocalEndpoints.internal++;
+      if (port.externalPolicyLocal) noLocalEndpoints.external++;
+    }
+    return {
+      mode: this.mode,
+      serviceChangesPending: this.#serviceChanges.size,
+      endpointChangesPending: this.#endpointChanges.size,
+      noLocalEndpoints,
+      iptablesRules: this.mode === 'iptables' ? { nat: this.#rulesIn('nat'), filter: this.#rulesIn('filter') } : null,
+    };
+  }
+
+  #rulesIn(table: 'nat' | 'filter'): number {
+    const own = this.#options.netlink.chains(table).filter(({ name }) => name.startsWith('KUBE-'));
+    return own.reduce((sum, { rules }) => sum + rules.length, 0);
   }
 
   #noteHealthCheck(key: string): void {

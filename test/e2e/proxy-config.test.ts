@@ -97,6 +97,14 @@ if (needsKubectl(t)) {
       '"nodeEligible": true',
     );
 
+    const about = async (path: string): Promise<string> =>
+      (await podwire.exec('default/test-pod', 'curl', '-s', '--max-time', '2', `192.168.49.2:10249/${path}`)).stdout;
+    t.equal(await about('proxyMode'), '', 'metrics are for the Node alone');
+    await patch(`${await config()}metricsBindAddress: 0.0.0.0\n`);
+    await eventually('metrics are for everybody', async () => (await about('proxyMode')) === 'ipvs');
+    const syncs = /^kubeproxy_sync_proxy_rules_duration_seconds_count\{ip_family="IPv4"\} [1-9]/m;
+    t.match(await about('metrics'), syncs);
+
     await patch('kind: KubeProxyConfiguration\nmode: quantum\n');
     await eventually('nonsense is refused', async () => /ProxyConfigRefused:.*not quantum/.test(await events()));
     t.match(await get(), '<html>', 'and what was before stays');

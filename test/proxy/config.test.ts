@@ -46,6 +46,24 @@ t.test('what a document sets is read', (t) => {
   t.end();
 });
 
+t.test('addresses to listen on: an address alone has the usual port, an empty text is the default', (t) => {
+  const of = (healthzBindAddress: string) => parseKubeProxyConfiguration({ healthzBindAddress }).healthzBindAddress;
+  t.same(of(''), { host: '0.0.0.0', port: 10256 });
+  t.same(of('127.0.0.1'), { host: '127.0.0.1', port: 10256 });
+  t.same(of('192.168.49.2:80'), { host: '192.168.49.2', port: 80 });
+  t.same(of('[::]:80'), { host: '0.0.0.0', port: 80 });
+  t.same(of('[fd00::1]'), { host: 'fd00::1', port: 10256 });
+  for (const wrong of ['localhost:80', '1.2.3.4:0', '1.2.3.4:65536', ':80', '1.2.3.4:', '[::1'])
+    t.throws(() => of(wrong), {
+      message: `KubeProxyConfiguration.healthzBindAddress: expected IP or IP:PORT, not ${wrong}`,
+    });
+  t.same(parseKubeProxyConfiguration({ metricsBindAddress: '0.0.0.0' }).metricsBindAddress, {
+    host: '0.0.0.0',
+    port: 10249,
+  });
+  t.end();
+});
+
 t.test('a wrong value is refused with the field and what was expected', (t) => {
   t.throws(() => parseKubeProxyConfiguration({ mode: 'ebpf' }), /mode: expected iptables, ipvs, nftables, not ebpf/);
   t.throws(() => parseKubeProxyConfiguration({ clusterCIDR: 'everywhere' }), /clusterCIDR: expected ADDRESS\/LENGTH/);

@@ -1,42 +1,12 @@
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import t from 'tap';
 import { VirtualClock } from '../../src/lib/clock.ts';
 import { HealthChecks } from '../../src/proxy/health-check.ts';
+import { HttpPorts } from '../support/http-ports.ts';
 
-interface Answer {
-  readonly code: number;
-  readonly headers: Record<string, string>;
-  readonly body: string;
-}
-
-/** Ports that are listened on, and what they answer. */
-class Ports {
-  readonly open = new Map<number, RequestListener>();
-
-  readonly listen = (port: number, answer: RequestListener): { close(): void } => {
-    this.open.set(port, answer);
-    return { close: () => void this.open.delete(port) };
-  };
-
-  get(port: number, url = '/'): Answer {
-    const headers: Record<string, string> = {};
-    let body = '';
-    const response = {
-      statusCode: 200,
-      setHeader: (name: string, value: string) => {
-        headers[name] = value;
-      },
-      end: (text: string) => {
-        body = text;
-      },
-    };
-    this.open.get(port)!({ url } as IncomingMessage, response as unknown as ServerResponse & { req: IncomingMessage });
-    return { code: response.statusCode, headers, body };
-  }
-}
+const OWN = { host: '0.0.0.0', port: 10256 };
 
 t.test('a Service is healthy on this Node while it has ready endpoints here', async (t) => {
-  const ports = new Ports();
+  const ports = new HttpPorts();
   const health = new HealthChecks(ports.listen, new VirtualClock());
   health.synced([{ service: 'ns/web', port: 31000, localEndpoints: 2 }], 30e6);
   t.same(ports.get(31000), {
@@ -58,15 +28,16 @@ t.test('a Service is healthy on this Node while it has ready endpoints here', as
   health.synced([{ service: 'ns/web', port: 31000, localEndpoints: 0 }], 30e6);
   t.match(ports.get(31000), { code: 503, headers: { 'X-Load-Balancing-Endpoint-Weight': '0' } });
   health.synced([{ service: 'ns/web', port: 31001, localEndpoints: 1 }], 30e6);
-  t.same([...ports.open.keys()], [10256, 31001], 'another port: the old one is closed');
+  t.same([...ports.open.keys()], ['0.0.0.0:31001'], 'another port: the old one is closed');
   health.close();
   t.same([...ports.open.keys()], []);
 });
 
 t.test('a change that waits too long for its sync makes all of it unhealthy', async (t) => {
-  const ports = new Ports();
+  const ports = new HttpPorts();
   const clock = new VirtualClock();
   const health = new HealthChecks(ports.listen, clock);
+  ports.listen(OWN, health.answerOwn);
   const services = [{ service: 'ns/web', port: 31000, localEndpoints: 1 }];
   health.synced(services, 30e6);
   health.queued();
@@ -82,8 +53,9 @@ t.test('a change that waits too long for its sync makes all of it unhealthy', as
 });
 
 t.test('a Node that is going away is no longer healthy, but alive', async (t) => {
-  const ports = new Ports();
+  const ports = new HttpPorts();
   const health = new HealthChecks(ports.listen, new VirtualClock());
+  ports.listen(OWN, health.answerOwn);
   health.nodeEligible = false;
   t.match(ports.get(10256, '/healthz?x=1'), { code: 503, body: /"nodeEligible": false/ });
   t.equal(ports.get(10256, '/livez').code, 200);
