@@ -57,8 +57,17 @@ export async function resolveQuestion(
   };
 }
 
-/** The ClusterIP that a Pod of `namespace` gets for a name through its search list. */
-export function resolveService(name: string, namespace: string, domain: string, services: readonly Service[]): string {
+/** As resolvers give up on a chain of CNAMEs. */
+const MAX_ALIASES = 8;
+
+/** The ClusterIP that a Pod of `namespace` gets for a name through its search list; an ExternalName is followed. */
+export function resolveService(
+  name: string,
+  namespace: string,
+  domain: string,
+  services: readonly Service[],
+  aliases = 0,
+): string {
   const absolute = name.replace(/\.$/, '');
   const candidates = [
     `${absolute}.${namespace}.svc.${domain}`,
@@ -74,6 +83,14 @@ export function resolveService(name: string, namespace: string, domain: string, 
         `${name} is a headless Service: its name stands for the Pods themselves; trace to a Pod's address`,
       );
     if (address) return address;
+    const external = service?.spec.externalName;
+    if (service?.spec.type !== 'ExternalName' || !external) continue;
+    const target = external.replace(/\.$/, '');
+    if (parseIPv4(target) !== undefined || !target.endsWith(`.svc.${domain}`) || aliases === MAX_ALIASES)
+      throw new Error(
+        `${name} is an ExternalName Service: it stands for ${external}; trace to an address of that name`,
+      );
+    return resolveService(target, namespace, domain, services, aliases + 1);
   }
   throw new Error(
     `${name}: no Service by that name is reachable from namespace ${namespace} (tried ${candidates.join(', ')})`,

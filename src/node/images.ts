@@ -3,6 +3,7 @@
 // Users add entries in a YAML file (see README): {images: [{names: [...], entrypoint: [...], cmd: [...], env: {...}}]}.
 import { createHash } from 'node:crypto';
 import { parse } from 'yaml';
+import { agnhostWorkload } from './agnhost.ts';
 import { DEFAULT_PATH } from './kubelet/environment.ts';
 import { APPLETS_IN_POD } from './runtime/busybox.ts';
 
@@ -13,6 +14,8 @@ export interface Image {
   readonly cmd: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   readonly workingDir?: string;
+  /** Turns a command line of the image's own program into that of the workload that stands for it. */
+  readonly program?: { readonly path: RegExp; readonly workload: (argv: readonly string[]) => string[] };
 }
 
 // A page of 615 bytes: the size users know from the seed's `wget` lines. The words are our own.
@@ -34,6 +37,8 @@ sent to a ClusterIP, trapped by the Node and translated to the address of this P
 );
 
 const greeter = (text: string): readonly string[] => ['web', '--port', '8080', '--server', 'k8sbook', '--body', text];
+
+const AGNHOST = { path: /^\/?agnhost$/, workload: agnhostWorkload };
 
 /** Also the one catalog of what `ErrImagePull` suggests. */
 const BUILT_IN: readonly Image[] = [
@@ -65,14 +70,17 @@ const BUILT_IN: readonly Image[] = [
   { names: ['dnsutils', 'gcr.io/kubernetes-e2e-test-images/dnsutils'], entrypoint: [], cmd: ['sh'] },
   { names: ['registry.k8s.io/e2e-test-images/jessie-dnsutils'], entrypoint: [], cmd: ['bash'] },
   {
-    names: ['agnhost', 'registry.k8s.io/e2e-test-images/agnhost', 'netexec'],
-    entrypoint: ['web', '--port', '8080', '--server', 'netexec', '--netexec'],
-    cmd: [],
+    names: ['agnhost', 'registry.k8s.io/e2e-test-images/agnhost'],
+    entrypoint: ['/agnhost'],
+    cmd: ['pause'],
+    program: AGNHOST,
   },
+  { names: ['netexec'], entrypoint: ['/agnhost', 'netexec'], cmd: [], program: AGNHOST },
   {
     names: ['serve-hostname', 'registry.k8s.io/serve_hostname'],
-    entrypoint: ['web', '--port', '9376', '--server', 'serve-hostname', '--body', '%h'],
+    entrypoint: ['/agnhost', 'serve-hostname'],
     cmd: [],
+    program: AGNHOST,
   },
   { names: ['pause', 'registry.k8s.io/pause'], entrypoint: ['sleep', 'infinity'], cmd: [] },
 ];
@@ -92,8 +100,10 @@ export class ImageCatalog {
 
   /** What a container of this image runs: its own command and args in place of entrypoint and cmd (as in Kubernetes). */
   argvOf(image: Image, command: readonly string[] | undefined, args: readonly string[] | undefined): string[] {
-    if (command?.length) return [...command, ...(args ?? [])];
-    return [...image.entrypoint, ...(args?.length ? args : image.cmd)];
+    const argv = command?.length
+      ? [...command, ...(args ?? [])]
+      : [...image.entrypoint, ...(args?.length ? args : image.cmd)];
+    return image.program?.path.test(argv[0] ?? '') ? image.program.workload(argv) : argv;
   }
 
   /** As a container runtime names what it runs: the repository, and a digest of what the catalog says of it. */

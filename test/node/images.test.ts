@@ -33,6 +33,24 @@ t.test('command and args win over the image as in Kubernetes', async (t) => {
   t.same(catalog.argvOf(image, ['c'], ['a']), ['c', 'a']);
 });
 
+t.test('agnhost is started as the tutorials start it', async (t) => {
+  const image = catalog.find('registry.k8s.io/e2e-test-images/agnhost:2.39')!;
+  const netexec = ['web', '--port', '80', '--server', 'netexec', '--netexec'];
+  t.same(catalog.argvOf(image, undefined, ['netexec', '--http-port=80']), netexec);
+  t.same(catalog.argvOf(image, ['/agnhost', 'netexec', '--http-port', '80'], undefined), netexec);
+  t.same(catalog.argvOf(image, ['/agnhost'], ['netexec']).slice(1, 3), ['--port', '8080']);
+  t.same(catalog.argvOf(image, undefined, ['serve-hostname', '--port=1']).slice(0, 3), ['web', '--port', '1']);
+  t.same(catalog.argvOf(image, undefined, undefined), ['sleep', 'infinity'], 'it pauses by itself');
+  t.same(catalog.argvOf(image, ['sh', '-c', 'x'], undefined), ['sh', '-c', 'x'], 'other programs are as given');
+  t.equal(
+    catalog.argvOf(image, undefined, ['netexec', '--udp-port=1']).at(-1),
+    '--udp-port=1',
+    'what the workload lacks is left to it to refuse',
+  );
+  t.same(catalog.argvOf(image, undefined, ['porter']), ['/agnhost', 'porter'], 'no such program is there');
+  t.same(catalog.argvOf(catalog.find('netexec')!, undefined, undefined).slice(1, 3), ['--port', '8080']);
+});
+
 t.test("nginx's index page has the size the seed shows", async (t) => {
   const argv = catalog.find('nginx')!.entrypoint;
   t.equal(Buffer.byteLength(argv[argv.indexOf('--body') + 1]!), 615);
