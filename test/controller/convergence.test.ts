@@ -3,22 +3,18 @@ import { DEPLOYMENTS, PODS, SERVICES } from '../../src/api/resources.ts';
 import { isStatus } from '../../src/api/status-error.ts';
 import { SeededRng } from '../../src/lib/rng.ts';
 import { controlPlane, deployment, service } from '../support/control-plane.ts';
-import { slowWatches } from '../support/slow-client.ts';
+import { randomDelays, slowWatches } from '../support/slow-client.ts';
 
 // Whatever users and Pods do, and however late each controller hears of it, the cluster ends up as it was asked to be.
 for (let seed = 1; seed <= 5; seed++) {
   t.test(`a random history ends in the desired state (seed ${seed})`, async (t) => {
     const rng = new SeededRng(seed);
-    const delays = new Map<string, number>();
+    const delays = randomDelays(rng, 4);
     const cp = await controlPlane(t, {
       seed,
       nodes: 3,
       kubelet: { startUs: 20_000, stopUs: 40_000 },
-      controllerClient: (client, clock) =>
-        slowWatches(client, clock, ({ kind }) => {
-          if (!delays.has(kind)) delays.set(kind, rng.below(4) === 0 ? rng.below(400_000) : rng.below(5_000));
-          return delays.get(kind)!;
-        }),
+      controllerClient: (client, clock) => slowWatches(client, clock, delays),
     });
     const { client } = cp;
     await client.create(DEPLOYMENTS, deployment({ replicas: 3, revisionHistoryLimit: 2 }));

@@ -3,7 +3,7 @@ import { DAEMONSETS, JOBS, NODES, PODS, STATEFULSETS } from '../../src/api/resou
 import { isStatus } from '../../src/api/status-error.ts';
 import { SeededRng } from '../../src/lib/rng.ts';
 import { container, controlPlane } from '../support/control-plane.ts';
-import { slowWatches } from '../support/slow-client.ts';
+import { randomDelays, slowWatches } from '../support/slow-client.ts';
 
 const template = (app: string, image: string) => ({
   metadata: { labels: { app } },
@@ -14,16 +14,12 @@ const template = (app: string, image: string) => ({
 for (let seed = 1; seed <= 5; seed++) {
   t.test(`workloads end up as they were asked to be, however late watches are (seed ${seed})`, async (t) => {
     const rng = new SeededRng(seed);
-    const delays = new Map<string, number>();
+    const delays = randomDelays(rng, 3);
     const cp = await controlPlane(t, {
       seed,
       nodes: 3,
       kubelet: { startUs: 20_000, stopUs: 40_000 },
-      controllerClient: (client, clock) =>
-        slowWatches(client, clock, ({ kind }) => {
-          if (!delays.has(kind)) delays.set(kind, rng.below(3) === 0 ? rng.below(400_000) : rng.below(5_000));
-          return delays.get(kind)!;
-        }),
+      controllerClient: (client, clock) => slowWatches(client, clock, delays),
     });
     const { client } = cp;
     const selector = (app: string) => ({ matchLabels: { app } });

@@ -3,6 +3,7 @@
 import type { KubeObject, ResourceType } from '../../src/api/meta.ts';
 import type { ApiClient, Watch, WatchEvent, WatchOptions } from '../../src/client/client.ts';
 import type { Clock } from '../../src/lib/clock.ts';
+import type { Rng } from '../../src/lib/rng.ts';
 
 /** `delayUs(type)` is the age of what a watch of that resource shows. */
 export function slowWatches(client: ApiClient, clock: Clock, delayUs: (type: ResourceType) => number): ApiClient {
@@ -39,5 +40,14 @@ export function slowWatches(client: ApiClient, clock: Clock, delayUs: (type: Res
         },
       };
     },
+  };
+}
+
+/** Each kind has a delay of its own: of one in `oneIn` kinds a long one. */
+export function randomDelays(rng: Rng, oneIn: number): (type: ResourceType) => number {
+  const delays = new Map<string, number>();
+  return ({ kind }) => {
+    if (!delays.has(kind)) delays.set(kind, rng.below(oneIn) === 0 ? rng.below(400_000) : rng.below(5_000));
+    return delays.get(kind)!;
   };
 }

@@ -3,8 +3,8 @@ import type { Deployment } from '../../api/apps-v1.ts';
 import { defaultDeployment } from '../../api/defaults/workload.ts';
 import { dns1123SubdomainErrors } from '../../api/names.ts';
 import { DEPLOYMENTS } from '../../api/resources.ts';
-import { formatLabelSelector } from '../../api/selectors.ts';
 import { validateDeployment, validateDeploymentUpdate } from '../../api/validation/workload.ts';
+import { replicasScale } from './scale.ts';
 import type { Strategy } from './strategy.ts';
 
 export const deploymentStrategy: Strategy<Deployment> = {
@@ -18,14 +18,5 @@ export const deploymentStrategy: Strategy<Deployment> = {
   validate: validateDeployment,
   validateUpdate: validateDeploymentUpdate,
   status: {},
-  scale: {
-    replicas: ({ spec, status }) => ({
-      spec: spec.replicas ?? 0,
-      status: status?.replicas ?? 0,
-      selector: formatLabelSelector(spec.selector),
-    }),
-    setReplicas: (deployment, replicas) => {
-      deployment.spec.replicas = replicas;
-    },
-  },
+  scale: replicasScale,
 };

@@ -3,8 +3,8 @@ import type { ReplicaSet } from '../../api/apps-v1.ts';
 import { defaultReplicaSet } from '../../api/defaults/workload.ts';
 import { dns1123SubdomainErrors } from '../../api/names.ts';
 import { REPLICASETS } from '../../api/resources.ts';
-import { formatLabelSelector } from '../../api/selectors.ts';
 import { validateReplicaSet, validateReplicaSetUpdate } from '../../api/validation/workload.ts';
+import { replicasScale } from './scale.ts';
 import type { Strategy } from './strategy.ts';
 
 export const replicaSetStrategy: Strategy<ReplicaSet> = {
@@ -18,15 +18,6 @@ export const replicaSetStrategy: Strategy<ReplicaSet> = {
   validate: validateReplicaSet,
   validateUpdate: validateReplicaSetUpdate,
   status: {},
-  scale: {
-    replicas: ({ spec, status }) => ({
-      spec: spec.replicas ?? 0,
-      status: status?.replicas ?? 0,
-      selector: formatLabelSelector(spec.selector),
-    }),
-    setReplicas: (replicaSet, replicas) => {
-      replicaSet.spec.replicas = replicas;
-    },
-  },
+  scale: replicasScale,
   fields: { 'status.replicas': (replicaSet) => String(replicaSet.status?.replicas ?? 0) },
 };

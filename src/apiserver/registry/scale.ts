@@ -1,11 +1,29 @@
 // A workload seen as an autoscaling/v1 Scale, and what a Scale says about the workload. After kubernetes/pkg/registry/apps/deployment
 // storage (ScaleREST) and apimachinery's managedfields/scalehandler.go: the fields that a Scale sets are owned as the workload's.
-import { apiVersionOf, type KubeObject, type ResourceType, type Stored } from '../../api/meta.ts';
+import { apiVersionOf, type KubeObject, type LabelSelector, type ResourceType, type Stored } from '../../api/meta.ts';
 import { schemaOf } from '../../api/schema/kinds.ts';
+import { formatLabelSelector } from '../../api/selectors.ts';
 import { SCALES, type Scale } from '../../api/subresources.ts';
 import { clone } from '../../lib/tree.ts';
 import { checkConfiguration } from '../apply/configuration.ts';
 import type { ScaleStrategy } from './strategy.ts';
+
+interface Replicated extends KubeObject {
+  spec: { replicas?: number; selector: LabelSelector };
+  status?: { replicas?: number };
+}
+
+/** Of the workloads that say how many Pods they want, and count them. */
+export const replicasScale: ScaleStrategy<Replicated> = {
+  replicas: ({ spec, status }) => ({
+    spec: spec.replicas ?? 0,
+    status: status?.replicas ?? 0,
+    selector: formatLabelSelector(spec.selector),
+  }),
+  setReplicas: (workload, replicas) => {
+    workload.spec.replicas = replicas;
+  },
+};
 
 export function scaleOf<T extends KubeObject>(
   type: ResourceType<T>,

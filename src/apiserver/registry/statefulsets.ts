@@ -3,8 +3,8 @@ import type { StatefulSet } from '../../api/apps-v1.ts';
 import { defaultStatefulSet } from '../../api/defaults/workload.ts';
 import { dns1123SubdomainErrors } from '../../api/names.ts';
 import { STATEFULSETS } from '../../api/resources.ts';
-import { formatLabelSelector } from '../../api/selectors.ts';
 import { validateStatefulSet, validateStatefulSetUpdate } from '../../api/validation/statefulset.ts';
+import { replicasScale } from './scale.ts';
 import type { Strategy } from './strategy.ts';
 
 export const statefulSetStrategy: Strategy<StatefulSet> = {
@@ -18,14 +18,5 @@ export const statefulSetStrategy: Strategy<StatefulSet> = {
   validate: validateStatefulSet,
   validateUpdate: validateStatefulSetUpdate,
   status: {},
-  scale: {
-    replicas: ({ spec, status }) => ({
-      spec: spec.replicas ?? 0,
-      status: status?.replicas ?? 0,
-      selector: formatLabelSelector(spec.selector),
-    }),
-    setReplicas: (set, replicas) => {
-      set.spec.replicas = replicas;
-    },
-  },
+  scale: replicasScale,
 };
