@@ -19,6 +19,8 @@ import type { ClusterSettings } from './settings.ts';
 const NAMESPACE = 'kube-system';
 const NAME = 'kube-proxy';
 const KEY = 'config.conf';
+/** The parser's own warnings would go to stderr. */
+const QUIET = { logLevel: 'error' } as const;
 
 type ProxySettings = Pick<ClusterSettings, 'proxyMode' | 'ipvsScheduler' | 'podCIDR'>;
 
@@ -67,7 +69,7 @@ function changed(text: string, { mode, scheduler }: ClusterSettings['askedOfProx
 export async function proxyModeOf(client: ApiClient, settings: ProxySettings): Promise<ProxyMode> {
   try {
     const { data } = await client.get(CONFIGMAPS, NAMESPACE, NAME);
-    return parseKubeProxyConfiguration(parse(data?.[KEY] ?? '')).mode;
+    return parseKubeProxyConfiguration(parse(data?.[KEY] ?? '', QUIET)).mode;
   } catch {
     return settings.proxyMode;
   }
@@ -127,7 +129,7 @@ export class ProxyConfigWatch {
     this.#text = text;
     const { proxy, event, onError } = this.#options;
     try {
-      const document: unknown = parse(text);
+      const document: unknown = parse(text, QUIET);
       if (document === null || typeof document !== 'object')
         throw new TypeError(`${KEY}: expected a KubeProxyConfiguration`);
       for (const { message } of fieldWarnings(document)) event(configMap, 'Warning', 'ProxyConfigIgnored', message);

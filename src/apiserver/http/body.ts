@@ -118,8 +118,8 @@ function scanned(body: Buffer): Decoded {
 /** Throws any Error. */
 function parsedYaml(body: Buffer): Decoded {
   const text = body.toString('utf8');
-  // As in manifests: YAML 1.1. Aliases are bounded: a few lines must not become gigabytes.
-  const options = { version: '1.1', maxAliasCount: 100 } as const;
+  // As in manifests: YAML 1.1. Aliases are bounded: a few lines must not become gigabytes. Warnings would go to the server's stderr.
+  const options = { version: '1.1', maxAliasCount: 100, logLevel: 'error' } as const;
   try {
     return { value: parse(text, options), strictErrors: [] };
   } catch (error) {

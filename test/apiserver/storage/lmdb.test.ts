@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import t from 'tap';
 import type { KubeObject } from '../../../src/api/meta.ts';
 import { LmdbStore, StoreError, StoreInUseError } from '../../../src/apiserver/storage/lmdb.ts';
@@ -16,6 +17,13 @@ storeConformance({
   },
   settle: () => new Promise((resolve) => setImmediate(resolve)),
 });
+
+const MODULE = new URL('../../../src/apiserver/storage/lmdb.js', import.meta.url).href;
+
+/** Arguments of spawn: Node with a script of its own, without tap's loader. */
+function nodeWith(script: string, ...args: readonly string[]): [string, string[]] {
+  return ['env', ['-u', 'NODE_OPTIONS', process.execPath, '--input-type=module', '-e', script, ...args]];
+}
 
 const thing = (name: string): KubeObject => ({ apiVersion: 'v1', kind: 'Thing', metadata: { name } });
 
@@ -68,10 +76,9 @@ t.test('a store in use is refused, that of a dead process is taken over', async 
 });
 
 t.test('kill -9 during writes loses nothing that was acknowledged, and leaves no half commit', async (t) => {
-  const module = new URL('../../../src/apiserver/storage/lmdb.js', import.meta.url).href;
   // Two objects a commit, always with the same value; each acknowledged value is printed.
   const writer = `
-    import { LmdbStore } from ${JSON.stringify(module)};
+    import { LmdbStore } from ${JSON.stringify(MODULE)};
     const store = new LmdbStore(process.argv[1]);
     const start = Number((await store.get('/a'))?.value ?? 0);
     const object = (name, value) => ({ apiVersion: 'v1', kind: 'Thing', metadata: { name }, value });
@@ -82,9 +89,7 @@ t.test('kill -9 during writes loses nothing that was acknowledged, and leaves no
   const dir = join(t.testdir(), 'store');
   let acknowledged = 0;
   for (let round = 0; round < 20; round++) {
-    const child = spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, '--input-type=module', '-e', writer, dir], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
+    const child = spawn(...nodeWith(writer, dir), { stdio: ['ignore', 'pipe', 'inherit'] });
     let output = '';
     const enough = 3 + round * 2;
     await new Promise<void>((resolve) => {
@@ -107,10 +112,9 @@ t.test('kill -9 during writes loses nothing that was acknowledged, and leaves no
 });
 
 t.test('a disk that is full refuses what does not fit, and nothing more', async (t) => {
-  const module = new URL('../../../src/apiserver/storage/lmdb.js', import.meta.url).href;
   // The limit of a file's size stands for the disk; SIGXFSZ is ignored, so that a write fails instead.
   const writer = `
-    import { LmdbStore } from ${JSON.stringify(module)};
+    import { LmdbStore } from ${JSON.stringify(MODULE)};
     const store = new LmdbStore(process.argv[1]);
     const commit = (name, size) =>
       store.commit([{ key: '/' + name, object: { kind: 'Thing', metadata: { name }, data: 'x'.repeat(size) } }]);
@@ -123,19 +127,8 @@ t.test('a disk that is full refuses what does not fit, and nothing more', async 
     console.log(JSON.stringify([...said, ...objects.map(({ metadata }) => metadata.name)]));`;
   const dir = join(t.testdir(), 'store');
   const limited = 'trap \'\' XFSZ; ulimit -f 1024; exec "$@"';
-  const argv = [
-    '-c',
-    limited,
-    'sh',
-    'env',
-    '-u',
-    'NODE_OPTIONS',
-    process.execPath,
-    '--input-type=module',
-    '-e',
-    writer,
-  ];
-  const child = spawn('bash', [...argv, dir], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const [program, args] = nodeWith(writer, dir);
+  const child = spawn('bash', ['-c', limited, 'sh', program, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   let errors = '';
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
@@ -163,6 +156,7 @@ t.test('a file that is damaged or none of LMDB is refused, in one sentence', asy
   const good = readFileSync(file);
   const scribbled = Buffer.from(good);
   for (let at = 2 * 4096; at < scribbled.length; at += 4096) scribbled.fill(0, at, at + 64);
+  const cases: { what: string; place: string; message: RegExp }[] = [];
   for (const [what, bytes, message] of [
     ['noise', Buffer.alloc(100_000, 0x5a), /is no LMDB file, or its beginning is damaged$/],
     ['a few bytes', Buffer.from('hello'), /is no LMDB file, or its beginning is damaged$/],
@@ -178,14 +172,25 @@ t.test('a file that is damaged or none of LMDB is refused, in one sentence', asy
     const place = join(dir, what.replaceAll(' ', '-')); // a place of its own: LMDB shares what one process opens twice
     mkdirSync(place);
     writeFileSync(join(place, 'data.mdb'), bytes);
-    try {
-      await new LmdbStore(place).close();
-      t.fail(`${what}: opened`);
-    } catch (error) {
-      t.type(error, StoreError, what);
-      t.match((error as Error).message, message, what);
-      t.ok((error as Error).message.startsWith(`store ${place}: `), `${what}: says which store`);
+    cases.push({ what, place, message });
+  }
+  // LMDB itself writes to stderr what it thinks of such pages.
+  const opener = `
+    import { LmdbStore } from ${JSON.stringify(MODULE)};
+    const open = (place) => new LmdbStore(place).close().then(() => 'opened', (error) => error);
+    const results = [];
+    for (const place of process.argv.slice(1)) {
+      const result = await (async () => open(place))().catch((error) => error);
+      results.push(result instanceof Error ? [result.constructor.name, result.message] : [result, '']);
     }
+    console.log(JSON.stringify(results));`;
+  const child = spawn(...nodeWith(opener, ...cases.map(({ place }) => place)), { stdio: ['ignore', 'pipe', 'ignore'] });
+  const results = JSON.parse(await text(child.stdout)) as [string, string][];
+  for (const [i, { what, place, message }] of cases.entries()) {
+    const [name, said] = results[i]!;
+    t.equal(name, StoreError.name, what);
+    t.match(said, message, what);
+    t.ok(said.startsWith(`store ${place}: `), `${what}: says which store`);
   }
   const again = new LmdbStore(dir);
   t.equal((await again.list('/a/')).objects.length, 200, 'the good one is good');
