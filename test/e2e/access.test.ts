@@ -4,7 +4,7 @@ import { webcrypto } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Pkcs10CertificateRequestGenerator } from '@peculiar/x509';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { Kubectl, needsKubectl } from '../support/kubectl.ts';
 import { eventually, Podwire } from '../support/podwire.ts';
 
@@ -13,14 +13,7 @@ if (needsKubectl(t)) {
     const podwire = new Podwire(t);
     await podwire.up(t, '--runtime', 'userspace', '--listen', '127.0.0.1:0');
     const kubectl = new Kubectl(podwire);
-    const says = async (t: Test, line: string, expected: string | RegExp, code = 0): Promise<string> => {
-      const result = await kubectl.run(line);
-      t.equal(result.code, code, `kubectl ${line}: exit code${result.code === code ? '' : `: ${result.stderr}`}`);
-      const text = result.stdout || result.stderr;
-      if (typeof expected === 'string') t.equal(text, expected, `kubectl ${line}`);
-      else t.match(text, expected, `kubectl ${line}`);
-      return result.stdout;
-    };
+    const says = kubectl.says.bind(kubectl);
 
     await t.test('roles and bindings are made and shown', async (t) => {
       const made = {
@@ -39,7 +32,7 @@ if (needsKubectl(t)) {
       await says(
         t,
         'get rolebindings readers -o wide',
-        /^NAME +ROLE +AGE +USERS +GROUPS +SERVICEACCOUNTS\nreaders +Role\/reader +\d+s +ann +g +default\/sa\n$/,
+        /^NAME +ROLE +AGE +USERS +GROUPS +SERVICEACCOUNTS\nreaders +Role\/reader +[\dhms]+ +ann +g +default\/sa\n$/,
       );
       await says(t, 'describe role reader', /\n +pods +\[\] +\[\] +\[get list\]\n +deployments\.apps +\[\]/);
       await says(t, 'get clusterroles cluster-admin admin edit view -o name', /\nclusterrole\.[^\n]+\/admin\n/);
@@ -96,7 +89,7 @@ if (needsKubectl(t)) {
       t.equal((await kubectl.args(['create', '-f', '-'], range)).stdout, 'limitrange/l created\n');
       await eventually('the quota is counted', async () => {
         const { stdout } = await kubectl.run('get quota -n small');
-        return /^NAME +REQUEST +LIMIT +AGE\nq +pods: 0\/1 +limits\.cpu: 0\/1 +\d+s\n$/.test(stdout);
+        return /^NAME +REQUEST +LIMIT +AGE\nq +pods: 0\/1 +limits\.cpu: 0\/1 +[\dhms]+\n$/.test(stdout);
       });
       await says(t, 'run a --image=nginx -n small', 'pod/a created\n');
       await says(
@@ -114,7 +107,7 @@ if (needsKubectl(t)) {
     });
 
     await t.test('a Node keeps its Lease', async (t) => {
-      await says(t, 'get leases -n kube-node-lease', /^NAME +HOLDER +AGE\nnode-1 +node-1 +\d+s\n$/);
+      await says(t, 'get leases -n kube-node-lease', /^NAME +HOLDER +AGE\nnode-1 +node-1 +[\dhms]+\n$/);
       await says(
         t,
         'describe node node-1',

@@ -65,7 +65,7 @@ async function play(t: Test, kubectl: Kubectl): Promise<void> {
   await t.test('logs -f ends with the container; --previous is the run before', async (t) => {
     const script = 'echo start; sleep 1; echo end; exit 1';
     t.equal((await kubectl.args(['run', 'crash', '--image=busybox', '--', 'sh', '-c', script])).code, 0);
-    await kubectl.soon('get pod crash -o jsonpath={.status.containerStatuses[0].state.running}', /startedAt/);
+    await kubectl.soon('get pod crash -o jsonpath={.status.containerStatuses[0]}', /startedAt/);
     await kubectl.says(t, 'logs -f crash', 'start\nend\n');
     await kubectl.soon('logs crash --previous', /^start\nend\n$/);
   });
@@ -121,9 +121,9 @@ t.test('in netns Pods', { buffered: true }, async (t) => {
 
   await t.test('a client that vanishes leaves nothing behind', async (t) => {
     for (const [what, command, input] of [
-      ['waiting', 'sleep 7771', false],
-      ['while its input has no reader', 'sleep 7772', true],
-      ['while nobody reads the output', 'yes 7773', false],
+      ['waiting', `sleep 1${process.pid}`, false],
+      ['while its input has no reader', `sleep 2${process.pid}`, true],
+      ['while nobody reads the output', `yes 3${process.pid}`, false],
     ] as const) {
       const child = kubectl.spawn(['exec', '-i', 'box', '--', ...command.split(' ')]);
       if (input)

@@ -3,21 +3,14 @@ import { once } from 'node:events';
 import t, { type Test } from 'tap';
 import { Kubectl, needsKubectl } from '../support/kubectl.ts';
 import { canRun } from '../support/netns.ts';
-import { eventually, Podwire } from '../support/podwire.ts';
+import { collect, eventually, Podwire } from '../support/podwire.ts';
 
 if (needsKubectl(t)) {
   t.test('kubectl', async (t) => {
     const podwire = new Podwire(t);
     await podwire.up(t, '--runtime', 'userspace', '--listen', '127.0.0.1:0');
     const kubectl = new Kubectl(podwire);
-    const says = async (t: Test, line: string, expected: string | RegExp, code = 0): Promise<string> => {
-      const result = await kubectl.run(line);
-      t.equal(result.code, code, `kubectl ${line}: exit code${result.code === code ? '' : `: ${result.stderr}`}`);
-      const text = code === 0 ? result.stdout : result.stderr;
-      if (typeof expected === 'string') t.equal(text, expected, `kubectl ${line}`);
-      else t.match(text, expected, `kubectl ${line}`);
-      return result.stdout;
-    };
+    const says = kubectl.says.bind(kubectl);
 
     await t.test('a Pod finds another by its Service name, once there is a Service', async (t) => {
       await says(t, 'run interginx --image=nginx', 'pod/interginx created\n');
@@ -27,7 +20,7 @@ if (needsKubectl(t)) {
         'wait --for=condition=Ready pod/interginx pod/anotherbox --timeout=90s',
         'pod/interginx condition met\npod/anotherbox condition met\n',
       );
-      await says(t, 'get pods', /^NAME +READY +STATUS +RESTARTS +AGE\nanotherbox +1\/1 +Running +0 +\d+s\n/);
+      await says(t, 'get pods', /^NAME +READY +STATUS +RESTARTS +AGE\nanotherbox +1\/1 +Running +0 +[\dhms]+\n/);
       await says(t, 'exec anotherbox -- wget -qO- interginx', /bad address|can't resolve|could not resolve/i, 1);
       const ip = await says(t, 'get pod interginx -o jsonpath={.status.podIP}', /^10\.244\.0\.\d+$/);
       await says(t, `exec anotherbox -- wget -qO- ${ip}`, /<html>/);
@@ -36,7 +29,11 @@ if (needsKubectl(t)) {
         (await kubectl.run('get endpoints interginx')).stdout.includes(`${ip}:80`),
       );
       await says(t, 'exec anotherbox -- wget -qO- interginx', /<html>/);
-      await says(t, 'get svc interginx', /^NAME .*\ninterginx +ClusterIP +10\.\d+\.\d+\.\d+ +<none> +80\/TCP +\d+s\n$/);
+      await says(
+        t,
+        'get svc interginx',
+        /^NAME .*\ninterginx +ClusterIP +10\.\d+\.\d+\.\d+ +<none> +80\/TCP +[\dhms]+\n$/,
+      );
     });
 
     await t.test('another Namespace needs the longer name', async (t) => {
@@ -54,9 +51,9 @@ if (needsKubectl(t)) {
       t.equal(again.match(/ unchanged\n/g)?.length, 8);
       await says(t, 'rollout status deployment/enterprise -n dev --timeout=90s', /successfully rolled out/);
       const all = await says(t, 'get all -n dev', /^NAME +READY +STATUS/);
-      t.match(all, /\ndeployment\.apps\/enterprise +2\/2 +2 +2 +\d+s\n/);
-      t.match(all, /\nreplicaset\.apps\/enterprise-[4-9bcdf]+-?\w* +2 +2 +2 +\d+s\n/);
-      t.match(all, /\nservice\/manchester +LoadBalancer +10\.[\d.]+ +<pending> +80:3\d{4}\/TCP +\d+s\n/);
+      t.match(all, /\ndeployment\.apps\/enterprise +2\/2 +2 +2 +[\dhms]+\n/);
+      t.match(all, /\nreplicaset\.apps\/enterprise-[4-9bcdf]+-?\w* +2 +2 +2 +[\dhms]+\n/);
+      t.match(all, /\nservice\/manchester +LoadBalancer +10\.[\d.]+ +<pending> +80:3\d{4}\/TCP +[\dhms]+\n/);
       await says(t, 'scale deployment enterprise --replicas=3 -n dev', 'deployment.apps/enterprise scaled\n');
       await says(t, 'rollout restart deployment/enterprise -n dev', 'deployment.apps/enterprise restarted\n');
       await says(t, 'rollout status deployment/enterprise -n dev --timeout=90s', /successfully rolled out/);
@@ -77,7 +74,7 @@ if (needsKubectl(t)) {
         'create service externalname s4 --external-name=a.b': 'service/s4',
       };
       for (const [line, name] of Object.entries(commands)) await says(t, line, `${name} created\n`);
-      await says(t, 'get svc s2', /\ns2 +NodePort +10\.[\d.]+ +<none> +80:30080\/TCP +\d+s\n$/);
+      await says(t, 'get svc s2', /\ns2 +NodePort +10\.[\d.]+ +<none> +80:30080\/TCP +[\dhms]+\n$/);
       await says(t, 'label svc s1 tier=front', 'service/s1 labeled\n');
       await says(t, 'annotate svc s1 why=test', 'service/s1 annotated\n');
       await says(t, 'patch svc s1 -p {"spec":{"type":"NodePort"}}', 'service/s1 patched\n');
@@ -152,11 +149,15 @@ if (needsKubectl(t)) {
         '--',
         'sh',
         '-c',
-        'echo one; sleep 1; echo two',
+        'echo one; until [ -e /go ]; do sleep 0.1; done; echo two',
       ];
       t.equal((await kubectl.args(args)).code, 0);
       await says(t, 'wait --for=jsonpath={.status.phase}=Running pod/talker --timeout=90s', /condition met/);
-      await says(t, 'logs -f talker', 'one\ntwo\n');
+      const followed = kubectl.spawn(['logs', '-f', 'talker']);
+      const end = collect(followed);
+      await once(followed.stdout!, 'data');
+      t.equal((await kubectl.args(['exec', 'talker', '--', 'sh', '-c', 'echo > /go'])).code, 0);
+      t.match(await end, { code: 0, stdout: 'one\ntwo\n' });
       await says(t, 'logs talker --previous', /previous terminated container "talker" in pod "talker" not found/, 1);
     });
 
@@ -199,7 +200,7 @@ if (needsKubectl(t)) {
 
     await t.test('what is known about the cluster', async (t) => {
       await says(t, 'version', /Server Version: v1\.35\./);
-      await says(t, 'get nodes -o wide', /\nnode-1 +Ready +<none> +\d+s +v1\.35\.\d+ +192\.168\.49\.2 /);
+      await says(t, 'get nodes -o wide', /\nnode-1 +Ready +<none> +[\dhms]+ +v1\.35\.\d+ +192\.168\.49\.2 /);
       await says(t, 'api-resources -o name', /\ndeployments\.apps\n/);
       await says(t, 'explain service.spec.clusterIP', /FIELD: clusterIP <string>/);
       await says(t, 'cluster-info', /Kubernetes control plane is running at https:\/\/127\.0\.0\.1:\d+\n|CoreDNS/);

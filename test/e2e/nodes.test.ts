@@ -29,13 +29,13 @@ if (needsKubectl(t)) {
         'create pdb guarded --selector=app=guarded --min-available=2',
         'poddisruptionbudget.policy/guarded created\n',
       );
-      await soon('get pdb', /\nguarded +2 +N\/A +0 +\d+s\n/);
+      await soon('get pdb', /\nguarded +2 +N\/A +0 +[\dhms]+\n/);
       const drain = await kubectl.run(
-        'drain node-1 --ignore-daemonsets --force --timeout=3s --pod-selector=app=guarded',
+        'drain node-1 --ignore-daemonsets --force --timeout=6s --pod-selector=app=guarded',
       );
       t.equal(drain.code, 1);
       t.match(drain.stderr, /Cannot evict pod as it would violate the pod's disruption budget\./);
-      await says(t, 'get nodes', /\nnode-1 +Ready,SchedulingDisabled +<none> +\d+s +v1\.35\.0\n/);
+      await says(t, 'get nodes', /\nnode-1 +Ready,SchedulingDisabled +<none> +[\dhms]+ +v1\.35\.0\n/);
       await soon(
         'describe node node-1',
         / NodeNotSchedulable .* kubelet +Node node-1 status is now: NodeNotSchedulable\n/,
@@ -78,7 +78,7 @@ if (needsKubectl(t)) {
         'autoscale deploy guarded --min=1 --max=3 --cpu=70%',
         'horizontalpodautoscaler.autoscaling/guarded autoscaled\n',
       );
-      await soon('get hpa', /\nguarded +Deployment\/guarded +cpu: <unknown>\/70% +1 +3 +1 +\d+s\n/);
+      await soon('get hpa', /\nguarded +Deployment\/guarded +cpu: <unknown>\/70% +1 +3 +1 +[\dhms]+\n/);
       await soon(
         'describe hpa guarded',
         / FailedGetResourceMetric .* unable to fetch metrics from resource metrics API/,

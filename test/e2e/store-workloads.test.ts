@@ -63,7 +63,7 @@ if (needsKubectl(t)) {
     await kubectl.says(t, 'rollout status sts/web --timeout=90s', /roll out complete/);
     t.equal(await addresses(), before, 'the same names at the same addresses');
     await kubectl.says(t, 'get jobs done', /\ndone +Complete +1\/1 /);
-    await kubectl.says(t, 'get pods -l job-name=done', /\ndone-\w+ +0\/1 +Completed +0 +\d+s\n$/);
+    await kubectl.says(t, 'get pods -l job-name=done', /\ndone-\w+ +0\/1 +Completed +0 +[\dhms]+\n$/);
     await kubectl.soon(`get ${cut.trim()}`, / 0\/1 +(Error|Unknown) +0 /);
     // Ten seconds later it makes another.
     await kubectl.soon('get job cut -o jsonpath={.status.failed}', /^1$/);

@@ -24,7 +24,7 @@ if (needsKubectl(t)) {
       await says(
         t,
         'get sts,ds',
-        /\nstatefulset\.apps\/web +2\/2 +\d+s\n[\s\S]*\ndaemonset\.apps\/agent +1 +1 +1 +1 +1 +<none> +\d+s\n$/,
+        /\nstatefulset\.apps\/web +2\/2 +[\dhms]+\n[\s\S]*\ndaemonset\.apps\/agent +1 +1 +1 +1 +1 +<none> +[\dhms]+\n$/,
       );
       const all = await says(t, 'get all', /^NAME/);
       const kinds = [...all.matchAll(/^([a-z.]+)\/\S+ /gm)].map((match) => match[1]);
@@ -47,7 +47,7 @@ if (needsKubectl(t)) {
       await says(
         t,
         'get controllerrevisions',
-        /\nagent-\w+ +daemonset\.apps\/agent +1 +\d+s\nweb-\w+ +statefulset\.apps\/web +3 +\d+s\n/,
+        /\nagent-\w+ +daemonset\.apps\/agent +1 +[\dhms]+\nweb-\w+ +statefulset\.apps\/web +3 +[\dhms]+\n/,
       );
       await says(t, 'scale sts/web --replicas=1', 'statefulset.apps/web scaled\n');
       await says(t, 'wait --for=delete pod/web-1 --timeout=90s', /^$|deleted|condition met/);
@@ -69,15 +69,19 @@ if (needsKubectl(t)) {
       await says(t, 'create job hello --image=busybox:1 -- echo hi', 'job.batch/hello created\n');
       await says(t, 'wait --for=condition=complete job/hello --timeout=90s', 'job.batch/hello condition met\n');
       await says(t, 'logs job/hello', 'hi\n');
-      await says(t, 'get jobs', /^NAME +STATUS +COMPLETIONS +DURATION +AGE\nhello +Complete +1\/1 +\d+s +\d+s\n$/);
-      await says(t, 'get pods -l job-name=hello', /\nhello-\w{5} +0\/1 +Completed +0 +\d+s\n$/);
+      await says(
+        t,
+        'get jobs',
+        /^NAME +STATUS +COMPLETIONS +DURATION +AGE\nhello +Complete +1\/1 +[\dhms]+ +[\dhms]+\n$/,
+      );
+      await says(t, 'get pods -l job-name=hello', /\nhello-\w{5} +0\/1 +Completed +0 +[\dhms]+\n$/);
       await says(
         t,
         'describe job hello',
         /\nPods Statuses: +0 Active \(0 Ready\) \/ 1 Succeeded \/ 0 Failed\n[\s\S]* Completed .* job-controller +Job completed\n/,
       );
       await says(t, 'create cronjob tick --image=busybox:1 --schedule=@hourly -- date', 'cronjob.batch/tick created\n');
-      await says(t, 'get cronjob tick', /\ntick +@hourly +<none> +False +0 +<none> +\d+s\n$/);
+      await says(t, 'get cronjob tick', /\ntick +@hourly +<none> +False +0 +<none> +[\dhms]+\n$/);
       await says(t, 'create job now --from=cronjob/tick', 'job.batch/now created\n');
       await says(t, 'wait --for=condition=complete job/now --timeout=90s', 'job.batch/now condition met\n');
       await says(
@@ -106,7 +110,10 @@ if (needsKubectl(t)) {
         'describe pod unhealthy',
         /Liveness probe failed: Get "http:\/\/10\.244\.\d+\.\d+:81\/": dial tcp 10\.244\.\d+\.\d+:81: connect: connection refused\n/,
       );
-      t.match(told, /Readiness probe failed: dial tcp 10\.244\.\d+\.\d+:82: connect: connection refused\n/);
+      await soon(
+        'describe pod unhealthy',
+        /Readiness probe failed: dial tcp 10\.244\.\d+\.\d+:82: connect: connection refused\n/,
+      );
       t.match(told, /Container main failed liveness probe, will be restarted\n/);
       await soon('get pod variables', /CreateContainerConfigError/);
       await says(t, 'describe pod variables', /Error: configmap "settings" not found\n/);

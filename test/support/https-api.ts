@@ -11,7 +11,7 @@ import type { User } from '../../src/apiserver/auth/user.ts';
 import { HttpsServer } from '../../src/apiserver/http/https-server.ts';
 import type { Store } from '../../src/apiserver/storage/store.ts';
 import type { PodBackend } from '../../src/apiserver/streaming/pod-backend.ts';
-import { RealClock } from '../../src/lib/clock.ts';
+import { type Clock, RealClock } from '../../src/lib/clock.ts';
 import { SeededRng } from '../../src/lib/rng.ts';
 import { serviceAccount } from './api.ts';
 
@@ -62,9 +62,9 @@ export class HttpsApi {
       backend = NO_NODES,
       users = {},
       store,
-    }: { backend?: PodBackend; users?: Readonly<Record<string, User>>; store?: Store } = {},
+      clock = new RealClock(),
+    }: { backend?: PodBackend; users?: Readonly<Record<string, User>>; store?: Store; clock?: Clock } = {},
   ): Promise<HttpsApi> {
-    const clock = new RealClock();
     const rng = new SeededRng(1);
     const api = new ApiServer({ clock, rng, ...(store ? { store } : {}) });
     await api.client().create(NAMESPACES, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default' } });

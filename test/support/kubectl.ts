@@ -61,11 +61,12 @@ export class Kubectl {
     return this.args(line.split(' '));
   }
 
-  /** Runs it and checks what it prints: its output, or its complaints where another exit code is expected. */
+  /** Runs it and checks what it prints: its output, or its complaints where another exit code is expected; where there is none, the other. */
   async says(t: Test, line: string, expected: string | RegExp, code = 0): Promise<string> {
     const result = await this.run(line);
     t.equal(result.code, code, `kubectl ${line}: exit code${result.code === code ? '' : `: ${result.stderr}`}`);
-    const text = code === 0 ? result.stdout : result.stderr;
+    const { stdout, stderr } = result;
+    const text = code === 0 ? stdout || stderr : stderr || stdout;
     if (typeof expected === 'string') t.equal(text, expected, `kubectl ${line}`);
     else t.match(text, expected, `kubectl ${line}`);
     return result.stdout;

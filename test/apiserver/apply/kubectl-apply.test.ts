@@ -51,7 +51,7 @@ if (needsKubectl(t)) {
     const last = await kubectl.run('apply view-last-applied deployment web -o json');
     t.match(JSON.parse(last.stdout), { spec: { replicas: 2 } }, 'the annotation follows');
     const scale = await kubectl.run('get deployment web --subresource=scale');
-    t.match(scale.stdout, /^NAME +DESIRED +AVAILABLE +AGE\nweb +2 +0 +\d+s\n$/);
+    t.match(scale.stdout, /^NAME +DESIRED +AVAILABLE +AGE\nweb +2 +0 +[\dhms]+\n$/);
     const back = await kubectl.args(['apply', '-f', '-'], manifest(2, 'busybox'));
     t.match(back.stdout, /^deployment.apps\/web (configured|unchanged)\n$/, back.stderr);
   });
