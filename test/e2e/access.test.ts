@@ -175,7 +175,7 @@ if (needsKubectl(t)) {
         return kubectl.args(['exec', 'box', '--', 'sh', '-c', command]);
       };
       const api = await curl('/api');
-      t.match(api.stdout, '"kind":"APIVersions"', api.stderr);
+      t.match(api.stdout, '"kind": "APIVersions"', api.stderr);
       const who = 'User \\"system:serviceaccount:default:default\\" cannot list resource \\"pods\\"';
       t.match((await curl('/api/v1/namespaces/default/pods')).stdout, who);
       await says(t, 'create rolebinding v --clusterrole=view --serviceaccount=default:default', /created/);

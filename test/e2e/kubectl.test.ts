@@ -210,6 +210,11 @@ if (needsKubectl(t)) {
         'get --raw /metrics',
         /\napiserver_request_total\{code="200",.*resource="pods",scope="namespace".*verb="LIST"/,
       );
+      await says(
+        t,
+        'get --raw /api/v1/namespaces/kube-system/services/kube-dns:metrics/proxy/metrics',
+        /\ncoredns_build_info\{/,
+      );
       await says(t, 'api-versions', /^apps\/v1\n[\s\S]*\nv1\n$/);
       await says(
         t,

@@ -23,7 +23,7 @@ export interface Answer {
   readonly json: any;
 }
 
-const NO_NODES: PodBackend = {
+export const NO_NODES: PodBackend = {
   exec: () => {
     throw new Error('no Nodes here');
   },

@@ -1,5 +1,6 @@
 // What a request is about, from its method and path. After k8s.io/apiserver/pkg/endpoints/request/requestinfo.go.
 //   /api/v1/namespaces/NS/pods/NAME/log     /apis/apps/v1/deployments     /api/v1/namespaces/NAME/finalize
+//   /api/v1/namespaces/NS/services/NAME/proxy/WHAT/EVER
 // Left out: /api/v1/watch/..., deprecated for the parameter `watch`.
 import { StatusError } from '../../api/status-error.ts';
 
@@ -36,7 +37,7 @@ export function requestInfo(method: string, path: string, query: URLSearchParams
     place = rest.slice(2);
   }
   const [resource, name, subresource] = place;
-  if (resource === undefined || place.length > 3) return undefined;
+  if (resource === undefined || (place.length > 3 && subresource !== 'proxy')) return undefined;
   for (const part of [namespace, name]) if (part !== undefined) requirePathSegment(part);
   return { verb: verbOf(method, name, query), group, version, namespace, resource, name, subresource };
 }

@@ -1,10 +1,11 @@
 // Which subresources the API serves, as discovery tells them.
 import type { ResourceType } from '../../api/meta.ts';
-import { NAMESPACES, PODS, SERVICEACCOUNTS } from '../../api/resources.ts';
+import { NAMESPACES, PODS, SERVICEACCOUNTS, SERVICES } from '../../api/resources.ts';
 import type { Strategy } from '../registry/strategy.ts';
 import type { SubresourceInfo } from './discovery.ts';
 
 const CONNECT = ['create', 'get'];
+const PROXY = ['create', 'delete', 'get', 'patch', 'update'];
 const CHANGE = ['get', 'patch', 'update'];
 
 export function subresourcesOf(type: ResourceType, strategy: Strategy): SubresourceInfo[] {
@@ -25,7 +26,11 @@ export function subresourcesOf(type: ResourceType, strategy: Strategy): Subresou
       { name: 'exec', group: '', version: 'v1', kind: 'PodExecOptions', verbs: CONNECT },
       { ...own('log', ['get']) },
       { name: 'portforward', group: '', version: 'v1', kind: 'PodPortForwardOptions', verbs: CONNECT },
+      { name: 'proxy', group: '', version: 'v1', kind: 'PodProxyOptions', verbs: PROXY },
     );
+  }
+  if (type.resource === SERVICES.resource && type.group === SERVICES.group) {
+    found.push({ name: 'proxy', group: '', version: 'v1', kind: 'ServiceProxyOptions', verbs: PROXY });
   }
   if (type.resource === SERVICEACCOUNTS.resource && type.group === SERVICEACCOUNTS.group) {
     found.push({

@@ -23,7 +23,7 @@ const VERBS: Readonly<Record<RequestInfo['verb'], string>> = {
   delete: 'DELETE',
   deletecollection: 'DELETECOLLECTION',
 };
-const CONNECTED: ReadonlySet<string> = new Set(['exec', 'attach', 'portforward']);
+const CONNECTED: ReadonlySet<string> = new Set(['attach', 'exec', 'portforward', 'proxy']);
 const SUBRESOURCES: ReadonlySet<string> = new Set([
   ...CONNECTED,
   ...['approval', 'binding', 'ephemeralcontainers', 'eviction', 'finalize', 'log', 'scale', 'status', 'token'],
