@@ -16,7 +16,16 @@
 import type { Clock } from '../../lib/clock.ts';
 import type { Rng } from '../../lib/rng.ts';
 import { TimerWheel } from '../../lib/timer-wheel.ts';
-import type { Dest, DestTable } from './dest.ts';
+import type { DestTable } from './dest.ts';
+import {
+  DEST_ACTIVE_CONNS,
+  DEST_ADDR,
+  DEST_FLAGS,
+  DEST_INACT_CONNS,
+  DEST_LIMITED,
+  DEST_PERSIST_CONNS,
+  DEST_ROW,
+} from './rows.ts';
 
 /** An index into the table; 0 is none. */
 export type ConnId = number & { readonly __brand: 'IpvsConn' };
@@ -127,17 +136,15 @@ export class ConnTable {
     return NO_CONN;
   }
 
-  /** A new row bound to `dest`; not yet timed: touch() it. A one-packet row is never found again. */
+  /** A new row bound to a dest, by its row; not yet timed: touch() it. A one-packet row is never found again. */
   create(
     proto: number,
     caddr: number,
     cport: number,
     vaddr: number,
     vport: number,
-    daddr: number,
-    dport: number,
     flags: number,
-    dest: Dest,
+    dest: number,
   ): ConnId {
     if (this.#free === 0) this.#resize(this.#capacity * 2);
     const id = this.#freeIds[--this.#free]! as ConnId;
@@ -146,11 +153,11 @@ export class ConnTable {
     this.cport[id] = cport;
     this.vaddr[id] = vaddr;
     this.vport[id] = vport;
-    this.daddr[id] = daddr;
-    this.dport[id] = dport;
+    this.daddr[id] = this.#dests.words[dest * DEST_ROW + DEST_ADDR]!;
+    this.dport[id] = this.#dests.words[dest * DEST_ROW + DEST_FLAGS]! >>> 16;
     this.flags[id] = flags;
     this.state[id] = 0;
-    this.dest[id] = dest.id;
+    this.dest[id] = dest;
     this.control[id] = NO_CONN;
     this.nControl[id] = 0;
     this.timeoutUs[id] = NEW_TIMEOUT_US;
@@ -252,28 +259,31 @@ export class ConnTable {
     this.flags[id]! &= ~CONN_F_HASHED;
   }
 
-  #bind(id: ConnId, dest: Dest): void {
-    dest.refs++;
+  #bind(id: ConnId, dest: number): void {
+    const { words } = this.#dests;
+    const row = dest * DEST_ROW;
     if ((this.flags[id]! & CONN_F_TEMPLATE) !== 0) {
-      dest.persistConns++;
+      words[row + DEST_PERSIST_CONNS]!++;
     } else {
       this.flags[id]! |= CONN_F_INACTIVE;
-      dest.inactConns++;
+      words[row + DEST_INACT_CONNS]!++;
     }
-    if (dest.uThreshold !== 0 && dest.totalConns >= dest.uThreshold) dest.overloaded = true;
+    if ((words[row + DEST_FLAGS]! & DEST_LIMITED) === 0) return;
+    const limited = this.#dests.at(dest);
+    if (limited.totalConns >= limited.uThreshold) limited.overloaded = true;
   }
 
   #unbind(id: ConnId): void {
-    const dest = this.#dests.at(this.dest[id]!);
-    dest.refs--;
-    if ((this.flags[id]! & CONN_F_TEMPLATE) !== 0) dest.persistConns--;
-    else if ((this.flags[id]! & CONN_F_INACTIVE) !== 0) dest.inactConns--;
-    else dest.activeConns--;
-    if (dest.lThreshold !== 0) {
-      if (dest.totalConns < dest.lThreshold) dest.overloaded = false;
-    } else if (dest.uThreshold === 0 || dest.totalConns * 4 < dest.uThreshold * 3) {
-      dest.overloaded = false;
-    }
+    const { words } = this.#dests;
+    const row = this.dest[id]! * DEST_ROW;
+    const flags = this.flags[id]!;
+    if ((flags & CONN_F_TEMPLATE) !== 0) words[row + DEST_PERSIST_CONNS]!--;
+    else if ((flags & CONN_F_INACTIVE) !== 0) words[row + DEST_INACT_CONNS]!--;
+    else words[row + DEST_ACTIVE_CONNS]!--;
+    if ((words[row + DEST_FLAGS]! & DEST_LIMITED) === 0) return;
+    const limited = this.#dests.at(this.dest[id]!);
+    const { totalConns, uThreshold, lThreshold } = limited;
+    if (lThreshold !== 0 ? totalConns < lThreshold : totalConns * 4 < uThreshold * 3) limited.overloaded = false;
   }
 
   #expired(id: ConnId): void {

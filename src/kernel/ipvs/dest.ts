@@ -3,16 +3,21 @@
 // same address and port to the same service meanwhile revives the same object, counters and connections included.
 // Addresses are host-order numbers, times microseconds.
 import type { Clock, Timer } from '../../lib/clock.ts';
+import {
+  DEST_ACTIVE_CONNS,
+  DEST_ADDR,
+  DEST_AVAILABLE,
+  DEST_FLAGS,
+  DEST_INACT_CONNS,
+  DEST_LIMITED,
+  DEST_NEXT,
+  DEST_PERSIST_CONNS,
+  DEST_ROW,
+  DEST_USABLE,
+  NONE,
+  STATS,
+} from './rows.ts';
 import type { VirtualService } from './service.ts';
-
-/** Counters of a dest and of a service: columns of DestTable.stats. */
-export const STAT_CONNS = 0;
-export const STAT_IN_PKTS = 1;
-export const STAT_OUT_PKTS = 2;
-export const STAT_IN_BYTES = 3;
-export const STAT_OUT_BYTES = 4;
-/** Numbers a row: five, and room so that a row never stands in two lines of the processor's cache. */
-export const STATS = 8;
 
 export interface DestOptions {
   readonly addr: number;
@@ -25,6 +30,7 @@ export interface DestOptions {
   readonly lThreshold?: number;
 }
 
+/** The row is the packets' part of it. */
 export class Dest {
   /** Row in the table of dests, by which connections refer to it. */
   readonly id: number;
@@ -35,27 +41,22 @@ export class Dest {
   readonly vport: number;
   readonly proto: number;
   svc: VirtualService;
-  weight = 0;
   /** Weight when it last was not 0 (or at the time of adding); only mh looks at it. */
   lastWeight = 0;
-  activeConns = 0;
-  inactConns = 0;
-  persistConns = 0;
-  uThreshold = 0;
   lThreshold = 0;
-  /** IP_VS_DEST_F_OVERLOAD */
-  overloaded = false;
-  /** Connections, templates and scheduler caches that refer to it. */
-  refs = 0;
-  // The service's list, newest first.
-  next: Dest | null = null;
-  prev: Dest | null = null;
+  /** Places in schedulers' caches that refer to it. */
+  cached = 0;
   /** When the trash first saw it without references; 0 before. */
   idleStartUs = 0;
-  readonly #table: DestTable;
+  prev: Dest | null = null;
+  #next: Dest | null = null;
+  #weight = 0;
+  #uThreshold = 0;
+  #overloaded = false;
+  readonly table: DestTable;
 
   constructor(table: DestTable, id: number, svc: VirtualService, addr: number, port: number) {
-    this.#table = table;
+    this.table = table;
     this.id = id;
     this.svc = svc;
     this.addr = addr;
@@ -63,19 +64,90 @@ export class Dest {
     this.vaddr = svc.addr;
     this.vport = svc.port;
     this.proto = svc.proto;
+    this.#set(DEST_FLAGS, port << 16);
+    this.#set(DEST_ADDR, addr);
+    this.#set(DEST_NEXT, NONE);
   }
 
   /** IP_VS_DEST_F_AVAILABLE: false once deleted. */
   get available(): boolean {
-    return this.#table.available[this.id] === 1;
+    return (this.#get(DEST_FLAGS) & DEST_AVAILABLE) !== 0;
   }
 
   set available(yes: boolean) {
-    this.#table.available[this.id] = yes ? 1 : 0;
+    this.#flag(DEST_AVAILABLE, yes);
+  }
+
+  /** The service's list, newest first. */
+  get next(): Dest | null {
+    return this.#next;
+  }
+
+  set next(dest: Dest | null) {
+    this.#next = dest;
+    this.#set(DEST_NEXT, dest ? dest.id : NONE);
+  }
+
+  get weight(): number {
+    return this.#weight;
+  }
+
+  set weight(weight: number) {
+    this.#weight = weight;
+    this.#flag(DEST_USABLE, weight > 0 && !this.#overloaded);
+  }
+
+  /** IP_VS_DEST_F_OVERLOAD */
+  get overloaded(): boolean {
+    return this.#overloaded;
+  }
+
+  set overloaded(yes: boolean) {
+    this.#overloaded = yes;
+    this.#flag(DEST_USABLE, this.#weight > 0 && !yes);
+  }
+
+  get uThreshold(): number {
+    return this.#uThreshold;
+  }
+
+  set uThreshold(conns: number) {
+    this.#uThreshold = conns;
+    this.#flag(DEST_LIMITED, conns !== 0);
+  }
+
+  get activeConns(): number {
+    return this.#get(DEST_ACTIVE_CONNS);
+  }
+
+  get inactConns(): number {
+    return this.#get(DEST_INACT_CONNS);
+  }
+
+  get persistConns(): number {
+    return this.#get(DEST_PERSIST_CONNS);
   }
 
   get totalConns(): number {
     return this.activeConns + this.inactConns;
+  }
+
+  /** Whether a connection, a template or a scheduler's cache refers to it. */
+  get isReferred(): boolean {
+    return this.totalConns + this.persistConns + this.cached > 0;
+  }
+
+  #get(column: number): number {
+    return this.table.words[this.id * DEST_ROW + column]!;
+  }
+
+  #set(column: number, value: number): void {
+    this.table.words[this.id * DEST_ROW + column] = value;
+  }
+
+  #flag(bit: number, on: boolean): void {
+    const flags = this.#get(DEST_FLAGS);
+    this.#set(DEST_FLAGS, on ? flags | bit : flags & ~bit);
   }
 }
 
@@ -83,13 +155,10 @@ const TRASH_PERIOD_US = 120e6; // IP_VS_DEST_TRASH_PERIOD; looked at every half 
 
 /** All dests by row, the living and the trash. */
 export class DestTable {
-  /**
-   * STAT_* of each dest, STATS a row: one line of the cache a packet. As fields of dest and of service they were five, a tenth of
-   * the path's cost with thousands of them; a service's are the sums of its dests'.
-   */
+  /** The rows' counters, STATS a row. */
   stats = new Float64Array(16 * STATS);
-  /** Dest.available of each: all that a packet of a known connection asks of a dest beside its row of stats. */
-  available = new Uint8Array(16);
+  /** The rows' words, DEST_ROW a row: the same memory. */
+  words = new Int32Array(this.stats.buffer);
   readonly #clock: Clock;
   readonly #rows: (Dest | undefined)[] = [];
   readonly #free: number[] = [];
@@ -118,19 +187,15 @@ export class DestTable {
       dest.svc = svc;
       return dest;
     }
-    const dest = new Dest(this, this.#free.pop() ?? this.#rows.length, svc, addr, port);
-    this.#rows[dest.id] = dest;
-    const end = (dest.id + 1) * STATS;
-    if (end > this.stats.length) {
-      const { stats } = this;
-      this.stats = new Float64Array(stats.length * 2);
-      this.stats.set(stats);
-      const { available } = this;
-      this.available = new Uint8Array(available.length * 2);
-      this.available.set(available);
+    const id = this.#free.pop() ?? this.#rows.length;
+    if ((id + 1) * STATS > this.stats.length) {
+      const { words } = this;
+      this.stats = new Float64Array(words.length); // twice as much
+      this.words = new Int32Array(this.stats.buffer);
+      this.words.set(words);
     }
-    this.stats.fill(0, end - STATS, end);
-    return dest;
+    this.stats.fill(0, id * STATS, (id + 1) * STATS);
+    return (this.#rows[id] = new Dest(this, id, svc, addr, port));
   }
 
   /** Puts a dest that left its service aside. */
@@ -149,7 +214,7 @@ export class DestTable {
     this.#timer = null;
     const nowUs = this.#clock.nowUs();
     for (const dest of this.#trash) {
-      if (dest.refs > 0) continue;
+      if (dest.isReferred) continue;
       if (dest.idleStartUs === 0) {
         dest.idleStartUs = Math.max(1, nowUs);
       } else if (nowUs >= dest.idleStartUs + TRASH_PERIOD_US) {

@@ -17,10 +17,26 @@ import {
   NO_CONN,
   TEMPLATE_ASSURED,
 } from './conn.ts';
-import { type DestTable, STAT_CONNS, STAT_IN_BYTES, STAT_IN_PKTS, STATS } from './dest.ts';
+import type { DestTable } from './dest.ts';
 import { icmpIn, isTranslatedError } from './icmp.ts';
 import type { Ipvs } from './ipvs.ts';
-import { SVC_F_ONEPACKET } from './scheduler/scheduler.ts';
+import {
+  DEST_ACTIVE_CONNS,
+  DEST_AVAILABLE,
+  DEST_FLAGS,
+  DEST_INACT_CONNS,
+  DEST_ROW,
+  NONE,
+  STAT_CONNS,
+  STAT_IN_BYTES,
+  STAT_IN_PKTS,
+  STATS,
+  SVC_FLAGS,
+  SVC_IS_RR,
+  SVC_ROW,
+} from './rows.ts';
+import { nextInTurn } from './scheduler/rr.ts';
+import { SVC_F_ONEPACKET, SVC_F_PERSISTENT } from './scheduler/scheduler.ts';
 import type { VirtualService } from './service.ts';
 import {
   DIR_INPUT,
@@ -63,7 +79,7 @@ export function ipvsIn(ipvs: Ipvs, skb: Skb, hook: HookNumber): Verdict {
     if (old) return drop(ipvs, skb, DropReason.IPVS_EXPIRED_CONN);
     id = NO_CONN;
   }
-  if (id !== NO_CONN && ipvs.destTable.available[conns.dest[id]!] === 0) {
+  if (id !== NO_CONN && !isAvailable(ipvs.destTable, conns.dest[id]!)) {
     // Its real server was deleted. The timer is not restarted.
     if (ipvs.sysctl.expire_nodest_conn === 0) return drop(ipvs, skb, DropReason.IPVS_EXPIRED_CONN);
     const old = knowsFlow(ipvs, skb);
@@ -74,9 +90,9 @@ export function ipvsIn(ipvs: Ipvs, skb: Skb, hook: HookNumber): Verdict {
   }
   if (id === NO_CONN) {
     if (proto === IPPROTO_TCP && !mayStart(ipvs, flags)) return NF_ACCEPT;
-    const svc = ipvs.table.lookup(proto, daddr, dport);
-    if (!svc) return NF_ACCEPT;
-    const scheduled = schedule(ipvs, svc, skb, saddr, sport, daddr, dport);
+    const svc = ipvs.table.find(proto, daddr, dport);
+    if (svc === NONE) return NF_ACCEPT;
+    const scheduled = schedule(ipvs, svc, skb, proto, saddr, sport, daddr, dport);
     if (scheduled === PASS_UP) return NF_ACCEPT;
     if (scheduled === REFUSE) {
       ipvs.net.icmpSend(skb, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH, 0);
@@ -118,11 +134,12 @@ function abandon(ipvs: Ipvs, id: ConnId, old: boolean): void {
   if (ipvs.conns.nControl[id] === 0) ipvs.conns.expireNow(id);
 }
 
-/** A new connection's row, PASS_UP or REFUSE. */
+/** A new connection's row, PASS_UP or REFUSE. `svc` is a row of the service table. */
 function schedule(
   ipvs: Ipvs,
-  svc: VirtualService,
+  svc: number,
   skb: Skb,
+  proto: number,
   saddr: number,
   sport: number,
   daddr: number,
@@ -130,24 +147,30 @@ function schedule(
 ): number {
   if (sport === FTPDATA) return PASS_UP; // active FTP from a local real server
   const { conns } = ipvs;
-  const proto = svc.proto;
   if (skb.iif <= LOOPBACK_IFINDEX && conns.findIn(proto, daddr, dport, saddr, sport) !== NO_CONN) return PASS_UP; // a reply
-  const template = svc.persistent ? affinity(ipvs, svc, saddr, sport, daddr) : NO_CONN;
+  const svcFlags = ipvs.table.words[svc * SVC_ROW + SVC_FLAGS]!;
+  const template =
+    (svcFlags & SVC_F_PERSISTENT) !== 0 ? affinity(ipvs, ipvs.table.at(svc), saddr, sport, daddr) : NO_CONN;
   if (template === REFUSE) return REFUSE;
-  const dest =
-    template === NO_CONN
-      ? svc.scheduler.schedule(saddr, sport, daddr)
-      : ipvs.destTable.at(conns.dest[template as ConnId]!);
-  if (!dest) return REFUSE;
+  const dest = template === NO_CONN ? choose(ipvs, svc, saddr, sport, daddr) : conns.dest[template]!;
+  if (dest === NONE) return REFUSE;
   let flags = ipvs.sysctl.conntrack !== 0 ? CONN_F_NFCT : 0;
-  if ((svc.flags & SVC_F_ONEPACKET) !== 0 && proto === IPPROTO_UDP) flags |= CONN_F_ONE_PACKET;
-  const id = conns.create(proto, saddr, sport, daddr, dport, dest.addr | 0, dest.port, flags, dest);
+  if ((svcFlags & SVC_F_ONEPACKET) !== 0 && proto === IPPROTO_UDP) flags |= CONN_F_ONE_PACKET;
+  const id = conns.create(proto, saddr, sport, daddr, dport, flags, dest);
   if (template !== NO_CONN) {
     conns.addControl(id, template as ConnId);
     conns.touch(template as ConnId);
   }
-  ipvs.destTable.stats[dest.id * STATS + STAT_CONNS]!++;
+  ipvs.destTable.stats[dest * STATS + STAT_CONNS]!++;
   return id;
+}
+
+/** The row of the dest that the scheduler gives a new connection, or NONE. */
+function choose(ipvs: Ipvs, svc: number, saddr: number, sport: number, daddr: number): number {
+  const { table, destTable } = ipvs;
+  if (table.words[svc * SVC_ROW + SVC_IS_RR] === 1) return nextInTurn(table.words, svc * SVC_ROW, destTable.words);
+  const dest = table.at(svc).scheduler.schedule(saddr, sport, daddr);
+  return dest ? dest.id : NONE;
 }
 
 /** The template of the client, an old one or, with a freshly scheduled dest, a new one; or REFUSE. */
@@ -162,7 +185,7 @@ function affinity(ipvs: Ipvs, svc: VirtualService, saddr: number, sport: number,
   }
   const dest = svc.scheduler.schedule(saddr, sport, daddr);
   if (!dest) return REFUSE;
-  const template = conns.create(svc.proto, cnet, 0, daddr, svc.port, dest.addr | 0, dest.port, CONN_F_TEMPLATE, dest);
+  const template = conns.create(svc.proto, cnet, 0, daddr, svc.port, CONN_F_TEMPLATE, dest.id);
   conns.timeoutUs[template] = svc.timeoutS * 1e6;
   return template;
 }
@@ -178,15 +201,16 @@ export function setState(ipvs: Ipvs, id: ConnId, direction: Direction, flags: nu
   const was = conns.state[id]!;
   const is = tcpNextState(was, direction, flags);
   if (is !== was) {
-    const dest = ipvs.destTable.at(conns.dest[id]!);
+    const { words } = ipvs.destTable;
+    const row = conns.dest[id]! * DEST_ROW;
     const inactive = (conns.flags[id]! & CONN_F_INACTIVE) !== 0;
     if (!inactive && !isTcpActive(is)) {
-      dest.activeConns--;
-      dest.inactConns++;
+      words[row + DEST_ACTIVE_CONNS]!--;
+      words[row + DEST_INACT_CONNS]!++;
       conns.flags[id]! |= CONN_F_INACTIVE;
     } else if (inactive && isTcpActive(is)) {
-      dest.inactConns--;
-      dest.activeConns++;
+      words[row + DEST_INACT_CONNS]!--;
+      words[row + DEST_ACTIVE_CONNS]!++;
       conns.flags[id]! &= ~CONN_F_INACTIVE;
     }
     if (is === TCP_S_ESTABLISHED) assureTemplate(ipvs, id);
@@ -200,8 +224,12 @@ function assureTemplate(ipvs: Ipvs, id: ConnId): void {
   if (template !== NO_CONN) ipvs.conns.state[template]! |= TEMPLATE_ASSURED;
 }
 
+export function isAvailable(dests: DestTable, dest: number): boolean {
+  return (dests.words[dest * DEST_ROW + DEST_FLAGS]! & DEST_AVAILABLE) !== 0;
+}
+
 export function countIn(dests: DestTable, dest: number, bytes: number): void {
-  if (dests.available[dest] === 0) return;
+  if (!isAvailable(dests, dest)) return;
   dests.stats[dest * STATS + STAT_IN_PKTS]!++;
   dests.stats[dest * STATS + STAT_IN_BYTES]! += bytes;
 }

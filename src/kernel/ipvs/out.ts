@@ -8,10 +8,11 @@ import { UDP_HLEN } from '../../tcpip-ts/wire/udp.ts';
 import { type HookNumber, NF_ACCEPT, type Verdict } from '../netfilter/hooks.ts';
 import { setSaddr, setSport } from '../netfilter/nat/mangle.ts';
 import { NO_CONN } from './conn.ts';
-import { type DestTable, STAT_OUT_BYTES, STAT_OUT_PKTS, STATS } from './dest.ts';
+import type { DestTable } from './dest.ts';
 import { icmpOut, isTranslatedError } from './icmp.ts';
-import { setState } from './in.ts';
+import { isAvailable, setState } from './in.ts';
 import type { Ipvs } from './ipvs.ts';
+import { STAT_OUT_BYTES, STAT_OUT_PKTS, STATS } from './rows.ts';
 import { DIR_OUTPUT } from './state.ts';
 import { traceReply, updateConntrackReply } from './xmit.ts';
 
@@ -41,7 +42,7 @@ export function ipvsOut(ipvs: Ipvs, skb: Skb, hook: HookNumber): Verdict {
 }
 
 export function countOut(dests: DestTable, dest: number, bytes: number): void {
-  if (dests.available[dest] === 0) return;
+  if (!isAvailable(dests, dest)) return;
   dests.stats[dest * STATS + STAT_OUT_PKTS]!++;
   dests.stats[dest * STATS + STAT_OUT_BYTES]! += bytes;
 }

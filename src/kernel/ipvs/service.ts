@@ -1,7 +1,20 @@
 // Virtual services: address, port and protocol of a service, its dests in kernel order (newest first) and its scheduler,
 // after struct ip_vs_service and ip_vs_ctl.c of Linux 6.1. Left out: firewall-mark services, port-zero services.
 // The table finds a service by what a packet carries in one chained hash lookup over columns.
-import { type Dest, type DestOptions, type DestTable, STATS } from './dest.ts';
+import type { Dest, DestOptions, DestTable } from './dest.ts';
+import {
+  NONE,
+  STAT_CONNS,
+  STATS,
+  SVC_ADDR,
+  SVC_CHAIN,
+  SVC_CURSOR,
+  SVC_FLAGS,
+  SVC_HEAD,
+  SVC_IS_RR,
+  SVC_KEY,
+  SVC_ROW,
+} from './rows.ts';
 import { type Scheduler, type SchedulerFactory, SVC_F_PERSISTENT } from './scheduler/scheduler.ts';
 
 export interface ServiceKey {
@@ -22,33 +35,84 @@ export interface ServiceOptions extends ServiceKey {
 
 const DEFAULT_PERSISTENCE_S = 360; // IPVS_SVC_PERSISTENT_TIMEOUT in ipvsadm
 
+/** Where rows are, the place of a service's own while no table has it. */
+interface Rows {
+  readonly words: Int32Array;
+}
+
+/** Its row is the packets' part of it. */
 export class VirtualService implements ServiceKey {
   readonly proto: number;
   readonly addr: number;
   readonly port: number;
   schedulerName: string;
   scheduler: Scheduler;
-  flags: number;
   timeoutS: number;
   netmask: number;
-  head: Dest | null = null;
   tail: Dest | null = null;
   numDests = 0;
   /** What dests counted that left, less what dests had counted that came back. */
   readonly #past = new Float64Array(STATS);
   readonly #factories: ReadonlyMap<string, SchedulerFactory>;
+  #head: Dest | null = null;
+  #rows: Rows = { words: new Int32Array(SVC_ROW) };
+  #at = 0;
 
   /** Throws on an unknown scheduler. */
   constructor(options: ServiceOptions, factories: ReadonlyMap<string, SchedulerFactory>) {
     this.proto = options.proto;
     this.addr = options.addr;
     this.port = options.port;
-    this.flags = options.flags;
     this.timeoutS = options.timeoutS ?? DEFAULT_PERSISTENCE_S;
     this.netmask = options.netmask ?? 0xffffffff;
     this.schedulerName = options.scheduler;
     this.#factories = factories;
+    this.#set(SVC_ADDR, options.addr);
+    this.#set(SVC_KEY, (options.proto << 16) | options.port);
+    this.#set(SVC_FLAGS, options.flags);
+    this.#set(SVC_HEAD, NONE);
+    this.#set(SVC_CURSOR, NONE);
     this.scheduler = this.#make(options.scheduler);
+    this.#set(SVC_IS_RR, options.scheduler === 'rr' ? 1 : 0);
+  }
+
+  /** SVC_F_* */
+  get flags(): number {
+    return this.words[this.#at + SVC_FLAGS]!;
+  }
+
+  get head(): Dest | null {
+    return this.#head;
+  }
+
+  set head(dest: Dest | null) {
+    this.#head = dest;
+    this.#set(SVC_HEAD, dest ? dest.id : NONE);
+  }
+
+  /** Of rr: the row of a dest, or NONE. */
+  get cursor(): number {
+    return this.words[this.#at + SVC_CURSOR]!;
+  }
+
+  set cursor(dest: number) {
+    this.#set(SVC_CURSOR, dest);
+  }
+
+  /** What its row is in, and from which word. Both hold until the table of services changes. */
+  get words(): Int32Array {
+    return this.#rows.words;
+  }
+
+  get at(): number {
+    return this.#at;
+  }
+
+  /** Takes its row to another place. */
+  moveTo(rows: Rows, at: number): void {
+    rows.words.set(this.words.subarray(this.#at, this.#at + SVC_ROW), at);
+    this.#rows = rows;
+    this.#at = at;
   }
 
   get persistent(): boolean {
@@ -57,7 +121,7 @@ export class VirtualService implements ServiceKey {
 
   /** Another scheduler starts afresh; the same one keeps its state. */
   edit(options: ServiceOptions): void {
-    this.flags = options.flags;
+    this.#set(SVC_FLAGS, options.flags);
     this.timeoutS = options.timeoutS ?? DEFAULT_PERSISTENCE_S;
     this.netmask = options.netmask ?? 0xffffffff;
     if (options.scheduler === this.schedulerName) return;
@@ -65,6 +129,7 @@ export class VirtualService implements ServiceKey {
     this.scheduler.close();
     this.scheduler = scheduler;
     this.schedulerName = options.scheduler;
+    this.#set(SVC_IS_RR, options.scheduler === 'rr' ? 1 : 0);
   }
 
   find(addr: number, port: number): Dest | undefined {
@@ -126,12 +191,16 @@ export class VirtualService implements ServiceKey {
   stats(table: DestTable): Float64Array {
     const sums = this.#past.slice();
     for (let dest = this.head; dest; dest = dest.next)
-      for (let i = 0; i < STATS; i++) sums[i]! += table.stats[dest.id * STATS + i]!;
+      for (let i = STAT_CONNS; i < STATS; i++) sums[i]! += table.stats[dest.id * STATS + i]!;
     return sums;
   }
 
+  #set(column: number, value: number): void {
+    this.words[this.#at + column] = value;
+  }
+
   #account(dest: Dest, table: DestTable, sign: 1 | -1): void {
-    for (let i = 0; i < STATS; i++) this.#past[i]! += sign * table.stats[dest.id * STATS + i]!;
+    for (let i = STAT_CONNS; i < STATS; i++) this.#past[i]! += sign * table.stats[dest.id * STATS + i]!;
   }
 
   #unlink(dest: Dest): void {
@@ -159,17 +228,13 @@ function setDest(dest: Dest, options: DestOptions): void {
   dest.lThreshold = options.lThreshold ?? 0;
 }
 
-const NONE = -1;
-/** Words of a row. */
-const ROW = 4;
 const GOLDEN_RATIO_32 = 0x61c88647;
 
 /** Services by (protocol, address, port): chains over rows, twice as many heads as rows. */
 export class ServiceTable {
+  words = new Int32Array(32 * SVC_ROW);
   #heads = new Int32Array(64).fill(NONE);
-  /** [address, proto << 16 | port, next row, -]: one line of the cache a step. */
-  #words = new Int32Array(32 * ROW);
-  #rows: (VirtualService | undefined)[] = [];
+  #services: (VirtualService | undefined)[] = [];
   readonly #free: number[] = [];
   #size = 0;
 
@@ -177,36 +242,46 @@ export class ServiceTable {
     return this.#size;
   }
 
-  /** `addr` is a word, signed or not. One hash and, on average, half a step along a chain; allocates nothing. */
-  lookup(proto: number, addr: number, port: number): VirtualService | undefined {
+  /** The row, or NONE; `addr` is a word, signed or not. One hash and, on average, half a step along a chain; allocates nothing. */
+  find(proto: number, addr: number, port: number): number {
     addr |= 0;
     const key = (proto << 16) | port;
-    const words = this.#words;
-    for (let row = this.#heads[this.#slot(addr, key)]!; row !== NONE; row = words[row * ROW + 2]!) {
-      if (words[row * ROW] === addr && words[row * ROW + 1] === key) return this.#rows[row];
+    const words = this.words;
+    for (let row = this.#heads[this.#slot(addr, key)]!; row !== NONE; row = words[row * SVC_ROW + SVC_CHAIN]!) {
+      if (words[row * SVC_ROW + SVC_ADDR] === addr && words[row * SVC_ROW + SVC_KEY] === key) return row;
     }
-    return undefined;
+    return NONE;
+  }
+
+  /** The service of a row. */
+  at(row: number): VirtualService {
+    return this.#services[row]!;
+  }
+
+  lookup(proto: number, addr: number, port: number): VirtualService | undefined {
+    const row = this.find(proto, addr, port);
+    return row === NONE ? undefined : this.#services[row];
   }
 
   add(svc: VirtualService): void {
-    if (this.#size * ROW === this.#words.length) this.#grow();
+    if (this.#size * SVC_ROW === this.words.length) this.#grow();
     const row = this.#free.pop() ?? this.#size;
-    this.#words[row * ROW] = svc.addr;
-    this.#words[row * ROW + 1] = (svc.proto << 16) | svc.port;
-    this.#rows[row] = svc;
+    svc.moveTo(this, row * SVC_ROW);
+    this.#services[row] = svc;
     this.#link(row);
     this.#size++;
   }
 
   delete(svc: VirtualService): void {
-    const words = this.#words;
-    const slot = this.#slot(svc.addr, (svc.proto << 16) | svc.port);
+    const { words } = this;
+    const slot = this.#slot(words[svc.at]!, words[svc.at + SVC_KEY]!);
     let before = NONE;
-    for (let row = this.#heads[slot]!; row !== NONE; before = row, row = words[row * ROW + 2]!) {
-      if (this.#rows[row] !== svc) continue;
-      if (before === NONE) this.#heads[slot] = words[row * ROW + 2]!;
-      else words[before * ROW + 2] = words[row * ROW + 2]!;
-      this.#rows[row] = undefined;
+    for (let row = this.#heads[slot]!; row !== NONE; before = row, row = words[row * SVC_ROW + SVC_CHAIN]!) {
+      if (this.#services[row] !== svc) continue;
+      if (before === NONE) this.#heads[slot] = words[row * SVC_ROW + SVC_CHAIN]!;
+      else words[before * SVC_ROW + SVC_CHAIN] = words[row * SVC_ROW + SVC_CHAIN]!;
+      svc.moveTo({ words: new Int32Array(SVC_ROW) }, 0);
+      this.#services[row] = undefined;
       this.#free.push(row);
       this.#size--;
       return;
@@ -214,7 +289,7 @@ export class ServiceTable {
   }
 
   *[Symbol.iterator](): Generator<VirtualService> {
-    for (const svc of this.#rows) if (svc) yield svc;
+    for (const svc of this.#services) if (svc) yield svc;
   }
 
   #slot(addr: number, key: number): number {
@@ -222,17 +297,18 @@ export class ServiceTable {
   }
 
   #link(row: number): void {
-    const slot = this.#slot(this.#words[row * ROW]!, this.#words[row * ROW + 1]!);
-    this.#words[row * ROW + 2] = this.#heads[slot]!;
+    const at = row * SVC_ROW;
+    const slot = this.#slot(this.words[at]!, this.words[at + SVC_KEY]!);
+    this.words[at + SVC_CHAIN] = this.#heads[slot]!;
     this.#heads[slot] = row;
   }
 
   #grow(): void {
-    const words = this.#words;
-    this.#words = new Int32Array(words.length * 2);
-    this.#words.set(words);
-    const rows = words.length / ROW;
+    const { words } = this;
+    this.words = new Int32Array(words.length * 2);
+    this.words.set(words);
+    const rows = words.length / SVC_ROW;
     this.#heads = new Int32Array(rows * 4).fill(NONE);
-    for (let row = 0; row < rows; row++) if (this.#rows[row]) this.#link(row);
+    for (let row = 0; row < rows; row++) if (this.#services[row]) this.#link(row);
   }
 }

@@ -33,7 +33,7 @@ class Bench {
   }
 
   open(cport: number, flags = 0): ConnId {
-    return this.conns.create(TCP, CLIENT, cport, VIP, 80, SERVER, 8080, flags, this.dest);
+    return this.conns.create(TCP, CLIENT, cport, VIP, 80, flags, this.dest.id);
   }
 
   advance(us: number): void {

@@ -159,17 +159,7 @@ t.test('connections: found in as many steps among 100,000 as among 10, in IPVS a
         ipvs.addDest({ proto: 17, addr: FIRST, port: 53 }, { addr: 0x0af40006, port: 53, weight: 1 });
         const [dest] = [...ipvs.table.lookup(17, FIRST, 53)!.dests()];
         for (let i = 0; i < count; i++) {
-          const id = ipvs.conns.create(
-            17,
-            (0x0b000000 + (i >> 10)) | 0,
-            1024 + (i & 1023),
-            FIRST,
-            53,
-            0x0af40006,
-            53,
-            0,
-            dest!,
-          );
+          const id = ipvs.conns.create(17, (0x0b000000 + (i >> 10)) | 0, 1024 + (i & 1023), FIRST, 53, 0, dest!.id);
           ipvs.conns.touch(id);
         }
         return ipvs;

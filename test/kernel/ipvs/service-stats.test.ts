@@ -1,6 +1,7 @@
 // A service's counters are the sums of its dests', kept where the packet path writes one place only.
 import t from 'tap';
-import { DestTable, STAT_CONNS, STAT_IN_PKTS, STATS } from '../../../src/kernel/ipvs/dest.ts';
+import { DestTable } from '../../../src/kernel/ipvs/dest.ts';
+import { STAT_CONNS, STAT_IN_PKTS, STATS } from '../../../src/kernel/ipvs/rows.ts';
 import { schedulers } from '../../../src/kernel/ipvs/scheduler/registry.ts';
 import { VirtualService } from '../../../src/kernel/ipvs/service.ts';
 import { VirtualClock } from '../../../src/lib/clock.ts';
@@ -17,7 +18,7 @@ function bench() {
     table.stats[id * STATS + STAT_CONNS]!++;
     table.stats[id * STATS + STAT_IN_PKTS]! += packets;
   };
-  const of = (svc: VirtualService): number[] => [...svc.stats(table).slice(0, 2)];
+  const of = (svc: VirtualService): number[] => [STAT_CONNS, STAT_IN_PKTS].map((column) => svc.stats(table)[column]!);
   return { table, add, count, of };
 }
 

@@ -43,7 +43,7 @@ export class LocalityLeastConnection implements Scheduler {
   }
 
   close(): void {
-    for (const dest of this.#cache.values()) dest.refs--;
+    for (const dest of this.#cache.values()) dest.cached--;
     this.#cache.clear();
   }
 
@@ -55,8 +55,8 @@ export class LocalityLeastConnection implements Scheduler {
   #remember(daddr: number, dest: Dest): void {
     const old = this.#cache.get(daddr | 0);
     if (old === dest) return;
-    if (old) old.refs--;
-    dest.refs++;
+    if (old) old.cached--;
+    dest.cached++;
     this.#cache.set(daddr | 0, dest);
   }
 }
@@ -80,7 +80,7 @@ export class LocalityReplication implements Scheduler {
     if (!set) this.#cache.set(daddr | 0, (set = []));
     if (!set.includes(dest)) {
       set.unshift(dest);
-      dest.refs++;
+      dest.cached++;
     }
     return dest;
   }
@@ -94,7 +94,7 @@ export class LocalityReplication implements Scheduler {
   }
 
   close(): void {
-    for (const set of this.#cache.values()) for (const dest of set) dest.refs--;
+    for (const set of this.#cache.values()) for (const dest of set) dest.cached--;
     this.#cache.clear();
   }
 
