@@ -42,3 +42,21 @@ t.test('every type of Service answers as its type says', async (t) => {
   const trace = await podwire.run('trace', '--pod', 'shop/client', '--to', 'alias:80');
   t.match(trace.stdout, /^Final: DNAT to 10\.244\.0\.\d+:8080/m, 'a trace follows the alias');
 });
+
+t.test('the same file answers without a cluster, the modes side by side', async (t) => {
+  const podwire = new Podwire(t);
+  const file = ['-f', 'examples/services.yml', '--proxy-mode', 'all'];
+  const { code, stdout, stderr } = await podwire.run('trace', ...file, '--pod', 'shop/client', '--to', 'web:80');
+  t.same([code, stderr], [0, '']);
+  t.equal(
+    stdout.slice(0, stdout.indexOf('\n\niptables:')),
+    `Flow: 10.244.0.2:* > 10.96.1.1:80 tcp
+
+               iptables                 ipvs                     nftables
+  verdict      DNAT                     DNAT                     DNAT
+  endpoints    10.244.0.3:8080 33.3 %   10.244.0.3:8080 33.3 %   10.244.0.3:8080 33.3 %
+               10.244.0.4:8080 33.3 %   10.244.0.4:8080 33.3 %   10.244.0.4:8080 33.3 %
+               10.244.0.5:8080 33.3 %   10.244.0.5:8080 33.3 %   10.244.0.5:8080 33.3 %
+  masquerade   false                    false                    false`,
+  );
+});

@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 import {
   type AnswersByMode,
   compareModes,
-  endpointsText,
+  endpointTexts,
   type ModeDifference,
 } from '../../cluster/offline/compare-modes.ts';
 import { differences, type FlowQuestion, parseFlows } from '../../cluster/offline/flows.ts';
@@ -165,7 +165,7 @@ function flowLine(name: string, answer: Answer | Unanswered, isWrong: boolean): 
   const mark = isWrong ? 'DIFFERS' : 'ok';
   if ('error' in answer) return `${mark} ${name}: ${answer.error}\n`;
   const said = answersIn(answer).map(([prefix, a]) => {
-    const to = a.endpoints.length > 0 ? ` to ${endpointsText(a)}` : '';
+    const to = a.endpoints.length > 0 ? ` to ${endpointTexts(a).join(', ')}` : '';
     return `${prefix}${a.verdict}${to}${a.masquerade ? ', masqueraded' : ''}`;
   });
   return `${mark} ${name}: ${said.join('; ')}\n`;
@@ -178,14 +178,18 @@ function print(answer: Answer, output: 'text' | 'json'): void {
 
 function sideBySide(answer: AllAnswers): string {
   const differing = new Set(answer.differences.map((d) => d.field));
-  const row = (field: ModeDifference['field'], text: (a: TraceAnswer) => string): string[] => [
-    `${differing.has(field) ? '*' : ' '} ${field}`,
-    ...PROXY_MODES.map((mode) => text(answer[mode]) || '-'),
-  ];
+  /** As many lines as the longest list has; the field is named in the first. */
+  const rowsOf = (field: ModeDifference['field'], list: (a: TraceAnswer) => readonly string[]): string[][] => {
+    const lists = PROXY_MODES.map((mode) => list(answer[mode]));
+    return Array.from({ length: Math.max(1, ...lists.map((l) => l.length)) }, (_, i) => [
+      i === 0 ? `${differing.has(field) ? '*' : ' '} ${field}` : '',
+      ...lists.map((l) => l[i] ?? (i === 0 ? '-' : '')),
+    ]);
+  };
   const rows = [
-    row('verdict', (a) => a.verdict),
-    row('endpoints', endpointsText),
-    row('masquerade', (a) => String(a.masquerade)),
+    ...rowsOf('verdict', (a) => [a.verdict]),
+    ...rowsOf('endpoints', endpointTexts),
+    ...rowsOf('masquerade', (a) => [String(a.masquerade)]),
   ];
   const lines = [`Flow: ${answer.ipvs.hops[0]?.before ?? ''}`, '', table(['', ...PROXY_MODES], rows).trimEnd(), ''];
   for (const mode of PROXY_MODES) lines.push(`${mode}: ${answer[mode].reason}`);

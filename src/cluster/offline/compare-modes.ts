@@ -55,15 +55,14 @@ export function compareModes(answers: AnswersByMode): ModeDifference[] {
     if (new Set(Object.values(values)).size > 1) out.push({ field, values, ...(known ? { known } : {}) });
   };
   add('verdict', (a) => (a.verdict === 'LOCAL' ? 'NONE' : a.verdict));
-  add('endpoints', endpointsText);
+  add('endpoints', (a) => endpointTexts(a).join(', '));
   add('masquerade', (a) => String(a.masquerade));
   return out;
 }
 
 /** Sorted: the modes list endpoints in orders of their own. */
-export function endpointsText({ endpoints }: TraceAnswer): string {
-  const texts = endpoints.map((e) => `${endpointText(e)} ${Math.round(e.probability * 1000) / 10} %`);
-  return texts.sort().join(', ');
+export function endpointTexts({ endpoints }: TraceAnswer): string[] {
+  return endpoints.map((e) => `${endpointText(e)} ${Math.round(e.probability * 1000) / 10} %`).sort();
 }
 
 function isUntouched(verdict: TraceVerdict): boolean {

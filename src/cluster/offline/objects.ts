@@ -1,5 +1,6 @@
 // What manifests say, for a Node that no API server runs: Services, EndpointSlices, the Node, its KubeProxyConfiguration. Slices
-// are taken as given; a Service without any gets them from its Endpoints, or from the Pods that its selector matches. What an
+// are taken as given; a Service without any gets them from its Endpoints, or from the Pods that its selector matches, those of
+// workloads among them (workload-pods.ts). What an
 // API server would have allocated (ClusterIPs, node ports, Pods' addresses) and is missing is given out in file order.
 import type { Endpoints, Node, Pod, Service } from '../../api/core-v1.ts';
 import {
@@ -24,6 +25,7 @@ import {
   parseIpAddress,
   parseIpPrefix,
 } from '../../tcpip-ts/wire/ip-address.ts';
+import { podsOfWorkloads, WORKLOAD_KINDS, type Workload } from './workload-pods.ts';
 
 export interface OfflineObjects {
   readonly services: readonly Service[];
@@ -72,7 +74,9 @@ export function readObjects(files: readonly { readonly name: string; readonly te
   const nodes = ofKind<Node>(manifests, NODES.kind);
   const all = nodes.length > 0 ? nodes : [DEFAULT_NODE];
   const services = ofKind<Service>(manifests, SERVICES.kind).filter(isWatched).map(namespaced);
-  const pods = ofKind<Pod>(manifests, PODS.kind).map(namespaced);
+  const given = ofKind<Pod>(manifests, PODS.kind).map(namespaced);
+  const workloads = WORKLOAD_KINDS.flatMap((kind) => ofKind<Workload>(manifests, kind).map(namespaced));
+  const pods = [...given, ...podsOfWorkloads(workloads, given)];
   allocateServices(services);
   allocatePods(pods, all[0]!);
   const slices = ofKind<EndpointSlice>(manifests, ENDPOINTSLICES.kind).map(namespaced);
