@@ -71,7 +71,7 @@ for (const { mode, tool, text, load } of MODES) {
       ...serious.map((s) => s.question),
     ];
     const cases = questions.map((q, id): Case => {
-      const answer = bench.explain({ from: CLIENTS[q.client], to: q.to, toPort: q.port, protocol: q.protocol });
+      const answer = bench.explain({ from: q.from, to: q.to, toPort: q.port, protocol: q.protocol });
       return { ...q, id, answer, tries: q.tries ?? (answer.verdict === 'DNAT' ? TRIES : 2) };
     });
     bench.close();
@@ -181,6 +181,7 @@ function seriousService(n: number): {
     ],
     question: {
       client: 'pod',
+      from: CLIENTS.pod,
       target: 'clusterIP',
       to: clusterIP,
       port: 80,

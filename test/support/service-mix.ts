@@ -13,7 +13,7 @@ import type { Manifest, ObjectBenchOptions } from './objects.ts';
 
 export const NODE_IPS = ['192.168.49.2', '192.168.50.2'] as const;
 export const ENDPOINTS = [1, 2, 3, 4, 5, 6, 7, 8].map((i) => `10.244.1.${i}`);
-export const TARGET_PORT = { TCP: 8080, UDP: 5353 } as const;
+export const TARGET_PORT = { TCP: 8080, UDP: 5353, SCTP: 2905 } as const;
 export const CLIENTS = {
   pod: '10.244.0.50',
   outside: '203.0.113.2',
@@ -29,11 +29,13 @@ export const MIX_BENCH: Omit<ObjectBenchOptions, 'mode'> = {
   config: { clusterCIDR: '10.244.0.0/16' },
 };
 
-export interface Question {
-  readonly client: Client;
+export interface WideQuestion {
+  /** A hairpin is an endpoint of the Service itself, on this Node. */
+  readonly client: Client | 'hairpin';
+  readonly from: string;
   readonly to: string;
   readonly port: number;
-  readonly protocol: 'tcp' | 'udp';
+  readonly protocol: 'tcp' | 'udp' | 'sctp';
   /** Which kind of address it is. */
   readonly target: 'clusterIP' | 'externalIP' | 'loadBalancer' | 'nodePort' | 'secondary' | 'wrongPort' | 'unallocated';
   readonly service: string;
@@ -42,25 +44,41 @@ export interface Question {
   readonly hasLocal: boolean;
 }
 
-export interface Mix {
+/** One that packets can ask, too. */
+export interface Question extends WideQuestion {
+  readonly client: Client;
+  readonly protocol: 'tcp' | 'udp';
+}
+
+export interface Mix<Q extends WideQuestion = Question> {
   readonly objects: readonly Manifest[];
-  readonly questions: readonly Question[];
+  readonly questions: readonly Q[];
 }
 
 /** `count` Services with indices from 1; at most 250. */
 export function serviceMix(rng: Rng, count: number): Mix {
+  return mixOf(rng, count, false) as Mix; // nothing wide in it
+}
+
+/** With what no packet is sent of here: SCTP, and Services with several ports, asked by their own endpoints, too. */
+export function wideMix(rng: Rng, count: number): Mix<WideQuestion> {
+  return mixOf(rng, count, true);
+}
+
+function mixOf(rng: Rng, count: number, wide: boolean): Mix<WideQuestion> {
   const objects: Manifest[] = [];
-  const questions: Question[] = [];
+  const questions: WideQuestion[] = [];
   for (let i = 1; i <= count; i++) {
-    const service = serviceOf(rng, i);
-    const slice = sliceOf(rng, i, service.spec.ports![0]!);
+    const service = serviceOf(rng, i, wide);
+    const slice = sliceOf(rng, i, service.spec.ports!);
     objects.push(service, slice);
-    questions.push(...questionsOf(service, slice));
+    for (const port of service.spec.ports!) questions.push(...questionsOf(service, port, slice, wide));
   }
   const spec: Service['spec'] = { ports: [] };
   for (const client of CLIENT_NAMES) {
     questions.push({
       client,
+      from: CLIENTS[client],
       to: '10.96.200.200',
       port: 80,
       protocol: 'tcp',
@@ -84,8 +102,8 @@ export function surroundings(): Lab {
   return lab;
 }
 
-function serviceOf(rng: Rng, i: number): Service {
-  const protocol = rng.below(4) === 0 ? 'UDP' : 'TCP';
+function serviceOf(rng: Rng, i: number, wide: boolean): Service {
+  const protocol = rng.below(4) === 0 ? 'UDP' : wide && rng.below(4) === 0 ? 'SCTP' : 'TCP';
   const type = pick(rng, ['ClusterIP', 'NodePort', 'LoadBalancer'] as const);
   const isExternal = type !== 'ClusterIP';
   const port: ServicePortSpec = {
@@ -93,6 +111,12 @@ function serviceOf(rng: Rng, i: number): Service {
     port: 80,
     protocol,
     ...(isExternal ? { nodePort: 30_000 + i } : {}),
+  };
+  const second: ServicePortSpec = {
+    name: 'q',
+    port: 90,
+    protocol: 'UDP',
+    ...(isExternal ? { nodePort: 30_300 + i } : {}),
   };
   const withAffinity = rng.below(6) === 0;
   return {
@@ -102,7 +126,7 @@ function serviceOf(rng: Rng, i: number): Service {
     spec: {
       type,
       clusterIP: `10.96.1.${i}`,
-      ports: [port],
+      ports: wide && rng.below(3) === 0 ? [port, second] : [port],
       internalTrafficPolicy: rng.below(4) === 0 ? 'Local' : 'Cluster',
       ...(isExternal ? { externalTrafficPolicy: pick(rng, ['Cluster', 'Local'] as const) } : {}),
       ...(rng.below(3) === 0 ? { externalIPs: [`198.51.100.${i}`] } : {}),
@@ -115,10 +139,9 @@ function serviceOf(rng: Rng, i: number): Service {
   };
 }
 
-function sliceOf(rng: Rng, i: number, port: ServicePortSpec): EndpointSlice {
+function sliceOf(rng: Rng, i: number, ports: readonly ServicePortSpec[]): EndpointSlice {
   const n = pick(rng, [0, 1, 1, 2, 3, 5]);
   const from = rng.below(ENDPOINTS.length);
-  const protocol = port.protocol as 'TCP' | 'UDP';
   return {
     apiVersion: 'discovery.k8s.io/v1',
     kind: 'EndpointSlice',
@@ -137,36 +160,41 @@ function sliceOf(rng: Rng, i: number, port: ServicePortSpec): EndpointSlice {
         nodeName: rng.below(2) === 0 ? 'test-node' : 'other-node',
       };
     }),
-    ports: [{ name: 'p', port: TARGET_PORT[protocol], protocol }],
+    ports: ports.map(({ name, protocol = 'TCP' }) => ({ name: name!, port: TARGET_PORT[protocol], protocol })),
   };
 }
 
-function questionsOf(service: Service, slice: EndpointSlice): Question[] {
+function questionsOf(service: Service, port: ServicePortSpec, slice: EndpointSlice, wide: boolean): WideQuestion[] {
   const { spec } = service;
-  const port = spec.ports![0]!;
   const ready = slice.endpoints.filter((e) => e.conditions?.ready);
   const draining = slice.endpoints.filter((e) => e.conditions?.serving && e.conditions.terminating);
   const isLocal = (e: { nodeName?: string }): boolean => e.nodeName === 'test-node';
   const common = {
-    protocol: port.protocol === 'UDP' ? ('udp' as const) : ('tcp' as const),
+    protocol: port.protocol!.toLowerCase() as WideQuestion['protocol'],
     service: service.metadata.name!,
     spec,
     hasEndpoints: ready.length > 0 || draining.length > 0,
     hasLocal: ready.some(isLocal) || draining.some(isLocal),
   };
-  const targets: [Question['target'], string, number][] = [['clusterIP', spec.clusterIP!, port.port]];
-  targets.push(['wrongPort', spec.clusterIP!, 81]);
+  const targets: [WideQuestion['target'], string, number][] = [['clusterIP', spec.clusterIP!, port.port]];
+  if (port.name === 'p') targets.push(['wrongPort', spec.clusterIP!, 81]);
   for (const ip of spec.externalIPs ?? []) targets.push(['externalIP', ip, port.port]);
   for (const { ip } of service.status?.loadBalancer?.ingress ?? []) targets.push(['loadBalancer', ip!, port.port]);
   if (port.nodePort) {
     targets.push(['nodePort', NODE_IPS[0], port.nodePort]);
     targets.push(['secondary', NODE_IPS[1], port.nodePort]);
   }
-  return CLIENT_NAMES.flatMap((client) =>
+  const clients: Pick<WideQuestion, 'client' | 'from'>[] = CLIENT_NAMES.map((client) => ({
+    client,
+    from: CLIENTS[client],
+  }));
+  const self = wide ? ready.find(isLocal)?.addresses[0] : undefined;
+  if (self) clients.push({ client: 'hairpin', from: self });
+  return clients.flatMap(({ client, from }) =>
     targets
       // A Node talks to its own second address from that address: another question than the others'.
       .filter(([target]) => !(client === 'node' && target === 'secondary'))
-      .map(([target, to, number]) => ({ client, target, to, port: number, ...common })),
+      .map(([target, to, number]) => ({ client, from, target, to, port: number, ...common })),
   );
 }
 

@@ -21,6 +21,10 @@ const KNOWN: readonly (readonly [applies: (v: Verdicts, a: AnswersByMode) => boo
     'IPVS mode sends to any endpoint when a Local policy has no local one; the others drop',
   ],
   [
+    (v) => v.ipvs === 'REJECT' && v.iptables === 'DROP' && v.nftables === 'DROP',
+    'IPVS mode refuses when a Service inside the cluster has a Local policy and no local endpoint; the others drop',
+  ],
+  [
     (v) => v.nftables === 'REJECT' && isUntouched(v.iptables),
     'iptables mode leaves ports of a ClusterIP that no Service has alone; nftables mode rejects them, IPVS mode too, as the address is its own',
   ],

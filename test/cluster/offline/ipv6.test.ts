@@ -7,6 +7,7 @@ import { OfflineNode } from '../../../src/cluster/offline/offline-node.ts';
 import { offlineQuestion } from '../../../src/cluster/offline/question.ts';
 import type { ProxyMode } from '../../../src/proxy/config.ts';
 import { flowRuns, MORE, SAMPLE } from '../../support/flow-groups.ts';
+import { inIPv6 } from '../../support/in-ipv6.ts';
 import { addNetns, canUseNetns } from '../../support/netns.ts';
 
 const DUAL = JSON.stringify(flowRuns(MORE).find((run) => run.name === 'dual-stack')!.objects);
@@ -124,18 +125,6 @@ t.test('the schedulers of IPVS choose for IPv6 by the folded address', (t) => {
   node.close();
   t.end();
 });
-
-/** The same situation in IPv6: every IPv4 address of the text embedded below fd00:4::/96, 127.0.0.1 as ::1. */
-function inIPv6(text: string): string {
-  const mapped = text.replace(/\b(\d+)\.(\d+)\.(\d+)\.(\d+)(\/\d+)?(:\d+)?/g, (_all, a, b, c, d, length, port) => {
-    const bytes = [a, b, c, d].map(Number);
-    const [high, low] = [(bytes[0]! << 8) | bytes[1]!, (bytes[2]! << 8) | bytes[3]!];
-    const addr = bytes[0] === 127 ? '::1' : `fd00:4::${high.toString(16)}:${low.toString(16)}`;
-    const prefix = length === undefined ? '' : `/${bytes[0] === 127 ? 128 : Number(length.slice(1)) + 96}`;
-    return port === undefined ? `${addr}${prefix}` : `[${addr}]${port}`;
-  });
-  return mapped.replaceAll('"IPv4"', '"IPv6"');
-}
 
 for (const file of [SAMPLE, MORE]) {
   for (const run of flowRuns(file)) {

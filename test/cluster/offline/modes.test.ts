@@ -1,0 +1,185 @@
+// The three modes side by side, of both families: for generated Services and packets (test/support/service-mix.ts) they agree wherever
+// Kubernetes says they must. Where upstream's modes differ the difference is named here, with what the one that stands alone does
+// instead. Each mode does with IPv6 what it does with IPv4.
+//
+// Every Service is dual-stack: ClusterIPs, NodePorts, load balancers with and without source ranges, externalIPs; both policies; ready,
+// unready and terminating endpoints, here and elsewhere, none at all; affinity; TCP, UDP, SCTP, several ports. Asked by a Pod, by an
+// endpoint itself, by the Node, by somebody outside and by one whom the source ranges keep out.
+import t from 'tap';
+import type { Service } from '../../../src/api/core-v1.ts';
+import type { EndpointSlice } from '../../../src/api/discovery-v1.ts';
+import { readObjects } from '../../../src/cluster/offline/objects.ts';
+import { OfflineNode } from '../../../src/cluster/offline/offline-node.ts';
+import type { TraceAnswer } from '../../../src/kernel/what-if/types.ts';
+import { SeededRng } from '../../../src/lib/rng.ts';
+import { PROXY_MODES, type ProxyMode } from '../../../src/proxy/config.ts';
+import { inIPv6 } from '../../support/in-ipv6.ts';
+import type { Manifest } from '../../support/objects.ts';
+import { fc } from '../../support/property.ts';
+import { type Mix, NODE_IPS, type WideQuestion, wideMix } from '../../support/service-mix.ts';
+
+const SERVICES = 10;
+/** MODES_RUNS=1000 for a long run. */
+const RUNS = Number(process.env['MODES_RUNS'] ?? 12);
+
+/** Upstream's known differences: why, of which questions, which mode stands alone, and what it does. */
+const DIFFERENCES: readonly {
+  readonly why: string;
+  readonly of: (q: WideQuestion) => boolean;
+  readonly alone: Partial<Record<ProxyMode, RegExp>>;
+}[] = [
+  {
+    why: 'a wrong port of a ClusterIP: nftables and IPVS refuse it, iptables lets it pass by',
+    of: (q) => q.target === 'wrongPort',
+    alone: { iptables: /^NONE/ },
+  },
+  {
+    why: 'an address of the Service network that nobody has: nftables drops it',
+    of: (q) => q.target === 'unallocated',
+    alone: { nftables: /^DROP/ },
+  },
+  {
+    why: 'NodePorts: nftables answers on the primary address only',
+    of: (q) => q.target === 'secondary',
+    alone: { nftables: /^NONE/ },
+  },
+  {
+    why: 'a Local policy without local endpoints: IPVS uses those of policy Cluster',
+    of: (q) => q.hasEndpoints && !q.hasLocal && isLocalPolicy(q) && !isInternalOnly(q),
+    alone: { ipvs: /^DNAT/ },
+  },
+  {
+    why: 'internalTrafficPolicy Local without local endpoints, and nothing external: IPVS has none to use and refuses',
+    of: (q) => q.hasEndpoints && !q.hasLocal && isLocalPolicy(q) && isInternalOnly(q),
+    alone: { ipvs: /^REJECT/ },
+  },
+  {
+    why: 'externalTrafficPolicy Local for Pods and the Node itself: IPVS has no short cut to all endpoints',
+    of: (q) => isExternal(q) && q.spec.externalTrafficPolicy === 'Local' && isInside(q),
+    alone: { ipvs: /^DNAT/ },
+  },
+  {
+    why: "no endpoints behind an external address: iptables has no refusal on the Node's own way out",
+    of: (q) => (q.target === 'externalIP' || q.target === 'loadBalancer') && !q.hasEndpoints && q.client === 'node',
+    alone: { iptables: /^NONE/ },
+  },
+  {
+    why: 'source ranges of a load balancer without endpoints: only nftables looks at them first',
+    of: (q) => q.target === 'loadBalancer' && hasRanges(q) && !q.hasEndpoints,
+    alone: { nftables: /^(DROP|REJECT)/, ipvs: /^(DROP|REJECT)/ },
+  },
+  {
+    why: "source ranges for the Node's own connections: IPVS asks on the way in only",
+    of: (q) => q.target === 'loadBalancer' && hasRanges(q) && q.client === 'node',
+    alone: { ipvs: /^DNAT/ },
+  },
+];
+
+function isInside(q: WideQuestion): boolean {
+  return q.client === 'pod' || q.client === 'hairpin' || q.client === 'node';
+}
+
+function isExternal(q: WideQuestion): boolean {
+  return q.target !== 'clusterIP' && q.target !== 'wrongPort' && q.target !== 'unallocated';
+}
+
+function isInternalOnly({ spec }: WideQuestion): boolean {
+  return spec.type === 'ClusterIP' && (spec.externalIPs ?? []).length === 0;
+}
+
+function isLocalPolicy(q: WideQuestion): boolean {
+  return (isExternal(q) ? q.spec.externalTrafficPolicy : q.spec.internalTrafficPolicy) === 'Local';
+}
+
+function hasRanges(q: WideQuestion): boolean {
+  return (q.spec.loadBalancerSourceRanges ?? []).length > 0;
+}
+
+/** What the modes must agree on: what becomes of the packet, who may get it and how likely, and from whom it seems to come. */
+function essence({ verdict, endpoints, masquerade }: TraceAnswer): string {
+  if (verdict !== 'DNAT') return verdict === 'LOCAL' ? 'NONE' : verdict;
+  const texts = endpoints.map((e) => `${e.address} ${e.port} ${e.probability.toFixed(6)}`).sort();
+  return `DNAT ${masquerade ? 'masqueraded' : 'kept'} ${texts.join(', ')}`;
+}
+
+/** A Node of both families, with all of a mix in both. */
+function nodesOf({ objects }: Mix<WideQuestion>): Record<ProxyMode, OfflineNode> {
+  const addresses = [...NODE_IPS, ...NODE_IPS.map(inIPv6)].map((address) => ({ type: 'InternalIP', address }));
+  const common = [
+    { apiVersion: 'v1', kind: 'Node', metadata: { name: 'test-node' }, status: { addresses } },
+    {
+      apiVersion: 'kubeproxy.config.k8s.io/v1alpha1',
+      kind: 'KubeProxyConfiguration',
+      clusterCIDR: both('10.244.0.0/16').join(),
+    },
+    {
+      apiVersion: 'networking.k8s.io/v1',
+      kind: 'ServiceCIDR',
+      metadata: { name: 'all' },
+      spec: { cidrs: both('10.96.0.0/16') },
+    },
+  ];
+  const items = [...common, ...objects.flatMap(dualStack)];
+  const read = readObjects([{ name: 'mix', text: JSON.stringify({ apiVersion: 'v1', kind: 'List', items }) }]);
+  const [ipvs, iptables, nftables] = (['ipvs', 'iptables', 'nftables'] as const).map((m) => new OfflineNode(read, m));
+  return { ipvs: ipvs!, iptables: iptables!, nftables: nftables! };
+}
+
+function both(text: string): [string, string] {
+  return [text, inIPv6(text)];
+}
+
+function dualStack(object: Manifest): object[] {
+  const six = JSON.parse(inIPv6(JSON.stringify(object))) as Manifest;
+  if (object.kind !== 'Service')
+    return [object, { ...six, metadata: { ...six.metadata, name: `${(six as EndpointSlice).metadata.name}-6` } }];
+  const [a, b] = [object as Service, six as Service];
+  const { externalIPs = [], loadBalancerSourceRanges = [] } = a.spec;
+  const ingress = [...(a.status?.loadBalancer?.ingress ?? []), ...(b.status?.loadBalancer?.ingress ?? [])];
+  const spec = {
+    ...a.spec,
+    clusterIPs: [a.spec.clusterIP, b.spec.clusterIP],
+    ipFamilies: ['IPv4', 'IPv6'],
+    externalIPs: [...externalIPs, ...(b.spec.externalIPs ?? [])],
+    loadBalancerSourceRanges: [...loadBalancerSourceRanges, ...(b.spec.loadBalancerSourceRanges ?? [])],
+  };
+  return [{ ...a, spec, status: { loadBalancer: { ingress } } }];
+}
+
+t.test('the three modes agree, but for what is known, and the families with each other', (t) => {
+  const differed = new Set<string>();
+  let questions = 0;
+  fc.assert(
+    fc.property(fc.noShrink(fc.integer({ min: 0, max: 0x7fffffff })), (seed) => {
+      const mix = wideMix(new SeededRng(seed), SERVICES);
+      const nodes = nodesOf(mix);
+      for (const q of mix.questions) {
+        questions++;
+        const asked = { from: q.from, to: q.to, toPort: q.port, protocol: q.protocol };
+        const asked6 = { ...asked, from: inIPv6(q.from), to: inIPv6(q.to) };
+        const what = `${q.service} ${q.target} from ${q.client}, ${q.protocol}`;
+        const answers = PROXY_MODES.map((mode) => {
+          const said = essence(nodes[mode].explain(asked));
+          const said6 = essence(nodes[mode].explain(asked6));
+          if (said6 !== inIPv6(said)) throw new Error(`${what}, ${mode}: ${said}; in IPv6 ${said6}`);
+          return { mode, said };
+        });
+        const known = DIFFERENCES.filter((d) => d.of(q));
+        const usual = answers.filter(({ mode }) => !known.some((d) => d.alone[mode]));
+        const must = new Set(usual.map((a) => a.said));
+        if (must.size > 1) throw new Error(`${what}: ${JSON.stringify(answers)}; ${JSON.stringify(q.spec)}`);
+        for (const { mode, said } of answers) {
+          if (must.has(said)) continue;
+          const names = known.filter((d) => d.alone[mode]?.test(said));
+          if (names.length === 0) throw new Error(`${what}: ${mode} alone says ${said}; ${JSON.stringify(q.spec)}`);
+          for (const d of names) differed.add(d.why);
+        }
+      }
+      for (const node of Object.values(nodes)) node.close();
+    }),
+    { seed: 20, numRuns: RUNS },
+  );
+  for (const { why } of DIFFERENCES) t.ok(differed.has(why), `known, and seen: ${why}`);
+  t.comment(`${RUNS} mixes of Services, ${questions} questions of each family to each mode`);
+  t.end();
+});
