@@ -18,7 +18,7 @@ type Verdicts = Readonly<Record<ProxyMode, TraceVerdict>>;
 const KNOWN: readonly (readonly [applies: (v: Verdicts, a: AnswersByMode) => boolean, why: string])[] = [
   [
     (v) => v.ipvs === 'DNAT' && (v.iptables === 'DROP' || v.nftables === 'DROP'),
-    'IPVS mode sends to any endpoint when a Local policy has no local one; the others drop',
+    'IPVS mode sends to any endpoint when a Local policy has no local one, and has no source ranges for what the Node itself sends; the others drop',
   ],
   [
     (v) => v.ipvs === 'REJECT' && v.iptables === 'DROP' && v.nftables === 'DROP',
@@ -26,7 +26,7 @@ const KNOWN: readonly (readonly [applies: (v: Verdicts, a: AnswersByMode) => boo
   ],
   [
     (v) => v.nftables === 'REJECT' && isUntouched(v.iptables),
-    'iptables mode leaves ports of a ClusterIP that no Service has alone; nftables mode rejects them, IPVS mode too, as the address is its own',
+    'iptables mode leaves alone what the others reject: ports of a ClusterIP that no Service has, and what the Node itself sends to an external address without endpoints',
   ],
   [
     (v) => v.nftables === 'DROP' && isUntouched(v.iptables),
@@ -37,8 +37,16 @@ const KNOWN: readonly (readonly [applies: (v: Verdicts, a: AnswersByMode) => boo
     'nftables mode has no rule that accepts health-check node ports: its table could not override others',
   ],
   [
-    (v) => v.iptables === 'DNAT' && (isUntouched(v.nftables) || isUntouched(v.ipvs)),
+    (v) => !isUntouched(v.iptables) && (isUntouched(v.nftables) || isUntouched(v.ipvs)),
     'by default iptables mode takes NodePorts on all addresses, IPVS mode on all but loopback, nftables mode on the primary one',
+  ],
+  [
+    (v) => v.nftables === 'DROP' && v.iptables === 'REJECT',
+    'nftables mode looks at the source ranges of a load balancer first, the others at whether there are endpoints',
+  ],
+  [
+    (v, a) => v.ipvs === 'DNAT' && v.iptables === 'DNAT' && a.ipvs.endpoints.length !== a.iptables.endpoints.length,
+    'externalTrafficPolicy Local has a short cut to all endpoints for Pods and the Node itself, which IPVS mode lacks',
   ],
   [
     (v) => v.ipvs === 'LOCAL' || (v.ipvs === 'REJECT' && isUntouched(v.iptables)),

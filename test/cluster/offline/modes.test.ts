@@ -8,6 +8,7 @@
 import t from 'tap';
 import type { Service } from '../../../src/api/core-v1.ts';
 import type { EndpointSlice } from '../../../src/api/discovery-v1.ts';
+import { compareModes } from '../../../src/cluster/offline/compare-modes.ts';
 import { readObjects } from '../../../src/cluster/offline/objects.ts';
 import { OfflineNode } from '../../../src/cluster/offline/offline-node.ts';
 import type { TraceAnswer } from '../../../src/kernel/what-if/types.ts';
@@ -158,8 +159,15 @@ t.test('the three modes agree, but for what is known, and the families with each
         const asked = { from: q.from, to: q.to, toPort: q.port, protocol: q.protocol };
         const asked6 = { ...asked, from: inIPv6(q.from), to: inIPv6(q.to) };
         const what = `${q.service} ${q.target} from ${q.client}, ${q.protocol}`;
+        const byMode = {
+          ipvs: nodes.ipvs.explain(asked),
+          iptables: nodes.iptables.explain(asked),
+          nftables: nodes.nftables.explain(asked),
+        };
+        const unnamed = compareModes(byMode).find((d) => d.known === undefined);
+        if (unnamed) throw new Error(`${what}: no name for ${JSON.stringify(unnamed)}; ${JSON.stringify(q.spec)}`);
         const answers = PROXY_MODES.map((mode) => {
-          const said = essence(nodes[mode].explain(asked));
+          const said = essence(byMode[mode]);
           const said6 = essence(nodes[mode].explain(asked6));
           if (said6 !== inIPv6(said)) throw new Error(`${what}, ${mode}: ${said}; in IPv6 ${said6}`);
           return { mode, said };
