@@ -55,7 +55,10 @@ t.test('options that cannot be met', async (t) => {
     t.equal(code, 1);
     return stderr;
   };
-  t.equal(await up('--store', '/proc/podwire'), "podwire: ENOENT: no such file or directory, mkdir '/proc/podwire'\n");
+  t.equal(
+    await up('--store', '/proc/podwire'),
+    "podwire: store /proc/podwire: ENOENT: no such file or directory, mkdir '/proc/podwire'\n",
+  );
   t.equal(await up('--images', '/no/such'), 'podwire: open /no/such: no such file or directory\n');
   t.equal(await up('--resolv-conf', '/no/such'), 'podwire: open /no/such: no such file or directory\n');
   t.match(await up('--listen', 'here'), /^podwire: --listen here: expected ADDRESS:PORT/);

@@ -40,7 +40,7 @@ t.test('errors say what went wrong and what to do', async (t) => {
   const podwire = new Podwire(t);
   const cases: [string[], number, RegExp][] = [
     [['exec', 'dev/jump', '--', 'true'], 1, /no cluster is running; start one with `podwire up`/],
-    [['up', '-f', 'no-such-file.yml'], 1, /no-such-file\.yml: ENOENT/],
+    [['up', '-f', 'no-such-file.yml'], 1, /^podwire: open no-such-file\.yml: no such file or directory$/m],
     [['up', '--nodes', '0'], 1, /expected a whole number of 1 or more/],
     [['trace', '--to', 'x:1'], 2, /expected either --pod NAMESPACE\/NAME or --from/],
     [['bench', 'nothing'], 2, /there is no such bench; expected wire, kernel/],

@@ -238,7 +238,7 @@ t.test('to change what is not there is to create it', async (t) => {
   await role('maker', [{ verbs: ['create'], apiGroups: ['*'], resources: ['*'] }]);
   await bind('Role/maker', ALICE);
   t.equal((await apply()).code, 201);
-  t.equal((await put()).code, 200);
+  t.equal((await put()).code, 201);
 });
 
 t.test('one may act as another, if one may', async (t) => {
