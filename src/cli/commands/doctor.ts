@@ -9,8 +9,14 @@ const USEFUL: readonly (readonly [program: string, debianPackage: string, use: s
   ['traceroute', 'traceroute', 'a client in Pods; tests'],
   ['iperf3', 'iperf3', 'bench wire'],
   ['tshark', 'tshark', 'reads captures; tests'],
-  ['iptables', 'iptables', 'bench wire; tests'],
+  ['busybox', 'busybox-static', 'busybox in netns Pods; tests'],
+  ['iptables', 'iptables', 'bench wire and proxies; tests'],
+  ['ipset', 'ipset', 'tests'],
+  ['nft', 'nftables', 'bench proxies; tests'],
   ['slirp4netns', 'slirp4netns', 'bench wire'],
+  ['dnsperf', 'dnsperf', 'bench dns; tests'],
+  ['dnsmasq', 'dnsmasq-base', 'bench dns'],
+  ['unbound', 'unbound', 'bench dns'],
 ];
 
 export function doctor(): void {
