@@ -34,8 +34,11 @@ export const NO_ROUTE: RouteId = -1;
 const EMPTY = -1;
 /** Answers that the cache holds; a power of two. */
 const CACHE_SIZE = 4096;
-/** Words of a place in the tables below: what belongs together shares a line of the processor's cache. */
+/** Words of a place in the cache. */
 const PLACE = 4;
+/** Below the prefix length in a place of a table. */
+const ID_BITS = 25;
+const ID_MASK = (1 << ID_BITS) - 1;
 
 export class Fib {
   // Columns of routes, shared by both tables.
@@ -180,7 +183,10 @@ export class Fib {
   }
 }
 
-/** Prefixes to ids: linear probing, backward-shift deletion, at most half full. [network, length, id, -] a place. */
+/**
+ * Prefixes to ids: linear probing, backward-shift deletion, at most two thirds full. [network, length << ID_BITS | id] a place:
+ * a small one, so that the processor's cache holds many.
+ */
 class PrefixTable {
   #places = emptyPlaces(64);
   #mask = 63;
@@ -203,14 +209,15 @@ class PrefixTable {
     network |= 0;
     const places = this.#places;
     for (let i = hash(network, len) & this.#mask; ; i = (i + 1) & this.#mask) {
-      const id = places[i * PLACE + 2]!;
-      if (id === EMPTY || (places[i * PLACE] === network && places[i * PLACE + 1] === len)) return id;
+      const second = places[i * 2 + 1]!;
+      if (second === EMPTY) return EMPTY;
+      if (places[i * 2] === network && second >> ID_BITS === len) return second & ID_MASK;
     }
   }
 
   /** The prefix must not be there yet. */
   set(network: number, len: number, id: number): void {
-    if ((this.#count + 1) * 2 > this.#mask + 1) this.#grow();
+    if ((this.#count + 1) * 3 > (this.#mask + 1) * 2) this.#grow();
     this.#insert(network, len, id);
     this.#count++;
     if (this.#perLen[len]!++ === 0) this.#listLengths();
@@ -220,20 +227,20 @@ class PrefixTable {
     network |= 0;
     const mask = this.#mask;
     const places = this.#places;
-    const isEmpty = (i: number): boolean => places[i * PLACE + 2] === EMPTY;
+    const isEmpty = (i: number): boolean => places[i * 2 + 1] === EMPTY;
     let i = hash(network, len) & mask;
-    while (!isEmpty(i) && (places[i * PLACE] !== network || places[i * PLACE + 1] !== len)) i = (i + 1) & mask;
-    const id = places[i * PLACE + 2]!;
-    if (id === EMPTY) return EMPTY;
+    while (!isEmpty(i) && (places[i * 2] !== network || places[i * 2 + 1]! >> ID_BITS !== len)) i = (i + 1) & mask;
+    if (isEmpty(i)) return EMPTY;
+    const id = places[i * 2 + 1]! & ID_MASK;
     let hole = i;
     for (let j = (i + 1) & mask; !isEmpty(j); j = (j + 1) & mask) {
-      const home = hash(places[j * PLACE]!, places[j * PLACE + 1]!) & mask;
+      const home = hash(places[j * 2]!, places[j * 2 + 1]! >> ID_BITS) & mask;
       if (((j - home) & mask) >= ((j - hole) & mask)) {
-        places.copyWithin(hole * PLACE, j * PLACE, (j + 1) * PLACE);
+        places.copyWithin(hole * 2, j * 2, (j + 1) * 2);
         hole = j;
       }
     }
-    places[hole * PLACE + 2] = EMPTY;
+    places[hole * 2 + 1] = EMPTY;
     this.#count--;
     if (--this.#perLen[len]! === 0) this.#listLengths();
     return id;
@@ -241,10 +248,9 @@ class PrefixTable {
 
   #insert(network: number, len: number, id: number): void {
     let i = hash(network, len) & this.#mask;
-    while (this.#places[i * PLACE + 2] !== EMPTY) i = (i + 1) & this.#mask;
-    this.#places[i * PLACE] = network;
-    this.#places[i * PLACE + 1] = len;
-    this.#places[i * PLACE + 2] = id;
+    while (this.#places[i * 2 + 1] !== EMPTY) i = (i + 1) & this.#mask;
+    this.#places[i * 2] = network;
+    this.#places[i * 2 + 1] = (len << ID_BITS) | id;
   }
 
   #grow(): void {
@@ -252,8 +258,10 @@ class PrefixTable {
     const size = (this.#mask + 1) * 2;
     this.#places = emptyPlaces(size);
     this.#mask = size - 1;
-    for (let at = 0; at < places.length; at += PLACE)
-      if (places[at + 2] !== EMPTY) this.#insert(places[at]!, places[at + 1]!, places[at + 2]!);
+    for (let at = 0; at < places.length; at += 2) {
+      const second = places[at + 1]!;
+      if (second !== EMPTY) this.#insert(places[at]!, second >> ID_BITS, second & ID_MASK);
+    }
   }
 
   #listLengths(): void {
@@ -276,7 +284,7 @@ function hash(network: number, len: number): number {
 }
 
 function emptyPlaces(count: number): Int32Array {
-  return new Int32Array(count * PLACE).fill(EMPTY);
+  return new Int32Array(count * 2).fill(EMPTY);
 }
 
 function grown<T extends Uint32Array | Int32Array | Uint8Array>(from: T, to: T): T {

@@ -1,7 +1,9 @@
-// The set behind all hash types: entries of up to four 32-bit words in open addressing with linear probing, at most half full,
-// deletion by shifting back. Lookups allocate nothing; growing happens on the control plane. An entry's words and, last, whether its
-// place is taken stand together, so that a lookup touches one line of the processor's cache.
+// The set behind all hash types: entries of up to four 32-bit words in open addressing with linear probing, at most two thirds
+// full, deletion by shifting back. Lookups allocate nothing; growing happens on the control plane. Places are as small as can be,
+// so that the processor's cache holds many: two words or four, and that one is taken is a bit of its second word.
 const MIN_SIZE = 16;
+/** What a second word, a protocol and port or a prefix length, leaves free. */
+const USED = 1 << 31;
 
 export class EntryTable {
   readonly #width: number;
@@ -13,7 +15,7 @@ export class EntryTable {
 
   constructor(width: number) {
     this.#width = width;
-    this.#stride = width < 2 ? 2 : width < 4 ? 4 : 8;
+    this.#stride = width <= 2 ? 2 : 4;
     this.#words = new Int32Array(MIN_SIZE * this.#stride);
     this.#mask = MIN_SIZE - 1;
   }
@@ -22,7 +24,7 @@ export class EntryTable {
     return this.#count;
   }
 
-  /** Words beyond the width must be 0. Signed or unsigned. */
+  /** Words beyond the width must be 0. Signed or unsigned; the second has 31 bits at most. */
   has(a: number, b = 0, c = 0, d = 0): boolean {
     return this.#find(a | 0, b | 0, c | 0, d | 0) >= 0;
   }
@@ -30,7 +32,7 @@ export class EntryTable {
   /** Whether it was new. */
   add(a: number, b = 0, c = 0, d = 0): boolean {
     if (this.has(a, b, c, d)) return false;
-    if ((this.#count + 1) * 2 > this.#mask + 1) this.#grow();
+    if ((this.#count + 1) * 3 > (this.#mask + 1) * 2) this.#grow();
     this.#insert(a | 0, b | 0, c | 0, d | 0);
     this.#count++;
     return true;
@@ -48,7 +50,7 @@ export class EntryTable {
       this.#words.copyWithin(hole * stride, j * stride, (j + 1) * stride);
       hole = j;
     }
-    this.#words[hole * stride + stride - 1] = 0;
+    this.#words[hole * stride + 1] = 0;
     this.#count--;
     return true;
   }
@@ -72,13 +74,9 @@ export class EntryTable {
     const stride = this.#stride;
     for (let i = hash(a, b, c, d) & this.#mask; ; i = (i + 1) & this.#mask) {
       const o = i * stride;
-      if (words[o + stride - 1] === 0) return -1;
-      if (
-        words[o] === a &&
-        (w < 2 || words[o + 1] === b) &&
-        (w < 3 || words[o + 2] === c) &&
-        (w < 4 || words[o + 3] === d)
-      ) {
+      const second = words[o + 1]!;
+      if (second === 0) return -1;
+      if (words[o] === a && second === (b | USED) && (w < 3 || words[o + 2] === c) && (w < 4 || words[o + 3] === d)) {
         return i;
       }
     }
@@ -90,19 +88,20 @@ export class EntryTable {
     while (this.#isUsed(i)) i = (i + 1) & this.#mask;
     const o = i * this.#stride;
     this.#words[o] = a;
-    if (w > 1) this.#words[o + 1] = b;
+    this.#words[o + 1] = b | USED;
     if (w > 2) this.#words[o + 2] = c;
     if (w > 3) this.#words[o + 3] = d;
-    this.#words[o + this.#stride - 1] = 1;
   }
 
   #isUsed(i: number): boolean {
-    return this.#words[i * this.#stride + this.#stride - 1] !== 0;
+    return this.#words[i * this.#stride + 1] !== 0;
   }
 
   /** 0 beyond the width. */
   #word(i: number, n: number): number {
-    return n < this.#width ? this.#words[i * this.#stride + n]! : 0;
+    if (n >= this.#width) return 0;
+    const word = this.#words[i * this.#stride + n]!;
+    return n === 1 ? word & ~USED : word;
   }
 
   #hashAt(i: number): number {

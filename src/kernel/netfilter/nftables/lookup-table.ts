@@ -92,7 +92,7 @@ export class LookupTable {
 
   #rehash(): void {
     let slots = MIN_SLOTS;
-    while (slots < (this.size + 1) * 3) slots *= 2;
+    while (slots < (this.size + 1) * 2) slots *= 2;
     const [words, value] = [this.#words, this.value];
     this.#allocate(slots);
     for (let i = 0; i * WORDS < words.length; i++) {
