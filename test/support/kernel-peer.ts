@@ -77,11 +77,14 @@ export function kernelPeer(
   return { netns, stack };
 }
 
+/** A process on the kernel's side goes with the test's, which holds its stdin open. */
+const GOES_WITH_US = `process.stdin.on('end', () => process.exit(1)).resume().unref();`;
+
 /** Runs a script in Node on the kernel's side; what it prints is its answer. */
 export function runInKernel(netns: string, script: string): ChildProcess {
-  return spawn('ip', ['netns', 'exec', netns, process.execPath, '-e', script], {
+  return spawn('ip', ['netns', 'exec', netns, process.execPath, '-e', GOES_WITH_US + script], {
     timeout: 300_000,
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['pipe', 'pipe', 'inherit'],
   });
 }
 
