@@ -7,6 +7,8 @@ import t from 'tap';
 import type { TraceAnswer } from '../../src/kernel/what-if/types.ts';
 import { type FlowRun, flowRuns, MORE, SAMPLE } from '../support/flow-groups.ts';
 
+t.setTimeout(0); // a loaded machine takes long over it; the runner has its own limit
+
 const PODWIRE = join(import.meta.dirname, '../../src/cli/podwire.js');
 const run = promisify(execFile);
 

@@ -45,7 +45,8 @@ const KNOWN: readonly (readonly [applies: (v: Verdicts, a: AnswersByMode) => boo
     'nftables mode looks at the source ranges of a load balancer first, the others at whether there are endpoints',
   ],
   [
-    (v, a) => v.ipvs === 'DNAT' && v.iptables === 'DNAT' && a.ipvs.endpoints.length !== a.iptables.endpoints.length,
+    (v, a) =>
+      v.ipvs === 'DNAT' && v.iptables === 'DNAT' && `${endpointTexts(a.ipvs)}` !== `${endpointTexts(a.iptables)}`,
     'externalTrafficPolicy Local has a short cut to all endpoints for Pods and the Node itself, which IPVS mode lacks',
   ],
   [
