@@ -4,8 +4,10 @@ import { readFileSync } from 'node:fs';
 import t from 'tap';
 import type { Service, ServiceSpec } from '../../../src/api/core-v1.ts';
 import type { EndpointSlice } from '../../../src/api/discovery-v1.ts';
+import { chainHash } from '../../../src/proxy/iptables/names.ts';
 import { endpointNames, serviceChains } from '../../../src/proxy/nftables/names.ts';
 import { ipv4 } from '../../../src/tcpip-ts/wire/address.ts';
+import { parseIpAddress } from '../../../src/tcpip-ts/wire/ip-address.ts';
 import { type Manifest, ObjectBench } from '../../support/objects.ts';
 
 interface SampleFlow {
@@ -87,7 +89,6 @@ function elementsOf(text: string, name: string): string[] {
 
 t.test("names carry kube-proxy's hashes", (t) => {
   for (const [name, hash] of SAMPLE.names.nftables.rows) {
-    if (name.includes('fd80')) continue;
     const [base, endpoint] = name.split('__') as [string, string | undefined];
     const [namespace, service, proto, portName] = base.split('/') as [string, string, string, string];
     const port = { service: `${namespace}/${service}`, portName, proto: proto === 'tcp' ? 6 : 17 };
@@ -95,9 +96,26 @@ t.test("names carry kube-proxy's hashes", (t) => {
       t.equal(serviceChains(port).service, `service-${hash}-${name}`);
       continue;
     }
+    t.equal(chainHash(name).slice(0, 8), hash);
+    if (endpoint.startsWith('fd80')) continue; // written as upstream's test does, with one group of zeros left out
     const [ip, number] = endpoint.split('/') as [string, string];
     t.equal(endpointNames(port, { addr: ipv4(ip), port: Number(number) }).chain, `endpoint-${hash}-${name}`);
   }
+  // Hashes of these were taken with another program.
+  const svc1 = { service: 'ns1/svc1', portName: '', proto: 6 };
+  t.equal(serviceChains(svc1).local, 'local-6KJ5P52A-ns1/svc1/tcp/');
+  t.equal(serviceChains({ ...svc1, proto: 17 }).external, 'external-5ZLCOGWR-ns1/svc1/udp/');
+  t.equal(serviceChains({ ...svc1, proto: 132, portName: 'p' }).firewall, 'firewall-RI4E4OE7-ns1/svc1/sctp/p');
+  const six = { addr: parseIpAddress('fd00:10:180::1')!, port: 3868 };
+  t.equal(
+    endpointNames({ ...svc1, proto: 132, portName: 'p' }, six).affinity,
+    'affinity-BW4NI4LI-ns1/svc1/sctp/p__fd00.10.180..1/3868',
+  );
+  const long = { service: `${'n'.repeat(63)}/${'s'.repeat(63)}`, portName: 'p'.repeat(63), proto: 6 };
+  const name = `W4PS6MLU-${long.service}/tcp/${long.portName}__fd00.1111.2222.3333.4444.5555.6666.7777/65535`;
+  const far = { addr: parseIpAddress('fd00:1111:2222:3333:4444:5555:6666:7777')!, port: 65535 };
+  t.equal(endpointNames(long, far).chain, `endpoint-${name.slice(0, 237)}...`, 'cut at 240');
+  t.equal(serviceChains(long).service, `service-GA6VOAHF-${long.service}/tcp/${long.portName}`, 'not cut');
   t.end();
 });
 
