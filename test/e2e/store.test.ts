@@ -17,23 +17,28 @@ t.test('with --store DIR the same cluster comes back, its Pods restarted', async
       ...services.map((s) => `${s.metadata.namespace}/${s.metadata.name} ${s.spec.clusterIP}`),
     ].sort();
   };
+  const containers = async () => {
+    const { pods } = (await status(podwire)) as unknown as {
+      pods: { status: { containerStatuses: { ready: boolean; restartCount: number }[] } }[];
+    };
+    return pods.flatMap((p) => p.status.containerStatuses);
+  };
   const first = await start('--proxy-mode', 'iptables');
   const before = await addresses();
   first.kill('SIGKILL');
   await once(first, 'exit');
 
   await start();
+  // A cluster from a store does not wait for all of its Pods.
+  await eventually('the Pods are back', async () => (await containers()).every(({ ready }) => ready));
   t.same(await addresses(), before, 'after kill -9: the same names and addresses');
   await eventually('the proxy mode came back', async () => /^# Generated/.test((await podwire.run('rules')).stdout));
   t.match(
-    (await podwire.exec('dev/jump', 'curl', '-sS', '--max-time', '10', 'ent:8080')).stdout,
+    (await podwire.exec('dev/jump', 'curl', '-sS', '--max-time', '60', 'ent:8080')).stdout,
     'Hello form the DEV Namespace!',
   );
-  const { pods } = (await status(podwire)) as unknown as {
-    pods: { status: { containerStatuses: { restartCount: number }[] } }[];
-  };
   t.ok(
-    pods.every((p) => p.status.containerStatuses.every((c) => c.restartCount === 1)),
+    (await containers()).every(({ restartCount }) => restartCount === 1),
     'every container was restarted once',
   );
 
