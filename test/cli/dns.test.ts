@@ -12,6 +12,7 @@ import { type DecodedReply, decodeMessage, rdataText } from '../../src/dns/messa
 import { fakeUpstream, query } from '../dns/harness.ts';
 import { type Case, cases, check, corefileOf, objectsOf } from '../dns/sample-cases.ts';
 import { namespace, service, slice } from '../dns/support-objects.ts';
+import { eventually } from '../support/podwire.ts';
 
 const PODWIRE = join(import.meta.dirname, '../../src/cli/podwire.js');
 t.setTimeout(0); // a loaded machine takes long over it; the runner has its own limit
@@ -127,12 +128,8 @@ async function upstreamFor(c: Case): Promise<{ address: string; close: () => voi
 }
 
 /** Asks again until the reply is as wanted. */
-async function until(wanted: () => Promise<boolean>): Promise<void> {
-  const startMs = performance.now();
-  while (!(await wanted())) {
-    if (performance.now() - startMs > LIMIT_MS) throw new Error('it did not come');
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
+function until(wanted: () => Promise<boolean>): Promise<void> {
+  return eventually('the reply is as wanted', wanted);
 }
 
 // Cases with the same objects and configuration share a process.
