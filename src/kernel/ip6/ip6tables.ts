@@ -1,65 +1,67 @@
-// ip6tables as it is held: chains of four tables by name, what ip6tables-restore does to them, and ip6tables-save's text.
+// ip6tables as it is held: chains of four tables by name, what ip6tables-restore does to them, and ip6tables-save's text. A restore
+// costs what it names: chains that it leaves alone are not looked at (the counterpart of iptables/transaction.ts).
 // Deviation: nothing runs from them, as the emulated kernel has no packet path for IPv6; what-if walks them.
-
 import type { IpAddress } from '../../tcpip-ts/wire/ip-address.ts';
-import { BUILTIN } from '../netfilter/iptables/compile.ts';
-import type { Chain, TableName } from '../netfilter/iptables/rule.ts';
+import { BUILTIN, sharedRules } from '../netfilter/iptables/compile.ts';
+import type { Chain, Rule, TableName } from '../netfilter/iptables/rule.ts';
 import { formatRuleSpec, formatTable } from '../netfilter/iptables/save.ts';
 import { type IptablesRestoreOp, NetlinkError } from '../netlink.ts';
 
 type Chain6 = Chain<IpAddress>;
+type Rule6 = Rule<IpAddress>;
 
 const TABLES: readonly TableName[] = ['raw', 'mangle', 'nat', 'filter'];
 
 export class Ip6tables {
   /** Of `-m recent`: no packet has been seen. */
   readonly recent = { check: (): boolean => false };
-  readonly #tables = new Map<TableName, readonly Chain6[]>(
-    TABLES.map((table) => [table, BUILTIN[table].map(([name]) => ({ name, policy: 'ACCEPT', rules: [] }))]),
-  );
-
-  readonly #byName = new Map<TableName, ReadonlyMap<string, Chain6>>();
-
-  constructor() {
-    for (const table of TABLES) this.#byName.set(table, new Map(this.chains(table).map((c) => [c.name, c])));
-  }
+  readonly #tables = new Map(TABLES.map((table) => [table, new Table6(table)]));
 
   chain(table: TableName, name: string): Chain6 | undefined {
-    return this.#byName.get(table)!.get(name);
+    return this.#tables.get(table)!.byName.get(name);
   }
 
-  /** Built-in chains in hook order, then the others by name. */
+  /** Built-in chains in hook order, then the others by name. O(chains log chains) after a restore. */
   chains(table: TableName): readonly Chain6[] {
-    return this.#tables.get(table)!;
+    return this.#tables.get(table)!.list();
   }
 
   /** All or nothing; throws NetlinkError. */
   restore(op: IptablesRestoreOp<IpAddress>): void {
-    const chains = new Map(this.#byName.get(op.table));
-    const existing = (name: string): Chain6 => chains.get(name) ?? fail(op.table, 'ENOENT', `no chain ${name}`);
+    const table = this.#tables.get(op.table)!;
+    /** Chains as they shall be, null: deleted. */
+    const staged = new Map<string, Chain6 | null>();
+    const find = (name: string): Chain6 | undefined => {
+      const chain = staged.get(name);
+      return chain === undefined ? table.byName.get(name) : (chain ?? undefined);
+    };
+    const existing = (name: string): Chain6 => find(name) ?? fail(op.table, 'ENOENT', `no chain ${name}`);
     for (const chain of op.chains ?? []) {
-      const present = chains.get(chain.name);
+      const present = find(chain.name);
       const isBuiltin = present?.policy !== undefined;
-      chains.set(chain.name, isBuiltin ? { ...present, rules: [...present.rules, ...chain.rules] } : chain);
+      staged.set(chain.name, isBuiltin ? { ...present, rules: [...present.rules, ...chain.rules] } : chain);
     }
     for (const { chain, rule } of op.deleteRules ?? []) {
       const { rules } = existing(chain);
       const i = rules.findIndex((r) => formatRuleSpec(r, 6) === formatRuleSpec(rule, 6));
-      if (i >= 0) chains.set(chain, { ...existing(chain), rules: rules.toSpliced(i, 1) });
+      if (i >= 0) staged.set(chain, { ...existing(chain), rules: rules.toSpliced(i, 1) });
     }
     for (const { chain, rule } of op.ensureFirst ?? []) {
       const { rules } = existing(chain);
       if (rules.some((r) => formatRuleSpec(r, 6) === formatRuleSpec(rule, 6))) continue;
-      chains.set(chain, { ...existing(chain), rules: [rule, ...rules] });
+      staged.set(chain, { ...existing(chain), rules: [rule, ...rules] });
     }
-    for (const name of op.deleteChains ?? []) chains.delete(name);
-    for (const { rules } of chains.values()) {
-      for (const { target } of rules) if (target?.kind === 'jump' || target?.kind === 'goto') existing(target.chain);
+    for (const name of op.deleteChains ?? []) {
+      if (find(name)?.policy !== undefined) fail(op.table, 'EINVAL', `${name} is built in`);
+      staged.set(name, null);
     }
-    this.#byName.set(op.table, chains);
-    const builtin = BUILTIN[op.table].map(([name]) => chains.get(name)!);
-    const others = [...chains.values()].filter((chain) => chain.policy === undefined);
-    this.#tables.set(op.table, [...builtin, ...others.sort((a, b) => (a.name < b.name ? -1 : 1))]);
+    const jumps = table.jumpsOf(staged);
+    for (const [name, { isNew }] of jumps) if (isNew) existing(name);
+    for (const [name, chain] of staged) {
+      const references = (table.references.get(name) ?? 0) + (jumps.get(name)?.by ?? 0);
+      if (chain === null && references > 0) fail(op.table, 'EBUSY', `chain ${name} is jumped to`);
+    }
+    table.put(staged, jumps);
   }
 
   /** Tables that hold anything; without counters and dates. */
@@ -71,6 +73,70 @@ export class Ip6tables {
           `# Generated by ip6tables-save v1.8.9\n${formatTable(table, this.chains(table), () => '[0:0]', undefined, 6)}# Completed\n`,
       )
       .join('');
+  }
+}
+
+/** What changes about the jumps to a chain. */
+interface Jumps {
+  /** How many more there are. */
+  by: number;
+  /** A rule that is new jumps to it. */
+  isNew: boolean;
+}
+
+class Table6 {
+  readonly byName: Map<string, Chain6>;
+  /** Jumps to each chain. */
+  readonly references = new Map<string, number>();
+  readonly #builtin: readonly string[];
+  #list: readonly Chain6[] | null = null;
+
+  constructor(name: TableName) {
+    this.#builtin = BUILTIN[name].map(([chain]) => chain);
+    this.byName = new Map(this.#builtin.map((chain) => [chain, { name: chain, policy: 'ACCEPT', rules: [] }]));
+  }
+
+  list(): readonly Chain6[] {
+    if (this.#list) return this.#list;
+    const others = [...this.byName.values()].filter((chain) => chain.policy === undefined);
+    others.sort((a, b) => (a.name < b.name ? -1 : 1));
+    return (this.#list = [...this.#builtin.map((name) => this.byName.get(name)!), ...others]);
+  }
+
+  /** Of a chain that stays, only the rules that are other objects than before are looked at. */
+  jumpsOf(staged: ReadonlyMap<string, Chain6 | null>): ReadonlyMap<string, Jumps> {
+    const jumps = new Map<string, Jumps>();
+    const count = (rules: readonly Rule6[], head: number, tail: number, by: 1 | -1): void => {
+      for (let i = head; i < rules.length - tail; i++) {
+        const { target } = rules[i]!;
+        if (target?.kind !== 'jump' && target?.kind !== 'goto') continue;
+        const change = jumps.get(target.chain) ?? { by: 0, isNew: false };
+        change.by += by;
+        if (by > 0) change.isNew = true;
+        jumps.set(target.chain, change);
+      }
+    };
+    for (const [name, chain] of staged) {
+      const before = this.byName.get(name)?.rules ?? [];
+      const after = chain?.rules ?? [];
+      const [head, tail] = sharedRules(before, after);
+      count(before, head, tail, -1);
+      count(after, head, tail, 1);
+    }
+    return jumps;
+  }
+
+  put(staged: ReadonlyMap<string, Chain6 | null>, jumps: ReadonlyMap<string, Jumps>): void {
+    for (const [name, chain] of staged) {
+      if (chain) this.byName.set(name, chain);
+      else this.byName.delete(name);
+    }
+    for (const [name, { by }] of jumps) {
+      const references = (this.references.get(name) ?? 0) + by;
+      if (references > 0) this.references.set(name, references);
+      else this.references.delete(name);
+    }
+    this.#list = null;
   }
 }
 

@@ -162,7 +162,7 @@ function isUnchanged(before: Chain, after: Chain): boolean {
 }
 
 /** How many rules two lists share at their start and, of the rest, at their end; the same objects, not equal ones. */
-export function sharedRules(before: readonly Rule[], after: readonly Rule[]): readonly [head: number, tail: number] {
+export function sharedRules<R>(before: readonly R[], after: readonly R[]): readonly [head: number, tail: number] {
   const most = Math.min(before.length, after.length);
   let head = 0;
   while (head < most && before[head] === after[head]) head++;
