@@ -77,12 +77,11 @@ export class EndpointSliceCache {
     for (const { addresses, conditions, nodeName, hints } of slice.endpoints ?? []) {
       const addr = parseIpOf(this.#family, addresses[0] ?? '');
       if (addr === undefined) continue;
-      const ready = conditions?.ready ?? true;
       const endpoint: Endpoint = {
         addr,
         port,
-        ready,
-        serving: conditions?.serving ?? ready,
+        ready: conditions?.ready ?? true,
+        serving: conditions?.serving ?? true, // whatever ready is, although the API wants ready's value for it
         terminating: conditions?.terminating ?? false,
         local: nodeName === this.#nodeName,
         zoneHints: (hints?.forZones ?? []).map((zone) => zone.name),

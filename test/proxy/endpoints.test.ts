@@ -25,19 +25,24 @@ t.test('slices of one Service are merged, overlaps kept once, the local one of t
   t.end();
 });
 
-t.test('conditions default as the API says', (t) => {
+t.test('conditions that are not set are what kube-proxy takes them for', (t) => {
   const cache = new EndpointSliceCache(NODE_NAME);
   cache.update(
     endpointSlice(
       'web',
       [{ port: 80 }],
-      [{ addresses: ['10.0.0.1'] }, { addresses: ['10.0.0.2'], conditions: { ready: false } }],
+      [
+        { addresses: ['10.0.0.1'] },
+        { addresses: ['10.0.0.2'], conditions: { ready: false } },
+        { addresses: ['10.0.0.3'], conditions: { ready: false, terminating: true } },
+      ],
     ),
     false,
   );
   t.match(cache.endpointsOf('default/web').get('default/web:/6'), [
     { ready: true, serving: true, terminating: false, local: false },
-    { ready: false, serving: false, terminating: false },
+    { ready: false, serving: true, terminating: false },
+    { ready: false, serving: true, terminating: true },
   ]);
   t.end();
 });
