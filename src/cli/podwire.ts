@@ -66,7 +66,10 @@ program
     '--listen <address:port>',
     'where the Kubernetes API listens (default: 127.0.0.1:6443, or a free port if that is taken)',
   )
-  .option('--kubeconfig <file>', 'where the kubeconfig goes (default: the run directory, removed at the end)')
+  .option(
+    '--kubeconfig <file>',
+    'where the kubeconfig goes; one that is there is added to (default: the run directory, removed at the end)',
+  )
   .option('--token-auth-file <file>', 'bearer tokens to accept: CSV lines `token,user,uid,"group1,group2"`')
   .option('--capture <file>', 'write every packet to a pcapng file from the start')
   .option('--no-offload', 'let no frame exceed the MTU')

@@ -1,9 +1,9 @@
 // The cluster's HTTPS API and the kubeconfig that leads to it. The certificates of the server and of the administrator are made at
 // each start, by the cluster's CA.
-import { chmodSync, writeFileSync } from 'node:fs';
+import { readFileSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import type { ApiServer } from '../apiserver/apiserver.ts';
 import type { CertificateAuthority } from '../apiserver/auth/certificates.ts';
-import { kubeconfig } from '../apiserver/auth/kubeconfig.ts';
+import { type KubeconfigParts, kubeconfig } from '../apiserver/auth/kubeconfig.ts';
 import type { User } from '../apiserver/auth/user.ts';
 import { HttpsServer } from '../apiserver/http/https-server.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -24,7 +24,7 @@ export interface HttpsFaceEnv {
 export interface HttpsFaceOptions {
   /** The first that can be had. Port 0: any free one. */
   readonly addresses: readonly { readonly host: string; readonly port: number }[];
-  /** Written for its owner only. */
+  /** Written for its owner only; what an existing one says of other clusters stays. */
   readonly kubeconfig: string;
   /** Bearer tokens that are known beforehand. */
   readonly staticTokens?: ReadonlyMap<string, User>;
@@ -55,15 +55,34 @@ export async function startHttpsFace(env: HttpsFaceEnv, options: HttpsFaceOption
     const { host, port } = await listen(server, options.addresses);
     await nodes[0]?.relayApi({ host: host === '0.0.0.0' ? '127.0.0.1' : host, port });
     const url = `https://${host.includes(':') ? `[${host}]` : host}:${port}`;
-    const text = kubeconfig({
-      ...{ cluster: 'podwire', user: USER, server: url, client },
-      authority: authority.certificate,
-    });
-    writeFileSync(options.kubeconfig, text, { mode: 0o600 });
-    chmodSync(options.kubeconfig, 0o600); // the file may have been there
+    writeKubeconfig(options.kubeconfig, { name: 'podwire', server: url, client, authority: authority.certificate });
     return { url, close: () => server.close() };
   } catch (error) {
     server.close();
+    throw error;
+  }
+}
+
+/** At once: nobody sees half a file, or the key with another file's mode. */
+function writeKubeconfig(path: string, parts: KubeconfigParts): void {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found && !found.isFile()) {
+    writeFileSync(path, kubeconfig(parts)); // /dev/null, a pipe
+    return;
+  }
+  const file = found ? realpathSync(path) : path;
+  let text: string;
+  try {
+    text = kubeconfig(parts, found ? readFileSync(file, 'utf8') : '');
+  } catch (cause) {
+    throw new Error(`--kubeconfig ${path}: ${(cause as Error).message}; it stays as it is`, { cause });
+  }
+  const fresh = `${file}.${process.pid}`;
+  try {
+    writeFileSync(fresh, text, { mode: 0o600, flag: 'wx' });
+    renameSync(fresh, file);
+  } catch (error) {
+    rmSync(fresh, { force: true });
     throw error;
   }
 }

@@ -90,7 +90,7 @@ export class HttpsApi {
   kubeconfig(): string {
     const { ca, cert, key } = this.#tls;
     return kubeconfig({
-      ...{ cluster: 'podwire', user: 'admin', server: `https://127.0.0.1:${this.port}`, authority: ca },
+      ...{ name: 'podwire', server: `https://127.0.0.1:${this.port}`, authority: ca },
       client: { certificate: cert, key },
     });
   }
