@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { parseManifests } from '../src/api/manifest.ts';
 import { PODS } from '../src/api/resources.ts';
-import { launch, podsReady } from '../src/cli/launch.ts';
+import { launch, podsReady, stopOnSignals } from '../src/cli/launch.ts';
 import { missingForNetns } from '../src/cli/requirements.ts';
 import type { RuntimeHandler } from '../src/cluster/settings.ts';
 import { runInPod } from './cluster/run-in-pod.ts';
@@ -34,6 +34,9 @@ const { values } = parseArgs({
 
 const runtimes: RuntimeHandler[] = missingForNetns().length === 0 ? ['userspace', 'netns'] : ['userspace'];
 const rows: Row[] = [];
+/** Takes down what is up. */
+let end = async (): Promise<void> => {};
+stopOnSignals(() => end());
 for (const runtime of runtimes) rows.push(await measure(runtime, Number(values.pods)));
 if (values.output === 'json') process.stdout.write(`${JSON.stringify({ bench: 'pods', rows }, null, 2)}\n`);
 else {
@@ -50,7 +53,12 @@ process.exit(rows.every((r) => r.reached === r.pods - SERVERS) ? 0 : 1);
 async function measure(runtime: RuntimeHandler, pods: number): Promise<Row> {
   const dir = mkdtempSync(join(tmpdir(), 'podwire-bench-'));
   process.env['PODWIRE_RUN_DIR'] = join(dir, 'run');
-  const { cluster, stop } = await launch({ nodes: 1, runtime, offload: true }, () => {});
+  const starting = launch({ nodes: 1, runtime, offload: true }, () => {});
+  end = async (): Promise<void> => {
+    await (await starting).stop();
+    rmSync(dir, { recursive: true, force: true });
+  };
+  const { cluster, stop } = await starting;
   try {
     await podsReady(cluster, READY_LIMIT_MS, () => {});
     const startMs = performance.now();
@@ -82,8 +90,7 @@ async function measure(runtime: RuntimeHandler, pods: number): Promise<Row> {
     await stop();
     return { runtime, pods, readyS, reached, fetchS, downS: (performance.now() - downMs) / 1000, rssMiB, podsPssMiB };
   } finally {
-    await stop();
-    rmSync(dir, { recursive: true, force: true });
+    await end();
   }
 }
 

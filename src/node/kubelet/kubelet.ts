@@ -148,7 +148,7 @@ export class Kubelet {
   ): RunningProcess {
     const runner = this.#workerOf(namespace, name).container(container);
     if (!runner?.running)
-      throw new Error(`unable to upgrade connection: container ${container} not found in pod ${name}`);
+      throw new Error(`unable to upgrade connection: container ${container} not found in pod ${name}_${namespace}`);
     return runner.attach(io);
   }
 
