@@ -94,7 +94,8 @@ export class ConfigError extends TypeError {
 }
 
 /**
- * Reads a KubeProxyConfiguration document; `mode` overrides the document's. Throws ConfigError. Deviation: where the `nftables` section does not say masqueradeAll or masqueradeBit, the `iptables` one's hold.
+ * Reads a KubeProxyConfiguration document; `mode` overrides the document's. Throws ConfigError. Deviation: where the `nftables` section
+ * does not say masqueradeAll or masqueradeBit, the `iptables` one's hold.
  */
 export function parseKubeProxyConfiguration(document: unknown, mode?: ProxyMode): KubeProxyConfig {
   const root = new Fields(document, []);
