@@ -11,7 +11,8 @@ export interface Rng {
 }
 
 export class SeededRng implements Rng {
-  readonly #s = new Uint32Array(4);
+  /** Four words of state, and the number drawn last. */
+  readonly #s = new Uint32Array(5);
 
   constructor(seed: number) {
     let x = seed >>> 0;
@@ -25,6 +26,22 @@ export class SeededRng implements Rng {
   }
 
   u32(): number {
+    this.#draw();
+    return this.#s[4]!;
+  }
+
+  below(n: number): number {
+    this.#draw();
+    return Math.floor((this.#s[4]! / 0x1_0000_0000) * n);
+  }
+
+  float(): number {
+    this.#draw();
+    return this.#s[4]! / 0x1_0000_0000;
+  }
+
+  /** Leaves the number in the array: as a result, one above 2^31 would be boxed where the call is not inlined, packet by packet. */
+  #draw(): void {
     const s = this.#s;
     const r = rotl(Math.imul(s[1]!, 5), 7);
     const t = s[1]! << 9;
@@ -34,15 +51,7 @@ export class SeededRng implements Rng {
     s[0]! ^= s[3]!;
     s[2]! ^= t;
     s[3] = rotl(s[3]!, 11);
-    return Math.imul(r, 9) >>> 0;
-  }
-
-  below(n: number): number {
-    return Math.floor(this.float() * n);
-  }
-
-  float(): number {
-    return this.u32() / 0x1_0000_0000;
+    s[4] = Math.imul(r, 9);
   }
 }
 
