@@ -7,9 +7,6 @@ import type { RequestListener, ServerResponse } from 'node:http';
 import type { Clock } from '../lib/clock.ts';
 import type { HttpListen } from './own-servers.ts';
 
-/** Deviation: health-check node ports answer on all addresses of the Node, whatever nodePortAddresses says. */
-const EVERYWHERE = '0.0.0.0';
-
 /** Of one Service, `namespace/name`. */
 export interface ServiceHealth {
   readonly service: string;
@@ -21,7 +18,7 @@ export interface ServiceHealth {
 export class HealthChecks {
   readonly #listen: HttpListen;
   readonly #clock: Clock;
-  readonly #servers = new Map<string, { readonly port: number; readonly server: { close(): void } }>();
+  readonly #servers = new Map<string, { readonly where: string; close(): void }>();
   readonly #counts = new Map<string, number>();
   readonly #answered: (path: 'healthz' | 'livez', code: number) => void;
   /** Since when the oldest change waits; null: none does. */
@@ -48,14 +45,16 @@ export class HealthChecks {
     this.#waitingSinceUs ??= this.#clock.nowUs();
   }
 
-  /** A sync went through; these Services have health-check node ports. */
-  synced(services: readonly ServiceHealth[], syncPeriodUs: number): void {
+  /** A sync went through; these Services have health-check node ports, on these addresses (`0.0.0.0`: all). */
+  synced(services: readonly ServiceHealth[], hosts: readonly string[], syncPeriodUs: number): void {
     this.#waitingSinceUs = null;
     this.#lastUpdatedMs = this.#clock.unixMs();
     this.#timeoutUs = 2 * syncPeriodUs;
     const wanted = new Map(services.map((s) => [s.service, s]));
-    for (const [service, { port, server }] of this.#servers) {
-      if (wanted.get(service)?.port === port) continue;
+    const where = (port: number): string => `${hosts.join()}:${port}`;
+    for (const [service, server] of this.#servers) {
+      const now = wanted.get(service);
+      if (now && where(now.port) === server.where) continue;
       server.close();
       this.#servers.delete(service);
       this.#counts.delete(service);
@@ -63,13 +62,15 @@ export class HealthChecks {
     for (const { service, port, localEndpoints } of services) {
       this.#counts.set(service, localEndpoints);
       if (this.#servers.has(service)) continue;
-      const server = this.#listen({ host: EVERYWHERE, port }, (_request, response) => this.#answer(service, response));
-      this.#servers.set(service, { port, server });
+      const answer: RequestListener = (_request, response) => this.#answer(service, response);
+      const listening = hosts.map((host) => this.#listen({ host, port }, answer));
+      const close = (): void => listening.forEach((server) => void server.close());
+      this.#servers.set(service, { where: where(port), close });
     }
   }
 
   close(): void {
-    for (const { server } of this.#servers.values()) server.close();
+    for (const server of this.#servers.values()) server.close();
     this.#servers.clear();
   }
 

@@ -8,7 +8,7 @@ import { ENDPOINTSLICES, NODES, SERVICES } from '../api/resources.ts';
 import type { ApiClient } from '../client/client.ts';
 import { Informer, keyOf } from '../client/informer.ts';
 import type { Clock } from '../lib/clock.ts';
-import { type IpAddress, jsonOf, parseIpOf, parseIpPrefixes } from '../tcpip-ts/wire/ip-address.ts';
+import { formatIpAddress, type IpAddress, jsonOf, parseIpOf, parseIpPrefixes } from '../tcpip-ts/wire/ip-address.ts';
 import { BoundedRunner } from './bounded-runner.ts';
 import { ChangeTracker } from './change-tracker.ts';
 import type { Cidr, KubeProxyConfig, ProxyMode } from './config.ts';
@@ -17,6 +17,7 @@ import { type Endpoint, EndpointSliceCache, type EndpointsByPort, endpointName }
 import { HealthChecks, type ServiceHealth } from './health-check.ts';
 import { localDetectorOf } from './local-detector.ts';
 import { ProxyMetrics, type ProxyState } from './metrics.ts';
+import { addressesIn, isEverything, nodePortRanges } from './node-ports.ts';
 import { answerMetrics, type HttpListen, OwnServers } from './own-servers.ts';
 import type { Proxier } from './proxier.ts';
 import { createProxier } from './proxiers.ts';
@@ -25,6 +26,7 @@ import { categorizeEndpoints } from './topology.ts';
 
 /** Deviation: one proxier, for IPv4; the emulated kernel has no packet path for IPv6. */
 const FAMILY = 4;
+const EVERYWHERE = '0.0.0.0';
 const NOT_OURS = `!${LABEL_SERVICE_PROXY_NAME},!${LABEL_HEADLESS}`;
 const ZONE_LABEL = 'topology.kubernetes.io/zone';
 const TRIGGER_TIME = 'endpoints.kubernetes.io/last-change-trigger-time';
@@ -246,6 +248,7 @@ export class KubeProxy {
     this.#triggerTimesMs = [];
     const node = this.#node.list()[0];
     const internal = node?.status?.addresses?.filter((a) => a.type === 'InternalIP') ?? [];
+    const nodeIP = internal.map(({ address }) => parseIpOf(FAMILY, address)).find((addr) => addr !== undefined);
     const podCIDRs = node?.spec?.podCIDRs ?? [node?.spec?.podCIDR ?? ''];
     try {
       const operations = this.#proxier.sync({
@@ -253,13 +256,13 @@ export class KubeProxy {
         endpoints: this.#endpoints,
         changed,
         zone: node?.metadata.labels?.[ZONE_LABEL] ?? '',
-        nodeIP: internal.map(({ address }) => parseIpOf(FAMILY, address)).find((addr) => addr !== undefined),
+        nodeIP,
         local: localDetectorOf(config, parseIpPrefixes(podCIDRs), FAMILY),
         serviceCIDRs: this.#options.serviceCIDRs ?? [],
       });
       if (health) {
         health.nodeEligible = !isGoing(node);
-        health.synced(this.#healthOf(), config[config.mode].syncPeriodUs);
+        health.synced(this.#healthOf(), this.#healthHosts(nodeIP), config[config.mode].syncPeriodUs);
       }
       const latenciesMs = triggers.map((ms) => clock.unixMs() - ms);
       this.#metrics.syncedAt(clock.unixMs(), latenciesMs);
@@ -300,6 +303,15 @@ export class KubeProxy {
     const port = this.#ports.get(key);
     if (port && port.healthCheckNodePort !== 0) this.#healthChecked.set(key, port);
     else this.#healthChecked.delete(key);
+  }
+
+  /** Health-check node ports are where NodePorts are. */
+  #healthHosts(nodeIP: IpAddress | undefined): readonly string[] {
+    const { mode } = this.#config;
+    const ranges = nodePortRanges(this.#config, FAMILY, nodeIP);
+    if (isEverything(ranges)) return [EVERYWHERE];
+    if (ranges.length > 0) return addressesIn(ranges, this.#options.netlink).map(formatIpAddress);
+    return mode === 'nftables' && nodeIP !== undefined ? [formatIpAddress(nodeIP)] : [EVERYWHERE];
   }
 
   /** Ready endpoints on this Node of each Service with a health-check node port: those of any of its ports, once each. */

@@ -133,6 +133,28 @@ t.test('Services whose Local policy has no endpoint here are told of', async (t)
   b.close();
 });
 
+t.test('health-check node ports are where NodePorts are', async (t) => {
+  const b = await bench();
+  const spec: ServiceSpec = {
+    type: 'LoadBalancer',
+    clusterIP: '10.96.0.10',
+    ports: [{ port: 80, nodePort: 30080 }],
+    externalTrafficPolicy: 'Local',
+    healthCheckNodePort: 31000,
+  };
+  await b.client.create(SERVICES, service('web', spec));
+  await settle(b);
+  const open = (): string[] => [...b.ports.open.keys()].filter((key) => key.endsWith(':31000'));
+  t.same(open(), ['0.0.0.0:31000']);
+  b.proxy.reconfigure(config({ mode: 'nftables' }));
+  t.same(open(), [`${NODE_IP}:31000`], "nftables mode: the Node's own address");
+  b.proxy.reconfigure(config({ nodePortAddresses: ['192.168.49.0/24'] }));
+  t.same(open(), [`${NODE_IP}:31000`]);
+  b.proxy.reconfigure(config({ nodePortAddresses: ['0.0.0.0/0'] }));
+  t.same(open(), ['0.0.0.0:31000']);
+  b.close();
+});
+
 t.test('it listens where the configuration says, and moves with it', async (t) => {
   const b = await bench();
   t.same([...b.ports.open.keys()], ['0.0.0.0:10256', '127.0.0.1:10249']);
