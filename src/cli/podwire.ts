@@ -108,6 +108,7 @@ program
   .description('what a container wrote')
   .argument('<pod>', 'NAMESPACE/NAME, or NAME in default')
   .option('-c, --container <name>', 'which container; the first one when left out')
+  .option('-f, --follow', 'go on with what it writes, until it ends or Ctrl-C')
   .option('-p, --previous', 'of the run before the last restart')
   .action(async (pod, options) => (await import('./commands/logs.ts')).logs(pod, options));
 

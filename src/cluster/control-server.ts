@@ -1,6 +1,7 @@
 // The running cluster's door for the other `podwire` commands: HTTP on a Unix socket in the run directory, for its owner only.
 //   GET  /status /trace?q= /rules?node=&format= /logs?...   JSON, or text
 //   GET  /follow?q=                                            trace points of a flow, a JSON line each, until the client goes
+//   GET  /logs/follow?pod=ns/name&container=                   a container's lines as text, until it or the client ends
 //   GET  /capture?pods=&node=&filter=                         pcapng until the client goes
 //   GET  /exec?pod=ns/name&container=&command=&stdin=&tty=    WebSocket, the remote command protocol
 //   POST /down                                               answers when everything is gone
@@ -13,6 +14,9 @@ import { CHANNEL_PROTOCOL, serveRemoteCommand } from '../apiserver/streaming/rem
 import type { Cluster } from './cluster.ts';
 import type { NodeHandle, RulesFormat } from './node-handle.ts';
 import { resolveQuestion } from './trace-question.ts';
+
+/** Bytes that a client of a container's log may leave unread. */
+const MAX_WAITING = 4 << 20;
 
 export class ControlServer {
   readonly #cluster: Cluster;
@@ -59,6 +63,8 @@ export class ControlServer {
         response.end('{}');
       } else if (url.pathname === '/follow') {
         await this.#follow(url.searchParams, response);
+      } else if (url.pathname === '/logs/follow') {
+        await this.#followLogs(url.searchParams, response);
       } else if (url.pathname === '/capture') {
         await this.#capture(url.searchParams, response);
       } else {
@@ -137,6 +143,20 @@ export class ControlServer {
     });
     response.flushHeaders();
     response.on('close', () => void session.stop());
+  }
+
+  async #followLogs(query: URLSearchParams, response: ServerResponse): Promise<void> {
+    const [namespace, pod] = podName(query.get('pod'));
+    const node = await this.#cluster.nodeOf(namespace, pod);
+    const container = query.get('container');
+    const follow = node.followLogs({ namespace, pod, ...(container ? { container } : {}) }, (lines) => {
+      // A client that does not read is cut off, as by the API server.
+      if (response.writableLength > MAX_WAITING) response.destroy();
+      else if (lines.length > 0) response.write(lines.map(({ text }) => `${text}\n`).join(''));
+    });
+    response.on('close', () => follow.stop());
+    await follow.ended;
+    response.end();
   }
 
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {

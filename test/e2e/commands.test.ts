@@ -54,6 +54,21 @@ t.test('a detached cluster is used and ended', async (t) => {
     t.same([none.code, none.stderr], [1, 'podwire: pods "no-such-pod" not found\n']);
   });
 
+  await t.test('logs -f goes on with what is written, until the container is gone', async (t) => {
+    const logs = podwire.spawn('logs', '-f', 'tiny-web');
+    let heard = '';
+    logs.stdout!.on('data', (chunk: Buffer) => {
+      heard += chunk.toString();
+    });
+    await eventually('what was there', () => heard.includes('GET / '));
+    await podwire.exec('test-pod', 'wget', '-q', '-O', '/dev/null', 'tiny-web/later');
+    await eventually('what comes', () => heard.includes('GET /later '));
+    logs.kill('SIGINT');
+    await once(logs, 'exit');
+    const none = await podwire.run('logs', '-f', 'no-such-pod');
+    t.same([none.code, none.stderr], [1, 'podwire: pods "no-such-pod" not found\n']);
+  });
+
   await t.test('exec passes input, output and the exit code', async (t) => {
     const child = podwire.spawn('exec', '-i', 'test-pod', '--', 'sh', '-c', 'cat; echo oops >&2; exit 3');
     child.stdin!.end('hello\n');
