@@ -8,7 +8,7 @@ export function openCapture(file: string): number {
   try {
     return openSync(file, 'w');
   } catch (cause) {
-    throw new CliError(`${file}: ${(cause as Error).message}`, { cause });
+    throw new CliError((cause as Error).message, { cause }); // it names the file
   }
 }
 

@@ -60,6 +60,7 @@ t.test('options that cannot be met', async (t) => {
     "podwire: store /proc/podwire: ENOENT: no such file or directory, mkdir '/proc/podwire'\n",
   );
   t.equal(await up('--images', '/no/such'), 'podwire: open /no/such: no such file or directory\n');
+  t.equal(await up('--capture', '/no/such'), "podwire: ENOENT: no such file or directory, open '/no/such'\n");
   t.equal(await up('--resolv-conf', '/no/such'), 'podwire: open /no/such: no such file or directory\n');
   t.match(await up('--listen', 'here'), /^podwire: --listen here: expected ADDRESS:PORT/);
   t.match(await up('--ipvs-scheduler', 'best'), /argument 'best' is invalid\. Allowed choices are rr, /);
