@@ -63,6 +63,9 @@ export class Podwire {
       child.stderr!.on('data', heard);
       child.once('exit', (code) => reject(new Error(`podwire up ended with ${code}:\n${output}`)));
     });
+    child.once('exit', (code, signal) => {
+      if (code === 1) t.comment(`podwire up ended by itself with ${code ?? signal}:\n${output}`); // why all that follows fails
+    });
     return child;
   }
 

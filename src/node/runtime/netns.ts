@@ -241,6 +241,9 @@ class NetnsProcess implements RunningProcess {
     this.#child = child;
     // A program may end, or close its stdin, before it has read everything: that is its business (EPIPE).
     if (stdin && child.stdin) void pipeline(stdin, child.stdin).catch(() => undefined);
+    // The same goes for a new size of its terminal: nobody reads that any more.
+    const control = child.stdio[3];
+    if (control) control.on('error', () => {});
     // The caller's streams outlive this process (a container's log spans restarts): end: false.
     const outputs = [
       pipeline(child.stdout!, stdout, { end: false }).catch(() => undefined),
