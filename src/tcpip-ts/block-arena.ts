@@ -1,5 +1,5 @@
 // Memory for the send and receive buffers of TCP, next to the packets in one arena: a copy between a buffer and a packet is then
-// `copyWithin` over one array, which makes no view and so no garbage (tcp/copy.ts). A buddy system: blocks of 4 KiB to 16 MiB, in
+// `copyWithin` over one array, which makes no view and so no garbage (copy.ts). A buddy system: blocks of 4 KiB to 16 MiB, in
 // powers of two; a free block is joined with its other half as soon as that is free as well.
 //
 //   4 KiB units   0   1   2   3   4   5   6   7        a block of order n is 2^n units and starts at a multiple of that;

@@ -2,11 +2,12 @@
 // Options stand in the first fragment; later ones carry those with the copied flag only.
 // Deviation: fragments that were reassembled for conntrack are cut anew to the MTU; Linux remembers the largest fragment that
 // came (frag_max_size) and cuts to that.
+import { copyBetween } from '../../tcpip-ts/copy.ts';
 import { CHECKSUM_PARTIAL, type Skb } from '../../tcpip-ts/skb.ts';
 import { completeChecksum } from '../../tcpip-ts/skb-checksum.ts';
 import { get16, put16 } from '../../tcpip-ts/wire/bytes.ts';
 import { fillIpChecksum, IP_MF, IP_OFFSET_MASK, IPV4_HLEN, ipHlen } from '../../tcpip-ts/wire/ipv4.ts';
-import { copyBytes, type SegmentSink } from '../core/gso.ts';
+import type { SegmentSink } from '../core/gso.ts';
 
 /** Hands fragments of at most `mtu` bytes to `sink` in order; borrows `skb`. False when the pool ran out: the rest is lost. */
 export function fragment(skb: Skb, mtu: number, sink: SegmentSink): boolean {
@@ -25,9 +26,9 @@ export function fragment(skb: Skb, mtu: number, sink: SegmentSink): boolean {
     const h = at === 0 ? hlen : laterHlen;
     const size = Math.min((mtu - h) & ~7, length - at);
     const p = piece.bytes;
-    if (at === 0) copyBytes(b, nh, p, piece.nh, hlen);
-    else copyLaterHeader(b, nh, hlen, p, piece.nh, laterHlen);
-    copyBytes(b, nh + hlen + at, p, piece.nh + h, size);
+    if (at === 0) copyBetween(piece, piece.nh, skb, nh, hlen);
+    else copyLaterHeader(piece, skb, hlen, laterHlen);
+    copyBetween(piece, piece.nh + h, skb, nh + hlen + at, size);
     piece.th = piece.nh + h;
     piece.tail = piece.th + size;
     piece.iif = skb.iif;
@@ -55,13 +56,17 @@ function copiedHeaderLen(b: Uint8Array, nh: number, hlen: number): number {
   return (length + 3) & ~3;
 }
 
-function copyLaterHeader(b: Uint8Array, nh: number, hlen: number, p: Uint8Array, to: number, laterHlen: number): void {
-  copyBytes(b, nh, p, to, IPV4_HLEN);
+function copyLaterHeader(piece: Skb, skb: Skb, hlen: number, laterHlen: number): void {
+  const b = skb.bytes;
+  const { nh } = skb;
+  const p = piece.bytes;
+  const to = piece.nh;
+  copyBetween(piece, to, skb, nh, IPV4_HLEN);
   let at = to + IPV4_HLEN;
   for (let o = nh + IPV4_HLEN; o < nh + hlen && b[o] !== 0; ) {
     const size = b[o] === 1 ? 1 : Math.max(2, b[o + 1]!);
     if ((b[o]! & 0x80) !== 0) {
-      copyBytes(b, o, p, at, size);
+      copyBetween(piece, at, skb, o, size);
       at += size;
     }
     o += size;

@@ -3,6 +3,7 @@
 // quoting as much as fits 576 bytes (RFC 1812 4.3.2.3). The error belongs to the connection of the packet it is about, so NAT
 // translates it like any that comes from outside.
 import type { Clock } from '../../lib/clock.ts';
+import { copyBetween } from '../../tcpip-ts/copy.ts';
 import { IcmpRateLimit } from '../../tcpip-ts/icmp/rate-limit.ts';
 import { CHECKSUM_PARTIAL, GSO_NONE, type Skb } from '../../tcpip-ts/skb.ts';
 import { completeChecksum } from '../../tcpip-ts/skb-checksum.ts';
@@ -22,7 +23,6 @@ import {
   ipTos,
 } from '../../tcpip-ts/wire/ipv4.ts';
 import type { Net } from '../core/context.ts';
-import { copyBytes } from '../core/gso.ts';
 import { attachConntrack } from '../netfilter/conntrack/track.ts';
 import type { Addresses } from './addresses.ts';
 import { IPCB_GROUP } from './control-block.ts';
@@ -74,7 +74,7 @@ export class IcmpErrors {
     const quote = Math.min(skb.tail - nh, MAX_QUOTE);
     out.th = out.nh + IPV4_HLEN;
     out.tail = out.th + ICMP_HLEN + quote;
-    copyBytes(b, nh, o, out.th + ICMP_HLEN, quote);
+    copyBetween(out, out.th + ICMP_HLEN, skb, nh, quote);
     put16(o, out.th + 2, 0);
     emitIcmp(o, out.th, out.tail, type, code, info >>> 16, info & 0xffff);
     const tos = (ipTos(b, nh) & 0x1e) | TOS_INTERNETWORK_CONTROL;

@@ -1,5 +1,6 @@
 // Sending ICMP errors, after Linux's icmp_send(): never about an error, a fragment past the first, a group address or a
 // nonsense source (RFC 1122 3.2.2), rate limited, quoting as much as fits 576 bytes (RFC 1812 4.3.2.3).
+import { copyBetween } from '../copy.ts';
 import { SNMP } from '../counters.ts';
 import type { IpLayer } from '../ip/ip-layer.ts';
 import { RTN_LOCAL } from '../ip/route.ts';
@@ -64,7 +65,7 @@ export class IcmpErrors {
     // A quote with half a checksum would look corrupt to whoever reads it.
     if (skb.checksum === CHECKSUM_PARTIAL && skb.gsoType === GSO_NONE) completeChecksum(skb);
     const quote = Math.min(skb.tail - nh, MAX_QUOTE);
-    out.bytes.set(b.subarray(nh, nh + quote), out.th + ICMP_HLEN);
+    copyBetween(out, out.th + ICMP_HLEN, skb, nh, quote);
     out.tail = out.th + ICMP_HLEN + quote;
     emitIcmp(out.bytes, out.th, out.tail, type, code, info >>> 16, info & 0xffff);
     v[SNMP.IcmpOutMsgs]!++;

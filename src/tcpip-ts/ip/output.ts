@@ -2,6 +2,7 @@
 // by a hashed counter per pair of addresses from random starts (RFC 7739 5.3; Linux's ip_idents), so that one peer's traffic
 // does not show in another's.
 import type { Rng } from '../../lib/rng.ts';
+import { copyBetween } from '../copy.ts';
 import { NETSTAT, SNMP } from '../counters.ts';
 import { EMSGSIZE, ENETUNREACH, ENOBUFS } from '../errno.ts';
 import { LINK_F_CSUM, LINK_F_TSO4 } from '../link.ts';
@@ -106,8 +107,7 @@ function fragment(ip: IpLayer, skb: Skb, route: Route): number {
     }
     const size = Math.min(step, length - at);
     const frag = (at + size < length ? IP_MF : 0) | (at >> 3);
-    const from = skb.base + skb.th + at;
-    skb.pool.bytes.copyWithin(piece.base + piece.th, from, from + size);
+    copyBetween(piece, piece.th, skb, skb.th + at, size);
     piece.tail = piece.th + size;
     emitIPv4(
       piece.bytes,

@@ -3,8 +3,9 @@
 //
 //    0           sent, unacknowledged         not sent              length        capacity
 //    ├──────────────────────────────────────┼──────────────────────┼ ─ ─ ─ ─ ─ ─ ─ ┤
+
+import { copyBytes } from '../copy.ts';
 import type { Block, BufferPool } from './buffer-pool.ts';
-import { copyBytes } from './copy.ts';
 
 const FIRST_BLOCK = 16_384;
 
