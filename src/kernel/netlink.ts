@@ -122,22 +122,22 @@ export type IpvsOp<A = number> =
   | { readonly op: 'ipvs-sysctl'; readonly name: string; readonly value: number }
   | { readonly op: 'ipvs-timeouts'; readonly tcpS: number; readonly tcpFinS: number; readonly udpS: number };
 
-/** IPVS as netlink sees it; src/kernel/ipvs implements it, createNetlink() takes it. Failing calls throw NetlinkError. */
-export interface IpvsControl {
-  addService(service: VirtualServer): void;
-  updateService(service: VirtualServer): void;
-  deleteService(key: VirtualServerKey): void;
-  addDest(key: VirtualServerKey, dest: RealServer): void;
-  updateDest(key: VirtualServerKey, dest: RealServer): void;
-  deleteDest(key: VirtualServerKey, dest: RealServer): void;
+/** IPVS as netlink sees it (ipvs/, and ip6/ipvs.ts). Failing calls throw NetlinkError. */
+export interface IpvsControl<A = number> {
+  addService(service: VirtualServer<A>): void;
+  updateService(service: VirtualServer<A>): void;
+  deleteService(key: VirtualServerKey<A>): void;
+  addDest(key: VirtualServerKey<A>, dest: RealServer<A>): void;
+  updateDest(key: VirtualServerKey<A>, dest: RealServer<A>): void;
+  deleteDest(key: VirtualServerKey<A>, dest: RealServer<A>): void;
   flush(): void;
   /** net.ipv4.vs.NAME. */
   setSysctl(name: string, value: number): void;
   /** `ipvsadm --set`; 0 leaves a value as it is. */
   setTimeouts(tcpS: number, tcpFinS: number, udpS: number): void;
-  services(): readonly VirtualServer[];
+  services(): readonly VirtualServer<A>[];
   /** In the order the scheduler walks them. */
-  dests(key: VirtualServerKey): readonly RealServerStatus[];
+  dests(key: VirtualServerKey<A>): readonly RealServerStatus<A>[];
 }
 
 export type NetlinkOp<A = number> = LinkOp<A> | IptablesRestoreOp<A> | IpSetOp<A> | NftOp<A> | ConntrackOp | IpvsOp<A>;

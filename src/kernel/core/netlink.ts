@@ -1,68 +1,125 @@
-// Netlink over the Kernel: what a commit's ops do. Runs between breaths, in the kernel's thread.
+// Netlink: what a commit's ops do, whatever the address family, and Netlink over the Kernel. Runs between breaths, in the
+// kernel's thread.
 
 import type { Kernel } from '../kernel.ts';
+import type { ConntrackFilter } from '../netfilter/conntrack/conntrack.ts';
+import type { Timeouts } from '../netfilter/conntrack/timeouts.ts';
 import {
+  type IpSetEntry,
   type IpSetOp,
+  type IpSetType,
+  type IptablesRestoreOp,
   type IpvsControl,
   type IpvsOp,
   type LinkOp,
   type Netlink,
   NetlinkError,
   type NetlinkOp,
+  type NftOp,
 } from '../netlink.ts';
 import type { NetDevice } from './device.ts';
 
+/** The parts of a kernel that ops are for. All of them throw NetlinkError. */
+export interface NetlinkParts<A> {
+  readonly links: {
+    addLink(name: string, kind: 'dummy'): void;
+    deleteLink(name: string): void;
+    addAddress(dev: string, addr: A, prefixLen: number): void;
+    deleteAddress(dev: string, addr: A): void;
+  };
+  readonly iptables: { restore(op: IptablesRestoreOp<A>): void };
+  readonly nftables: { apply(op: NftOp<A>): void };
+  readonly ipset: {
+    create(name: string, options: { readonly type: IpSetType }): void;
+    destroy(name: string): void;
+    swap(name: string, other: string): void;
+    replace(name: string, entries: readonly IpSetEntry<A>[]): void;
+    get(name: string): {
+      readonly set: { add(entry: IpSetEntry<A>): void; delete(entry: IpSetEntry<A>): void; flush(): void };
+    };
+  };
+  readonly conntrack: { deleteWhere(filter: ConntrackFilter): unknown; readonly timeouts: Partial<Timeouts> };
+  /** Null: its ops fail with ENOPROTOOPT, as without the kernel module. */
+  readonly ipvs: IpvsControl<A> | null;
+}
+
+/** As Netlink.commit. */
+export function applyOps<A>(parts: NetlinkParts<A>, ops: readonly NetlinkOp<A>[]): void {
+  ops.forEach((op, index) => {
+    try {
+      apply(parts, op);
+    } catch (error) {
+      if (error instanceof NetlinkError)
+        throw new NetlinkError(error.code, `${op.op}: ${error.message}`, index, { cause: error });
+      throw error;
+    }
+  });
+}
+
 /** `ipvs` may be null: then its ops fail with ENOPROTOOPT, as without the kernel module. */
 export function createNetlink(kernel: Kernel, ipvs: IpvsControl | null): Netlink {
+  const { iptables, nftables, ipset, conntrack } = kernel;
+  const parts: NetlinkParts<number> = { links: linksOf(kernel), iptables, nftables, ipset, conntrack, ipvs };
   return {
     commit(ops) {
       kernel.nowUs = kernel.clock.nowUs();
-      ops.forEach((op, index) => {
-        try {
-          apply(kernel, ipvs, op);
-        } catch (error) {
-          if (error instanceof NetlinkError)
-            throw new NetlinkError(error.code, `${op.op}: ${error.message}`, index, { cause: error });
-          throw error;
-        }
-      });
+      applyOps(parts, ops);
     },
     links: () => kernel.devices.list().map(({ ifindex, name, kind, up }) => ({ ifindex, name, kind, up })),
     addresses(dev) {
       const device = dev === undefined ? undefined : deviceOf(kernel, dev);
       return kernel.addresses.list(device).map((e) => ({ dev: e.device.name, addr: e.addr, prefixLen: e.prefixLen }));
     },
-    chains: (table) => kernel.iptables.chains(table),
-    iptablesSave: (table, counters) => kernel.iptables.save(table, counters),
-    ipsets: () => kernel.ipset.list().map(({ name, set }) => ({ name, type: set.type, entries: set.entries() })),
-    ipsetSave: () => kernel.ipset.save(),
+    chains: (table) => iptables.chains(table),
+    iptablesSave: (table, counters) => iptables.save(table, counters),
+    ipsets: () => ipset.list().map(({ name, set }) => ({ name, type: set.type, entries: set.entries() })),
+    ipsetSave: () => ipset.save(),
     nftList() {
       kernel.nowUs = kernel.clock.nowUs();
-      return kernel.nftables.list();
+      return nftables.list();
     },
-    nftNames: (table, kind) => kernel.nftables.names(table, kind),
+    nftNames: (table, kind) => nftables.names(table, kind),
     conntrack(filter) {
       kernel.nowUs = kernel.clock.nowUs();
-      return kernel.conntrack.list(filter);
+      return conntrack.list(filter);
     },
     ipvsServices: () => ipvs?.services() ?? [],
     ipvsDests: (key) => ipvs?.dests(key) ?? [],
   };
 }
 
-function apply(kernel: Kernel, ipvs: IpvsControl | null, op: NetlinkOp): void {
+function linksOf(kernel: Kernel): NetlinkParts<number>['links'] {
+  const { devices, addresses } = kernel;
+  return {
+    addLink(name, kind) {
+      if (devices.byName(name)) throw new NetlinkError('EEXIST', name);
+      kernel.addDevice(name, null, { kind });
+    },
+    deleteLink: (name) => kernel.removeDevice(deviceOf(kernel, name)),
+    addAddress(dev, addr, prefixLen) {
+      const device = deviceOf(kernel, dev);
+      if (addresses.isOn(device.ifindex, addr)) throw new NetlinkError('EEXIST', dev);
+      addresses.add(device, addr, prefixLen);
+    },
+    deleteAddress(dev, addr) {
+      if (!addresses.remove(deviceOf(kernel, dev), addr)) throw new NetlinkError('EADDRNOTAVAIL', dev);
+    },
+  };
+}
+
+function apply<A>(parts: NetlinkParts<A>, op: NetlinkOp<A>): void {
   switch (op.op) {
     case 'link-add':
     case 'link-del':
     case 'addr-add':
     case 'addr-del':
-      applyLink(kernel, op);
+      applyLink(parts.links, op);
       return;
     case 'iptables-restore':
-      kernel.iptables.restore(op);
+      parts.iptables.restore(op);
       return;
     case 'nft':
-      kernel.nftables.apply(op);
+      parts.nftables.apply(op);
       return;
     case 'ipset-create':
     case 'ipset-add':
@@ -71,43 +128,37 @@ function apply(kernel: Kernel, ipvs: IpvsControl | null, op: NetlinkOp): void {
     case 'ipset-destroy':
     case 'ipset-swap':
     case 'ipset-restore':
-      applyIpSet(kernel, op);
+      applyIpSet(parts.ipset, op);
       return;
     case 'conntrack-delete':
-      kernel.conntrack.deleteWhere(op.filter);
+      parts.conntrack.deleteWhere(op.filter);
       return;
     case 'conntrack-timeouts':
-      Object.assign(kernel.conntrack.timeouts, op.timeouts);
+      Object.assign(parts.conntrack.timeouts, op.timeouts);
       return;
     default:
-      if (ipvs === null) throw new NetlinkError('ENOPROTOOPT', 'ip_vs is not there');
-      applyIpvs(ipvs, op);
-      return;
+      if (parts.ipvs === null) throw new NetlinkError('ENOPROTOOPT', 'ip_vs is not there');
+      applyIpvs(parts.ipvs, op);
   }
 }
 
-function applyLink(kernel: Kernel, op: LinkOp): void {
+function applyLink<A>(links: NetlinkParts<A>['links'], op: LinkOp<A>): void {
   switch (op.op) {
     case 'link-add':
-      if (kernel.devices.byName(op.name)) throw new NetlinkError('EEXIST', op.name);
-      kernel.addDevice(op.name, null, { kind: op.kind });
+      links.addLink(op.name, op.kind);
       return;
     case 'link-del':
-      kernel.removeDevice(deviceOf(kernel, op.name));
+      links.deleteLink(op.name);
       return;
-    case 'addr-add': {
-      const device = deviceOf(kernel, op.dev);
-      if (kernel.addresses.isOn(device.ifindex, op.addr)) throw new NetlinkError('EEXIST', op.dev);
-      kernel.addresses.add(device, op.addr, op.prefixLen);
+    case 'addr-add':
+      links.addAddress(op.dev, op.addr, op.prefixLen);
       return;
-    }
     case 'addr-del':
-      if (!kernel.addresses.remove(deviceOf(kernel, op.dev), op.addr)) throw new NetlinkError('EADDRNOTAVAIL', op.dev);
+      links.deleteAddress(op.dev, op.addr);
   }
 }
 
-function applyIpSet(kernel: Kernel, op: IpSetOp): void {
-  const { ipset } = kernel;
+function applyIpSet<A>(ipset: NetlinkParts<A>['ipset'], op: IpSetOp<A>): void {
   switch (op.op) {
     case 'ipset-create':
       ipset.create(op.name, op);
@@ -132,7 +183,7 @@ function applyIpSet(kernel: Kernel, op: IpSetOp): void {
   }
 }
 
-function applyIpvs(ipvs: IpvsControl, op: IpvsOp): void {
+function applyIpvs<A>(ipvs: IpvsControl<A>, op: IpvsOp<A>): void {
   switch (op.op) {
     case 'ipvs-add-service':
       ipvs.addService(op.service);
@@ -160,7 +211,6 @@ function applyIpvs(ipvs: IpvsControl, op: IpvsOp): void {
       return;
     case 'ipvs-timeouts':
       ipvs.setTimeouts(op.tcpS, op.tcpFinS, op.udpS);
-      return;
   }
 }
 

@@ -3,7 +3,7 @@
 import { formatIpAddress, type IpAddress, isInPrefix, networkOf } from '../../tcpip-ts/wire/ip-address.ts';
 import { IPPROTO_TCP } from '../../tcpip-ts/wire/ipv4.ts';
 import { protoName } from '../netfilter/ipset/ipset.ts';
-import { type IpSetEntry, type IpSetOp, type IpSetType, NetlinkError } from '../netlink.ts';
+import { type IpSetEntry, type IpSetType, NetlinkError } from '../netlink.ts';
 
 type Entry = IpSetEntry<IpAddress>;
 
@@ -42,6 +42,18 @@ class Set6 {
     }
   }
 
+  add(entry: Entry): void {
+    this.entries.set(this.keyOf(entry), entry);
+  }
+
+  delete(entry: Entry): void {
+    this.entries.delete(this.keyOf(entry));
+  }
+
+  flush(): void {
+    this.entries.clear();
+  }
+
   /** The fields that this type has, as `ipset add` takes them. */
   keyOf({ ip = 0n, proto = IPPROTO_TCP, port = 0, ip2 = 0n, prefixLen = 128 }: Entry): string {
     const dport = `${protoName(proto)}:${port}`;
@@ -72,36 +84,25 @@ class Set6 {
 export class IpSets6 {
   readonly #sets = new Map<string, Set6>();
 
-  apply(op: IpSetOp<IpAddress>): void {
-    switch (op.op) {
-      case 'ipset-create':
-        if (!this.#sets.has(op.name)) this.#sets.set(op.name, new Set6(op.type, op.maxElem ?? 65536));
-        return;
-      case 'ipset-destroy':
-        this.get(op.name);
-        this.#sets.delete(op.name);
-        return;
-      case 'ipset-swap': {
-        const [a, b] = [this.get(op.name).set, this.get(op.with).set];
-        this.#sets.set(op.name, b).set(op.with, a);
-        return;
-      }
-      case 'ipset-flush':
-        this.get(op.name).set.entries.clear();
-        return;
-      case 'ipset-restore': {
-        const { set } = this.get(op.name);
-        set.entries.clear();
-        for (const entry of op.entries) set.entries.set(set.keyOf(entry), entry);
-        return;
-      }
-      case 'ipset-add':
-      case 'ipset-del': {
-        const { set } = this.get(op.name);
-        if (op.op === 'ipset-add') set.entries.set(set.keyOf(op.entry), op.entry);
-        else set.entries.delete(set.keyOf(op.entry));
-      }
-    }
+  /** As -exist. */
+  create(name: string, { type, maxElem = 65536 }: { readonly type: IpSetType; readonly maxElem?: number }): void {
+    if (!this.#sets.has(name)) this.#sets.set(name, new Set6(type, maxElem));
+  }
+
+  destroy(name: string): void {
+    this.get(name);
+    this.#sets.delete(name);
+  }
+
+  swap(name: string, other: string): void {
+    const [a, b] = [this.get(name).set, this.get(other).set];
+    this.#sets.set(name, b).set(other, a);
+  }
+
+  replace(name: string, entries: readonly Entry[]): void {
+    const { set } = this.get(name);
+    set.flush();
+    for (const entry of entries) set.add(entry);
   }
 
   /** Throws ENOENT. */

@@ -11,7 +11,7 @@ import { schedulers } from '../ipvs/scheduler/registry.ts';
 import { VirtualService } from '../ipvs/service.ts';
 import { protoName } from '../netfilter/ipset/ipset.ts';
 import {
-  type IpvsOp,
+  type IpvsControl,
   NetlinkError,
   type RealServer,
   type RealServerStatus,
@@ -43,12 +43,12 @@ class Service6 {
     return { proto, addr, port, flags, schedulerName: scheduler, persistent: this.svc.persistent, timeoutS, netmask };
   }
 
-  find({ addr, port }: Pick<RealServer<IpAddress>, 'addr' | 'port'>): [Dest, RealServer<IpAddress>] | undefined {
-    return [...this.servers].find(([, server]) => server.addr === addr && server.port === port);
+  find({ addr, port }: RealServer<IpAddress>): Dest | undefined {
+    return [...this.servers].find(([, server]) => server.addr === addr && server.port === port)?.[0];
   }
 }
 
-export class Ipvs6 implements Balancer {
+export class Ipvs6 implements Balancer, IpvsControl<IpAddress> {
   readonly #services = new Map<string, Service6>();
   readonly #dests: DestTable;
 
@@ -56,47 +56,50 @@ export class Ipvs6 implements Balancer {
     this.#dests = new DestTable(clock);
   }
 
-  apply(op: IpvsOp<IpAddress>): void {
-    switch (op.op) {
-      case 'ipvs-add-service':
-        this.#services.set(keyOf(op.service), new Service6(op.service));
-        return;
-      case 'ipvs-update-service': {
-        const service = this.#service(op.service);
-        service.server = op.service;
-        service.svc.edit({ ...op.service, addr: fold(op.service.addr), netmask: 0xffffffff });
-        return;
-      }
-      case 'ipvs-del-service':
-        this.#service(op.service).svc.clear(this.#dests);
-        this.#services.delete(keyOf(op.service));
-        return;
-      case 'ipvs-add-dest': {
-        const { svc, servers } = this.#service(op.service);
-        const { addr, port, weight } = op.dest;
-        servers.set(svc.linkDest({ addr: fold(addr), port, weight }, this.#dests), op.dest);
-        return;
-      }
-      case 'ipvs-update-dest':
-      case 'ipvs-del-dest': {
-        const { svc, servers, ...service } = this.#service(op.service);
-        const found = this.#service(op.service).find(op.dest);
-        if (!found) throw new NetlinkError('ENOENT', `ipvs ${op.op} of ${keyOf(service.server)}`);
-        if (op.op === 'ipvs-update-dest') {
-          svc.editDest(found[0], { addr: found[0].addr, port: found[0].port, weight: op.dest.weight });
-          servers.set(found[0], op.dest);
-        } else {
-          svc.removeDest(found[0], this.#dests);
-          servers.delete(found[0]);
-        }
-        return;
-      }
-      case 'ipvs-flush':
-        for (const { server } of [...this.#services.values()]) this.apply({ op: 'ipvs-del-service', service: server });
-        return;
-      default: // sysctls and timeouts: only connections know them
-    }
+  addService(server: VirtualServer<IpAddress>): void {
+    this.#services.set(keyOf(server), new Service6(server));
   }
+
+  updateService(server: VirtualServer<IpAddress>): void {
+    const service = this.#service(server);
+    service.server = server;
+    service.svc.edit({ ...server, addr: fold(server.addr), netmask: 0xffffffff });
+  }
+
+  deleteService(key: Key): void {
+    this.#service(key).svc.clear(this.#dests);
+    this.#services.delete(keyOf(key));
+  }
+
+  addDest(key: Key, server: RealServer<IpAddress>): void {
+    const { svc, servers } = this.#service(key);
+    const { addr, port, weight } = server;
+    servers.set(svc.linkDest({ addr: fold(addr), port, weight }, this.#dests), server);
+  }
+
+  updateDest(key: Key, server: RealServer<IpAddress>): void {
+    const { svc, servers } = this.#service(key);
+    const dest = this.#dest(key, server);
+    svc.editDest(dest, { addr: dest.addr, port: dest.port, weight: server.weight });
+    servers.set(dest, server);
+  }
+
+  deleteDest(key: Key, server: RealServer<IpAddress>): void {
+    const { svc, servers } = this.#service(key);
+    const dest = this.#dest(key, server);
+    svc.removeDest(dest, this.#dests);
+    servers.delete(dest);
+  }
+
+  flush(): void {
+    for (const { server } of [...this.#services.values()]) this.deleteService(server);
+  }
+
+  // Sysctls and timeouts: only connections know them.
+
+  setSysctl(): void {}
+
+  setTimeouts(): void {}
 
   services(): readonly VirtualServer<IpAddress>[] {
     return [...this.#services.values()].map(({ server }) => server);
@@ -144,6 +147,13 @@ export class Ipvs6 implements Balancer {
   #service(key: Key): Service6 {
     const found = this.#services.get(keyOf(key));
     if (!found) throw new NetlinkError('ESRCH', `ipvs: no service ${keyOf(key)}`);
+    return found;
+  }
+
+  #dest(key: Key, server: RealServer<IpAddress>): Dest {
+    const found = this.#service(key).find(server);
+    if (!found)
+      throw new NetlinkError('ENOENT', `ipvs: no server ${formatHostPort(server.addr, server.port)} of ${keyOf(key)}`);
     return found;
   }
 }

@@ -1,5 +1,5 @@
 // The IPv6 half of the emulated Node, as far as it is there: devices' addresses, routes, and the rules, sets and virtual servers
-// that kube-proxy writes, held to be shown and to be asked (what-if). The counterpart of core/netlink.ts and ip/fib.ts.
+// that kube-proxy writes, held to be shown and to be asked (what-if). The counterpart of kernel.ts and ip/fib.ts.
 // Deviation: it forwards no packet; the emulated kernel's packet path is IPv4's.
 import type { Clock } from '../../lib/clock.ts';
 import {
@@ -9,7 +9,8 @@ import {
   isInPrefix,
   networkOf,
 } from '../../tcpip-ts/wire/ip-address.ts';
-import { type AddressInfo, type Netlink, NetlinkError, type NetlinkOp } from '../netlink.ts';
+import { applyOps, type NetlinkParts } from '../core/netlink.ts';
+import { type AddressInfo, type Netlink, NetlinkError } from '../netlink.ts';
 import type { Routed, WhatIfNet } from '../what-if/net.ts';
 import { Ip6tables } from './ip6tables.ts';
 import { IpSets6 } from './ipsets.ts';
@@ -90,61 +91,45 @@ export class Net6 implements WhatIfNet {
   // As a proxier writes.
 
   netlink(): Netlink<IpAddress> {
+    const { iptables, nftables, ipset, balancer: ipvs } = this;
+    // No packet is tracked.
+    const conntrack = { deleteWhere: () => 0, timeouts: {} };
+    const parts: NetlinkParts<IpAddress> = { links: this.#links(), iptables, nftables, ipset, conntrack, ipvs };
     return {
-      commit: (ops) => {
-        for (const op of ops) this.#apply(op);
-      },
+      commit: (ops) => applyOps(parts, ops),
       links: () => this.#devices.map((name, i) => ({ ifindex: i + 1, name, kind: 'dummy', up: true })),
       addresses: (dev) => this.#addresses.filter((a) => dev === undefined || a.dev === dev),
-      chains: (table) => this.iptables.chains(table),
-      iptablesSave: () => this.iptables.save(),
-      ipsets: () => this.ipset.list(),
-      ipsetSave: () => this.ipset.save(),
-      nftList: () => this.nftables.list(),
-      nftNames: (table, kind) => this.nftables.names(table, kind),
+      chains: (table) => iptables.chains(table),
+      iptablesSave: () => iptables.save(),
+      ipsets: () => ipset.list(),
+      ipsetSave: () => ipset.save(),
+      nftList: () => nftables.list(),
+      nftNames: (table, kind) => nftables.names(table, kind),
       conntrack: () => [],
-      ipvsServices: () => this.balancer.services(),
-      ipvsDests: (key) => this.balancer.dests(key),
+      ipvsServices: () => ipvs.services(),
+      ipvsDests: (key) => ipvs.dests(key),
     };
   }
 
-  #apply(op: NetlinkOp<IpAddress>): void {
-    switch (op.op) {
-      case 'link-add':
-        this.addDevice(op.name);
-        return;
-      case 'link-del':
-        this.#devices.splice(this.#devices.indexOf(op.name), 1);
-        return;
-      case 'addr-add':
-        this.addAddress(op.dev, op.addr, op.prefixLen);
-        return;
-      case 'addr-del':
-        this.#addresses.splice(
-          this.#addresses.findIndex((a) => a.dev === op.dev && a.addr === op.addr),
-          1,
-        );
-        return;
-      case 'iptables-restore':
-        this.iptables.restore(op);
-        return;
-      case 'nft':
-        this.nftables.apply(op);
-        return;
-      case 'ipset-create':
-      case 'ipset-add':
-      case 'ipset-del':
-      case 'ipset-flush':
-      case 'ipset-destroy':
-      case 'ipset-swap':
-      case 'ipset-restore':
-        this.ipset.apply(op);
-        return;
-      case 'conntrack-delete':
-      case 'conntrack-timeouts':
-        return;
-      default:
-        this.balancer.apply(op);
-    }
+  #links(): NetlinkParts<IpAddress>['links'] {
+    return {
+      addLink: (name) => this.addDevice(name),
+      deleteLink: (name) => void this.#devices.splice(this.#indexOf(name), 1),
+      addAddress: (dev, addr, prefixLen) => {
+        this.#indexOf(dev);
+        this.addAddress(dev, addr, prefixLen);
+      },
+      deleteAddress: (dev, addr) => {
+        const at = this.#addresses.findIndex((a) => a.dev === dev && a.addr === addr);
+        if (at < 0) throw new NetlinkError('EADDRNOTAVAIL', dev);
+        this.#addresses.splice(at, 1);
+      },
+    };
+  }
+
+  #indexOf(device: string): number {
+    const at = this.#devices.indexOf(device);
+    if (at < 0) throw new NetlinkError('ENODEV', device);
+    return at;
   }
 }
