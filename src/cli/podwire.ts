@@ -49,11 +49,14 @@ program
   .addOption(
     new Option(
       '--proxy-mode <mode>',
-      'how kube-proxy programs the Nodes (default: ipvs, or what the store has)',
+      'how kube-proxy programs the Nodes; written into the store, if there is one, before they start (default: what the store has, or ipvs)',
     ).choices(PROXY_MODES),
   )
   .addOption(
-    new Option('--ipvs-scheduler <name>', 'of IPVS mode (default: rr, or what the store has)').choices(IPVS_SCHEDULERS),
+    new Option(
+      '--ipvs-scheduler <name>',
+      'of IPVS mode; written into the store likewise (default: what the store has, or rr)',
+    ).choices(IPVS_SCHEDULERS),
   )
   .addOption(runtimeOption())
   .option('--store <where>', 'memory, or a directory: then the same cluster comes back at the next start', 'memory')

@@ -93,10 +93,10 @@ export class Cluster {
       await Promise.all([
         authority,
         bootstrapRoles(client),
-        bootstrap(client, { clusterDNS: settings.clusterDNS, clusterDomain: settings.clusterDomain }).then(() =>
-          ensureProxyConfig(client, settings, settings.askedOfProxy),
-        ),
-        ...nodes.map((node) => node.start()),
+        // A Node begins with the kube-proxy configuration that it finds. Its thread takes longer to come up than this.
+        bootstrap(client, { clusterDNS: settings.clusterDNS, clusterDomain: settings.clusterDomain })
+          .then(() => ensureProxyConfig(client, settings, settings.askedOfProxy))
+          .then(() => Promise.all(nodes.map((node) => node.start()))),
       ]);
       return new Cluster(env, server, nodes, controllers);
     } catch (error) {

@@ -162,8 +162,8 @@ export class EmulatedNode implements NodeHandle {
   }
 
   async start(): Promise<void> {
+    await this.#proxyConfig.start();
     await this.#proxy.start();
-    this.#proxyConfig.start();
     await this.#names.start();
     await this.#kubelet.start();
   }

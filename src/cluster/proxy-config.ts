@@ -115,8 +115,10 @@ export class ProxyConfigWatch {
     });
   }
 
-  start(): void {
+  /** Resolves when the configuration that is there has been handed over: before kube-proxy starts, it is what it starts with. */
+  start(): Promise<void> {
     this.#configMaps.start();
+    return this.#configMaps.synced;
   }
 
   close(): void {

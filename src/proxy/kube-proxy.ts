@@ -81,6 +81,7 @@ export class KubeProxy {
   readonly #health: HealthChecks | undefined;
   readonly #own: OwnServers | undefined;
   #triggerTimesMs: number[] = [];
+  #started = false;
   #ready = false;
   #startedMs = 0;
   #closed = false;
@@ -109,6 +110,7 @@ export class KubeProxy {
 
   /** Resolves when the first sync has been made. Rejects when the kernel refuses what the mode needs. */
   async start(): Promise<void> {
+    this.#started = true;
     this.#startedMs = this.#options.clock.unixMs();
     this.#proxier.prepare();
     this.#services.addHandler({
@@ -136,8 +138,8 @@ export class KubeProxy {
   /**
    * Goes on with another configuration, between two packets: the rules of the mode before are cleaned up, as `kube-proxy --cleanup`
    * does, and the new one's are made in the same turn. Connections that netfilter has translated keep their translation.
-   * Those that IPVS keeps end with it when its mode is left. Returns what there is to tell. Throws NetlinkError; then the
-   * configuration is the new one, and the next sync tries again.
+   * Those that IPVS keeps end with it when its mode is left. Returns what there is to tell: nothing before start(), which then begins
+   * with it. Throws NetlinkError; then the configuration is the new one, and the next sync tries again.
    */
   reconfigure(config: KubeProxyConfig): readonly ProxyNotice[] {
     const before = this.#config;
@@ -145,7 +147,9 @@ export class KubeProxy {
     const notices: ProxyNotice[] = [];
     this.#runner.close();
     this.#proxier.close();
-    if (before.mode !== config.mode) {
+    if (!this.#started) {
+      // Nothing has been made that there were to clean up.
+    } else if (before.mode !== config.mode) {
       notices.push({
         type: 'Normal',
         reason: 'ProxyModeChanged',
@@ -160,6 +164,7 @@ export class KubeProxy {
     this.#proxier = this.#makeProxier(config);
     this.#runner = this.#makeRunner(config);
     this.#own?.serve(config);
+    if (!this.#started) return notices;
     this.#proxier.prepare();
     if (this.#ready) this.#runner.runNow();
     return notices;

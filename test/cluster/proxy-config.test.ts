@@ -4,14 +4,25 @@ import { parse } from 'yaml';
 import type { ConfigMap } from '../../src/api/core-v1.ts';
 import { CONFIGMAPS, NAMESPACES } from '../../src/api/resources.ts';
 import { ApiServer } from '../../src/apiserver/apiserver.ts';
-import { ensureProxyConfig, proxyModeOf } from '../../src/cluster/proxy-config.ts';
+import type { ApiClient } from '../../src/client/client.ts';
+import {
+  ensureProxyConfig,
+  initialProxyConfig,
+  ProxyConfigWatch,
+  proxyModeOf,
+} from '../../src/cluster/proxy-config.ts';
+import { createNetlink } from '../../src/kernel/core/netlink.ts';
+import { Ipvs } from '../../src/kernel/ipvs/ipvs.ts';
 import { VirtualClock } from '../../src/lib/clock.ts';
 import { SeededRng } from '../../src/lib/rng.ts';
+import { PROXY_MODES } from '../../src/proxy/config.ts';
+import { KubeProxy } from '../../src/proxy/kube-proxy.ts';
+import { Lab } from '../support/kernel.ts';
 
 const DEFAULTS = { proxyMode: 'ipvs', ipvsScheduler: 'rr', podCIDR: '10.244.0.0/16' } as const;
 
-async function cluster() {
-  const server = new ApiServer({ clock: new VirtualClock(), rng: new SeededRng(1), serviceCIDR: '10.96.0.0/12' });
+async function cluster(clock = new VirtualClock()) {
+  const server = new ApiServer({ clock, rng: new SeededRng(1), serviceCIDR: '10.96.0.0/12' });
   const client = server.client();
   await client.create(NAMESPACES, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'kube-system' } });
   const get = (): Promise<ConfigMap> => client.get(CONFIGMAPS, 'kube-system', 'kube-proxy');
@@ -67,4 +78,73 @@ t.test('what is no configuration is replaced only when something is asked for', 
     await ensureProxyConfig(client, { ...DEFAULTS, proxyMode: 'nftables' }, { mode: 'nftables' });
     t.match(parse(await text()), { mode: 'nftables', clusterCIDR: '10.244.0.0/16' });
   }
+});
+
+/** A Node's kube-proxy of a cluster that was started with the defaults, and what it is told of. */
+async function node(lab: Lab, client: ApiClient) {
+  const { clock } = lab;
+  const ipvs = new Ipvs(lab.kernel);
+  const proxy = new KubeProxy({
+    client,
+    clock,
+    netlink: createNetlink(lab.kernel, ipvs),
+    nodeName: 'node-1',
+    config: initialProxyConfig(DEFAULTS),
+  });
+  const events: string[] = [];
+  const watch = new ProxyConfigWatch({
+    client,
+    clock,
+    proxy,
+    event: (_about, type, reason, message) => events.push(`${type} ${reason}: ${message}`),
+    onError: () => {},
+  });
+  const started = watch.start().then(() => proxy.start());
+  await clock.run(0);
+  await started;
+  return {
+    proxy,
+    events,
+    /** What the modes make before there are Services. */
+    made: {
+      ipvs: lab.kernel.devices.byName('kube-ipvs0') !== undefined,
+      iptables: lab.kernel.iptables.save().includes('KUBE-EXTERNAL-SERVICES'),
+      nftables: lab.kernel.nftables.list() !== '',
+    },
+    close: () => {
+      watch.close();
+      proxy.close();
+      ipvs.close();
+      lab.close();
+    },
+  };
+}
+
+for (const mode of PROXY_MODES) {
+  t.test(
+    `a Node starts in the stored mode, ${mode}, having made nothing of another, and has nothing to tell`,
+    async (t) => {
+      const lab = new Lab();
+      const { client, write } = await cluster(lab.clock);
+      await ensureProxyConfig(client, DEFAULTS, {});
+      await write(`kind: KubeProxyConfiguration\nmode: ${mode}\nmetricsBindAddress: 0.0.0.0\n`);
+      const { proxy, events, made, close } = await node(lab, client);
+      t.equal(proxy.mode, mode);
+      t.same(made, { ipvs: mode === 'ipvs', iptables: mode === 'iptables', nftables: mode === 'nftables' });
+      t.same(events, []);
+      close();
+    },
+  );
+}
+
+t.test('a Node whose stored configuration makes no sense says so, and starts as the settings have it', async (t) => {
+  const lab = new Lab();
+  const { client, write } = await cluster(lab.clock);
+  await ensureProxyConfig(client, DEFAULTS, {});
+  await write('kind: KubeProxyConfiguration\nmode: quantum\n');
+  const { proxy, events, close } = await node(lab, client);
+  t.equal(proxy.mode, 'ipvs');
+  t.match(events, [/^Warning ProxyConfigRefused: .*not quantum/]);
+  t.equal(events.length, 1);
+  close();
 });
