@@ -90,23 +90,7 @@ export function socketsFrom(factory: SocketFactory): DnsSockets {
 async function bindUdp(factory: SocketFactory, address: string, port: number): Promise<UdpPort> {
   const socket = factory.createUdp(address.includes(':') ? 6 : 4);
   await once(socket, 'listening', () => socket.bind(port, address));
-  let open = true;
-  let onError: ((error: Error) => void) | undefined;
-  socket.on('error', (error) => onError?.(error));
-  return {
-    local: socket.address(),
-    onMessage: (handler) => void socket.on('message', handler),
-    onError(handler) {
-      onError = handler;
-    },
-    send(bytes, peer) {
-      if (open) socket.send(bytes, peer.port, peer.address, (error) => error && onError?.(error));
-    },
-    close() {
-      if (open) socket.close();
-      open = false;
-    },
-  };
+  return portOver(socket);
 }
 
 async function openUdp(factory: SocketFactory, to: Address): Promise<ConnectedUdpPort> {
@@ -115,17 +99,27 @@ async function openUdp(factory: SocketFactory, to: Address): Promise<ConnectedUd
     socket.once('error', reject);
     socket.connect(to.port, to.address, (error) => (error ? reject(error) : resolve()));
   });
+  return portOver(socket);
+}
+
+/** A socket as both kinds of port: one that is connected sends without an address. */
+function portOver(socket: DgramLike) {
   let open = true;
   let onError: ((error: Error) => void) | undefined;
-  socket.on('error', (error) => onError?.(error));
+  const failed = (error: Error | null): void => {
+    if (error) onError?.(error);
+  };
+  socket.on('error', failed);
   return {
     local: socket.address(),
-    onMessage: (handler) => void socket.on('message', handler),
-    onError(handler) {
+    onMessage: (handler: (bytes: Uint8Array, from: Address) => void) => void socket.on('message', handler),
+    onError(handler: (error: Error) => void) {
       onError = handler;
     },
-    send(bytes) {
-      if (open) socket.send(bytes, (error) => error && onError?.(error));
+    send(bytes: Uint8Array, to?: Address) {
+      if (!open) return;
+      if (to) socket.send(bytes, to.port, to.address, failed);
+      else socket.send(bytes, failed);
     },
     close() {
       if (open) socket.close();

@@ -16,15 +16,16 @@ import type { Found, LookUp, Outcome, Zone } from './zone.ts';
 const NAME = 'file';
 
 export interface FileOptions {
-  /** The zones as they are now, by origin; undefined where the file could not be read yet. */
+  /** The zones as they are now, by origin; undefined where the file could not be read yet. The origins stay the same. */
   readonly zones: ReadonlyMap<string, Zone | undefined>;
   readonly fallthrough: readonly string[] | undefined;
   log(message: string): void;
 }
 
 export function answerFromFiles(options: FileOptions, next: Handler | undefined): Handler {
+  const origins = [...options.zones.keys()];
   return (request, writer) => {
-    const origin = matchZone([...options.zones.keys()], request.name);
+    const origin = matchZone(origins, request.name);
     if (origin === undefined) return nextOrFailure(NAME, next, request, writer);
     const zone = options.zones.get(origin);
     if (zone === undefined) return RCODE.SERVFAIL;
