@@ -1,21 +1,14 @@
 import t from 'tap';
 import { DEPLOYMENTS, PODS, SERVICES } from '../../src/api/resources.ts';
-import { isStatus } from '../../src/api/status-error.ts';
 import { SeededRng } from '../../src/lib/rng.ts';
-import { controlPlane, deployment, service } from '../support/control-plane.ts';
-import { randomDelays, slowWatches } from '../support/slow-client.ts';
+import { deployment, service } from '../support/control-plane.ts';
+import { latePlane, randomHistory, type Step } from '../support/random-history.ts';
 
 // Whatever users and Pods do, and however late each controller hears of it, the cluster ends up as it was asked to be.
 for (let seed = 1; seed <= 5; seed++) {
   t.test(`a random history ends in the desired state (seed ${seed})`, async (t) => {
     const rng = new SeededRng(seed);
-    const delays = randomDelays(rng, 4);
-    const cp = await controlPlane(t, {
-      seed,
-      nodes: 3,
-      kubelet: { startUs: 20_000, stopUs: 40_000 },
-      controllerClient: (client, clock) => slowWatches(client, clock, delays),
-    });
+    const cp = await latePlane(t, seed, rng, 4);
     const { client } = cp;
     await client.create(DEPLOYMENTS, deployment({ replicas: 3, revisionHistoryLimit: 2 }));
     await client.create(SERVICES, service());
@@ -26,7 +19,7 @@ for (let seed = 1; seed <= 5; seed++) {
       const pods = cp.readyPods();
       return pods.length > 0 ? pods[rng.below(pods.length)] : undefined;
     };
-    const steps: (() => Promise<unknown> | undefined)[] = [
+    const steps: Step[] = [
       () => patch({ replicas: (replicas = rng.below(9)) }),
       () =>
         patch({ template: { spec: { containers: [{ name: 'web', image: (image = `nginx:${1 + rng.below(4)}`) }] } } }),
@@ -58,14 +51,7 @@ for (let seed = 1; seed <= 5; seed++) {
         await client.create(SERVICES, service());
       },
     ];
-    for (let i = 0; i < 40; i++) {
-      try {
-        await steps[rng.below(steps.length)]!();
-      } catch (error) {
-        if (!isStatus(error, 'NotFound')) throw error;
-      }
-      await cp.clock.run(rng.below(3) === 0 ? rng.below(2_000_000) : rng.below(20_000));
-    }
+    await randomHistory(cp, rng, 40, steps);
     await patch({ paused: false });
     await cp.clock.run(120e6);
 

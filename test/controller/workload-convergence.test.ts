@@ -1,9 +1,8 @@
 import t from 'tap';
 import { DAEMONSETS, JOBS, NODES, PODS, STATEFULSETS } from '../../src/api/resources.ts';
-import { isStatus } from '../../src/api/status-error.ts';
 import { SeededRng } from '../../src/lib/rng.ts';
-import { container, controlPlane } from '../support/control-plane.ts';
-import { randomDelays, slowWatches } from '../support/slow-client.ts';
+import { container } from '../support/control-plane.ts';
+import { latePlane, randomHistory, type Step } from '../support/random-history.ts';
 
 const template = (app: string, image: string) => ({
   metadata: { labels: { app } },
@@ -14,13 +13,7 @@ const template = (app: string, image: string) => ({
 for (let seed = 1; seed <= 5; seed++) {
   t.test(`workloads end up as they were asked to be, however late watches are (seed ${seed})`, async (t) => {
     const rng = new SeededRng(seed);
-    const delays = randomDelays(rng, 3);
-    const cp = await controlPlane(t, {
-      seed,
-      nodes: 3,
-      kubelet: { startUs: 20_000, stopUs: 40_000 },
-      controllerClient: (client, clock) => slowWatches(client, clock, delays),
-    });
+    const cp = await latePlane(t, seed, rng, 3);
     const { client } = cp;
     const selector = (app: string) => ({ matchLabels: { app } });
     const meta = (name: string) => ({ name, namespace: 'default' });
@@ -70,7 +63,7 @@ for (let seed = 1; seed <= 5; seed++) {
       await client.patch(STATEFULSETS, 'default', 'set', 'strategic', patch);
       await client.patch(DAEMONSETS, 'default', 'daemon', 'strategic', patch);
     };
-    const steps: (() => Promise<unknown> | undefined)[] = [
+    const steps: Step[] = [
       () => client.patch(STATEFULSETS, 'default', 'set', 'merge', { spec: { replicas: (replicas = rng.below(6)) } }),
       setImage,
       () => remove(of('set')),
@@ -87,14 +80,7 @@ for (let seed = 1; seed <= 5; seed++) {
       () => client.patch(NODES, undefined, 'node-2', 'merge', { spec: { unschedulable: rng.below(2) === 0 } }),
       () => client.patch(JOBS, 'default', 'job', 'merge', { spec: { suspend: rng.below(4) === 0 } }),
     ];
-    for (let i = 0; i < 60; i++) {
-      try {
-        await steps[rng.below(steps.length)]!();
-      } catch (error) {
-        if (!isStatus(error, 'NotFound')) throw error;
-      }
-      await cp.clock.run(rng.below(3) === 0 ? rng.below(2_000_000) : rng.below(20_000));
-    }
+    await randomHistory(cp, rng, 60, steps);
     await client.patch(NODES, undefined, 'node-2', 'merge', { spec: { unschedulable: false } });
     await client.patch(JOBS, 'default', 'job', 'merge', { spec: { suspend: false } });
     const complete = () =>
