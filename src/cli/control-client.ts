@@ -97,6 +97,11 @@ export function exec(options: ExecOptions): Promise<number> {
       const absent = cause.code === 'ENOENT' || cause.code === 'ECONNREFUSED';
       reject(new CliError(absent ? NO_CLUSTER : cause.message, { cause }));
     });
+    stdout.on('error', () => {
+      restore();
+      resolve(0);
+      socket.close();
+    });
     socket.on('close', () => {
       restore();
       reject(new CliError('the cluster went away before the command ended'));

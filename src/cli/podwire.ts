@@ -202,6 +202,13 @@ program
 // `su` leaves out sbin, where `ip` and what Pods run may be.
 process.env['PATH'] = [process.env['PATH'], '/usr/local/sbin', '/usr/sbin', '/sbin'].filter(Boolean).join(':');
 
+// Whoever reads what we write may go (`| head`): no failure. A command that would go on for it alone ends (trace --live, exec).
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+}
+
 try {
   await program.parseAsync();
 } catch (error) {

@@ -89,7 +89,9 @@ function warnOfNoAddress(object: KubeObject, warn: Warn): void {
   if (object.kind !== 'Service') return;
   const { spec, metadata } = object as Service;
   if (spec.type === 'ExternalName' || spec.clusterIP || spec.clusterIPs?.some((ip) => ip !== '')) return;
-  warn(`Service ${metadata.namespace ?? 'default'}/${metadata.name} has no clusterIP, so its name has no address`);
+  warn(
+    `Service ${metadata.namespace ?? 'default'}/${metadata.name} has no clusterIP, so its name has no address; give it spec.clusterIP`,
+  );
 }
 
 /** The little that the plugin relies on; the rest is the API server's to check. */

@@ -199,7 +199,7 @@ t.test('several files, YAML and JSON, with kinds that are not for DNS; --ttl', a
   const servers = await askUdp(dns.port, 'cluster.local.', 'NS');
   t.strictSame(servers.additional.map(rdataText), ['127.0.0.1'], 'the name server is where it listens');
   t.match(dns.output(), `[WARNING] ${yaml}: no matches for kind "Unknown" in version "example.org/v1", passed over`);
-  t.match(dns.output(), ': Service default/new has no clusterIP, so its name has no address\n');
+  t.match(dns.output(), ': Service default/new has no clusterIP, so its name has no address; give it spec.clusterIP\n');
   t.notMatch(dns.output(), 'Deployment');
   await dns.stop();
 });

@@ -15,6 +15,8 @@ export async function bench(names: readonly string[], options: { output: string;
   const unknown = names.find((n) => !(NAMES as readonly string[]).includes(n));
   if (unknown)
     throw new CliError(`bench ${unknown}: there is no such bench; expected ${NAMES.join(', ')}`, { exitCode: 2 });
+  if (options.out !== undefined && names.length > 0 && !names.some((n) => WRITE_FILES.includes(n)))
+    throw new CliError(`bench ${names.join(' ')}: --out is for ${WRITE_FILES.join(', ')} alone`, { exitCode: 2 });
   for (const name of names.length > 0 ? names : NAMES) {
     const file = fileURLToPath(new URL(`../../../bench/${name}.js`, import.meta.url));
     if (!existsSync(file)) throw new CliError('the benches are not built; run `npm run build`');

@@ -56,7 +56,7 @@ export async function trace(options: TraceOptions): Promise<void> {
   }
 }
 
-/** Until Ctrl-C, or until the cluster ends. */
+/** Until Ctrl-C, or until the cluster or the reader of our output ends. */
 async function live(options: TraceOptions): Promise<void> {
   if (options.filename.length > 0 || options.flows || options.proxyMode)
     throw new CliError('--live follows packets of a running cluster: not with -f, --flows or --proxy-mode', USAGE);
@@ -65,6 +65,7 @@ async function live(options: TraceOptions): Promise<void> {
   // An interface that is closed ends its iteration; a stream that is destroyed would fail it.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => lines.close());
   response.on('error', () => lines.close());
+  process.stdout.on('error', () => lines.close());
   let packet = 0;
   for await (const line of lines) {
     if (response.statusCode !== 200) throw new CliError((JSON.parse(line) as { message: string }).message);
