@@ -16,24 +16,34 @@ import {
 } from '../hooks.ts';
 import type { TargetActions } from '../iptables/table.ts';
 import {
+  ARG_MASK,
+  ARG_SHIFT,
+  FIELD_MASK,
+  INVERT,
   OP_ADDRESS,
   OP_ADDRESS_IN,
   OP_ADDRESS_SET,
   OP_CT_NEW,
   OP_DNAT,
   OP_DPORT,
+  OP_END,
   OP_FIB_LOCAL,
+  OP_FORWARD,
   OP_IIFNAME,
   OP_L4PROTO,
   OP_MARK,
   OP_MARK_SET,
+  OP_MASK,
   OP_MASQUERADE,
   OP_NUMGEN_VMAP,
   OP_REJECT,
   OP_UPDATE,
   OP_VERDICT,
   OP_VMAP,
+  PREFIX_SHIFT,
   SIGN,
+  SKIP_MASK,
+  SKIP_SHIFT,
   V_ACCEPT,
   V_DROP,
   V_GOTO,
@@ -63,8 +73,8 @@ export interface EvaluatorEnv {
   readonly net: { readonly nowUs: number };
 }
 
-/** Told of each rule that matched and did something: the chain's number and the instruction's offset. */
-export type RuleObserver = (skb: Skb, hook: HookNumber, chain: number, pc: number) => void;
+/** Told of each rule that matched and did something: its program's offset, and the instruction's in it. */
+export type RuleObserver = (skb: Skb, hook: HookNumber, program: number, pc: number) => void;
 
 export class Evaluator {
   /** Programs of all chains. */
@@ -74,7 +84,7 @@ export class Evaluator {
   /** While somebody traces. */
   observer: RuleObserver | null = null;
   readonly #env: EvaluatorEnv;
-  readonly #stackChain = new Int32Array(JUMP_STACK);
+  readonly #stackBase = new Int32Array(JUMP_STACK);
   readonly #stackPc = new Int32Array(JUMP_STACK);
   readonly #interfaces: { readonly name: string; readonly isPrefix: boolean; yes: Uint8Array }[] = [];
   #generation = -1;
@@ -96,35 +106,38 @@ export class Evaluator {
 
   /** Walks base chain `chain`. With NF_DROP freeing is the caller's, with NF_STOLEN it has been done. */
   run(skb: Skb, hook: HookNumber, chain: number): Verdict {
-    const { code, places } = this.programs;
-    let base = places[chain * 2]!;
-    let end = base + places[chain * 2 + 1]!;
+    const { code, offsets } = this.programs;
+    let base = offsets[chain]!;
     let pc = base;
     let depth = 0;
     for (;;) {
-      if (pc >= end) {
+      const word = code[pc]!;
+      const op = word & OP_MASK;
+      if (op >= OP_END) {
+        if (op === OP_FORWARD) {
+          base = code[pc + 1]!;
+          pc = base;
+          continue;
+        }
         if (depth === 0) return NF_ACCEPT;
         depth--;
-        chain = this.#stackChain[depth]!;
-        base = places[chain * 2]!;
-        end = base + places[chain * 2 + 1]!;
-        pc = base + this.#stackPc[depth]!;
+        base = this.#stackBase[depth]!;
+        pc = this.#stackPc[depth]!;
         continue;
       }
-      const op = code[pc]!;
-      const verdict = this.#step(op, code, pc, skb, hook);
+      const verdict = this.#step(word, code, pc, skb, hook);
       if (verdict === V_BREAK) {
-        pc = base + code[pc + 1]!;
+        pc += (word >> SKIP_SHIFT) & SKIP_MASK;
         continue;
       }
       if (verdict === V_CONTINUE) {
         if (this.observer !== null && (op === OP_MARK_SET || op === OP_UPDATE))
-          this.observer(skb, hook, chain, pc - base);
-        pc += sizeOf(op, code, pc);
+          this.observer(skb, hook, base, pc - base);
+        pc += SIZES[op]!;
         continue;
       }
       if (this.observer !== null && (verdict !== V_DONE || this.#result === NF_ACCEPT))
-        this.observer(skb, hook, chain, pc - base);
+        this.observer(skb, hook, base, pc - base);
       if (verdict === V_DONE) return this.#result;
       switch (verdict & VERDICT_KIND) {
         case V_ACCEPT:
@@ -132,86 +145,84 @@ export class Evaluator {
         case V_DROP:
           return NF_DROP;
         case V_RETURN:
-          pc = end;
+          if (depth === 0) return NF_ACCEPT;
+          depth--;
+          base = this.#stackBase[depth]!;
+          pc = this.#stackPc[depth]!;
           break;
         case V_JUMP:
           if (depth === JUMP_STACK) return NF_DROP;
-          this.#stackChain[depth] = chain;
-          this.#stackPc[depth] = code[pc + 1]!;
+          this.#stackBase[depth] = base;
+          this.#stackPc[depth] = pc + ((word >> SKIP_SHIFT) & SKIP_MASK);
           depth++;
-          chain = verdict >> VERDICT_SHIFT;
-          base = places[chain * 2]!;
-          end = base + places[chain * 2 + 1]!;
+          base = verdict >> VERDICT_SHIFT;
           pc = base;
           break;
         case V_GOTO:
-          chain = verdict >> VERDICT_SHIFT;
-          base = places[chain * 2]!;
-          end = base + places[chain * 2 + 1]!;
+          base = verdict >> VERDICT_SHIFT;
           pc = base;
           break;
       }
     }
   }
 
-  /** One instruction: V_CONTINUE, V_BREAK, V_DONE or an encoded verdict. */
-  #step(op: number, code: Int32Array, pc: number, skb: Skb, hook: HookNumber): number {
+  /** One instruction, whose first word is given: V_CONTINUE, V_BREAK, V_DONE or an encoded verdict. */
+  #step(word: number, code: Int32Array, pc: number, skb: Skb, hook: HookNumber): number {
     const b = skb.bytes;
     const { nh } = skb;
-    switch (op) {
+    const arg = (word >> ARG_SHIFT) & ARG_MASK;
+    switch (word & OP_MASK) {
       case OP_ADDRESS: {
-        const isIn = (get32(b, nh + code[pc + 2]!) & code[pc + 4]!) === code[pc + 3]!;
-        return isIn === (code[pc + 5] === 1) ? V_BREAK : V_CONTINUE;
+        const differs = (get32(b, nh + (arg & FIELD_MASK)) ^ code[pc + 1]!) >>> (arg >> PREFIX_SHIFT);
+        return (differs === 0) === ((arg & INVERT) !== 0) ? V_BREAK : V_CONTINUE;
       }
       case OP_ADDRESS_IN: {
-        const isIn = isInRanges(code, pc + 5, code[pc + 4]!, get32(b, nh + code[pc + 2]!) ^ SIGN);
-        return isIn === (code[pc + 3] === 1) ? V_BREAK : V_CONTINUE;
+        const isIn = isInRanges(code, pc + code[pc + 2]!, code[pc + 1]!, get32(b, nh + (arg & FIELD_MASK)) ^ SIGN);
+        return isIn === ((arg & INVERT) !== 0) ? V_BREAK : V_CONTINUE;
       }
       case OP_ADDRESS_SET: {
-        const isIn = this.sets[code[pc + 3]!]!.has(get32(b, nh + code[pc + 2]!) | 0, this.#env.net);
-        return isIn === (code[pc + 4] === 1) ? V_BREAK : V_CONTINUE;
+        const isIn = this.sets[code[pc + 1]!]!.has(get32(b, nh + (arg & FIELD_MASK)) | 0, this.#env.net);
+        return isIn === ((arg & INVERT) !== 0) ? V_BREAK : V_CONTINUE;
       }
       case OP_L4PROTO:
-        return b[nh + 9] === code[pc + 2] ? V_CONTINUE : V_BREAK;
+        return b[nh + 9] === arg ? V_CONTINUE : V_BREAK;
       case OP_DPORT:
-        return skb.th + 4 <= skb.tail && ((b[nh + 9]! << 16) | get16(b, skb.th + 2)) === code[pc + 2]
+        return skb.th + 4 <= skb.tail && ((b[nh + 9]! << 16) | get16(b, skb.th + 2)) === code[pc + 1]
           ? V_CONTINUE
           : V_BREAK;
-      case OP_IIFNAME: {
-        const isIt = this.#isInterface(code[pc + 2]!, skb, hook);
-        return isIt === (code[pc + 3] === 1) ? V_BREAK : V_CONTINUE;
-      }
+      case OP_IIFNAME:
+        return this.#isInterface(code[pc + 1]!, skb, hook) === (arg === INVERT) ? V_BREAK : V_CONTINUE;
       case OP_CT_NEW:
         return skb.ct !== 0 && skb.ctinfo === IP_CT_NEW ? V_CONTINUE : V_BREAK;
       case OP_FIB_LOCAL:
-        return this.#env.fib.isLocal(get32(b, nh + code[pc + 2]!) | 0) ? V_CONTINUE : V_BREAK;
+        return this.#env.fib.isLocal(get32(b, nh + arg) | 0) ? V_CONTINUE : V_BREAK;
       case OP_MARK:
-        return (skb.mark & code[pc + 2]!) === code[pc + 3]! ? V_CONTINUE : V_BREAK;
+        return (skb.mark & code[pc + 1]!) === code[pc + 2]! ? V_CONTINUE : V_BREAK;
       case OP_MARK_SET:
-        skb.mark = ((skb.mark & code[pc + 2]!) ^ code[pc + 3]!) >>> 0;
+        skb.mark = ((skb.mark & code[pc + 1]!) ^ code[pc + 2]!) >>> 0;
         return V_CONTINUE;
       case OP_VMAP: {
         if (skb.th + 4 > skb.tail) return V_BREAK;
-        const daddr = code[pc + 3] === 1 ? get32(b, nh + 16) | 0 : 0;
-        const map = this.maps[code[pc + 2]!]!;
+        const daddr = arg !== 0 ? get32(b, nh + 16) | 0 : 0;
+        const map = this.maps[code[pc + 1]!]!;
         const at = map.find(daddr, (b[nh + 9]! << 16) | get16(b, skb.th + 2));
         return at < 0 ? V_BREAK : map.value[at]! | 0; // a whole number, or it would be boxed
       }
       case OP_NUMGEN_VMAP:
-        return code[pc + 3 + this.#env.rng.below(code[pc + 2]!)]!;
+        return code[pc + code[pc + 1]! + this.#env.rng.below(arg)]!;
       case OP_UPDATE:
-        return this.sets[code[pc + 2]!]!.update(get32(b, nh + 12) | 0, this.#env.net) ? V_CONTINUE : V_BREAK;
+        return this.sets[code[pc + 1]!]!.update(get32(b, nh + 12) | 0, this.#env.net) ? V_CONTINUE : V_BREAK;
       case OP_DNAT:
-        this.#result = this.#env.actions.dnat(skb, code[pc + 2]! >>> 0, code[pc + 3]!);
+        this.#result = this.#env.actions.dnat(skb, code[pc + 1]! >>> 0, arg);
         return V_DONE;
       case OP_MASQUERADE:
-        this.#result = this.#env.actions.masquerade(skb, code[pc + 2] === 1);
+        this.#result = this.#env.actions.masquerade(skb, arg !== 0);
         return V_DONE;
       case OP_REJECT:
         this.#result = this.#env.actions.reject(skb, hook, false);
         return V_DONE;
       case OP_VERDICT:
-        return code[pc + 2]!;
+        return code[pc + 1]!;
       default:
         return V_BREAK;
     }
@@ -237,26 +248,22 @@ export class Evaluator {
   }
 }
 
-function sizeOf(op: number, code: Int32Array, pc: number): number {
-  if (op === OP_ADDRESS_IN) return 5 + code[pc + 4]! * 2;
-  return SIZES[op]!;
-}
-
 /** Words of the instructions that can be followed by another. */
 const SIZES = Int32Array.from(
-  { length: OP_VERDICT + 1 },
+  { length: OP_MASK + 1 },
   (_, op) =>
     ({
-      [OP_ADDRESS]: 6,
-      [OP_ADDRESS_SET]: 5,
-      [OP_L4PROTO]: 3,
-      [OP_DPORT]: 3,
-      [OP_IIFNAME]: 4,
-      [OP_CT_NEW]: 2,
-      [OP_FIB_LOCAL]: 3,
-      [OP_MARK]: 4,
-      [OP_MARK_SET]: 4,
-      [OP_UPDATE]: 3,
+      [OP_ADDRESS]: 2,
+      [OP_ADDRESS_IN]: 3,
+      [OP_ADDRESS_SET]: 2,
+      [OP_L4PROTO]: 1,
+      [OP_DPORT]: 2,
+      [OP_IIFNAME]: 2,
+      [OP_CT_NEW]: 1,
+      [OP_FIB_LOCAL]: 1,
+      [OP_MARK]: 3,
+      [OP_MARK_SET]: 3,
+      [OP_UPDATE]: 2,
     })[op] ?? 0,
 );
 

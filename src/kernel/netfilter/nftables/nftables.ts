@@ -15,10 +15,10 @@ import {
   NF_INET_PRE_ROUTING,
 } from '../hooks.ts';
 import type { Nat } from '../nat/nat.ts';
-import { compile, type Resolver } from './compile.ts';
-import { Evaluator, type EvaluatorEnv } from './evaluate.ts';
+import { compile, encodeVerdict, link, type Program, type Resolver } from './compile.ts';
+import { Evaluator, type EvaluatorEnv, type RuleObserver } from './evaluate.ts';
 import { formatAddRule, formatTable } from './list.ts';
-import type { ChainHook, MapElementKey, NftVerdict } from './ruleset.ts';
+import { type ChainHook, type MapElementKey, type NftVerdict, portWord } from './ruleset.ts';
 import { type ChainState, elementKey, isMap, type MapState, NftTable, type SetState, Transaction } from './table.ts';
 
 const HOOKS: Readonly<Record<ChainHook, HookNumber>> = {
@@ -121,7 +121,7 @@ export class Nftables {
     if (there) return;
     const table = new NftTable(name, {
       take: (kind) => this.#take(kind),
-      give: (kind, id) => this.#free[kind].push(id),
+      give: (kind, id) => this.#give(kind, id),
     });
     table.comment = comment;
     this.#tables.set(name, table);
@@ -146,10 +146,23 @@ export class Nftables {
       interface: (name) => this.#evaluator.interfaceNumber(name),
     };
     for (const object of tx.added) if (!tx.deleted.has(object)) this.#place(table, object);
+    const { programs } = this.#evaluator;
+    const written: [ChainState, Program][] = [];
     for (const chain of tx.dirty) {
       if (table.chains.get(chain.spec.name) !== chain) continue;
-      chain.program = compile(chain.rules, resolve);
-      this.#evaluator.programs.set(chain.id, chain.program.code);
+      const program = compile(chain.rules, resolve);
+      programs.reserve(chain.id, program.code.length);
+      written.push([chain, program]);
+    }
+    for (const [chain, program] of written) {
+      link(program, programs.offsets);
+      programs.write(chain.id, program.code);
+      chain.starts = program.starts;
+    }
+    for (const [element, map] of tx.elements) {
+      if (map.elements.get(elementKey(element)) !== element) continue;
+      const verdict = encodeVerdict(element.verdict, (name) => programs.offsets[table.chain(name).id]!);
+      map.table.set(element.addr | 0, portWord(element), verdict);
     }
   }
 
@@ -167,14 +180,13 @@ export class Nftables {
         this.#unhook.get(object)?.();
         this.#unhook.delete(object);
         this.#chains[object.id] = undefined;
-        this.#evaluator.programs.set(object.id, NO_CODE);
-        this.#free.chain.push(object.id);
+        this.#give('chain', object.id);
       } else if (isMap(object)) {
         this.#evaluator.maps[object.id] = undefined;
-        this.#free.map.push(object.id);
+        this.#give('map', object.id);
       } else {
         this.#evaluator.sets[object.id] = undefined;
-        this.#free.set.push(object.id);
+        this.#give('set', object.id);
       }
     }
     for (const object of tx.added) if ('rules' in object && !tx.deleted.has(object)) this.#hook(object);
@@ -186,7 +198,7 @@ export class Nftables {
     const { id } = chain;
     const evaluator = this.#evaluator;
     const { trace, hooks, nat } = this.#env;
-    const observer = (skb: Skb, hook: HookNumber, at: number, pc: number): void => this.#observe(skb, hook, at, pc);
+    const observer: RuleObserver = (skb, hook, program, pc) => this.#observe(skb, hook, program, pc);
     const run = (skb: Skb, hook: HookNumber): 0 | 1 | 2 => {
       evaluator.observer = trace.sink === null ? null : observer;
       return evaluator.run(skb, hook, id);
@@ -198,11 +210,11 @@ export class Nftables {
     );
   }
 
-  #observe(skb: Skb, hook: HookNumber, chain: number, pc: number): void {
-    const found = this.#chains[chain];
+  #observe(skb: Skb, hook: HookNumber, program: number, pc: number): void {
+    const found = this.#chains[this.#evaluator.programs.chainAt(program)!];
     if (!found) return;
-    const { program, rules, spec } = found.chain;
-    const index = program.starts.findLastIndex((start) => start <= pc);
+    const { starts, rules, spec } = found.chain;
+    const index = starts.findLastIndex((start) => start <= pc);
     const rule = rules[index];
     if (!rule) return;
     const text: LazyText = { text: () => formatAddRule(found.table, spec.name, rule) };
@@ -212,9 +224,12 @@ export class Nftables {
   #take(kind: 'chain' | 'set' | 'map'): number {
     return this.#free[kind].pop() ?? this.#next[kind]++;
   }
-}
 
-const NO_CODE = new Int32Array(0);
+  #give(kind: 'chain' | 'set' | 'map', id: number): void {
+    if (kind === 'chain') this.#evaluator.programs.release(id);
+    this.#free[kind].push(id);
+  }
+}
 
 /** Depth first from everything that something new points to: a new loop goes through one of these. */
 function refuseLoops(table: NftTable, tx: Transaction): void {

@@ -3,7 +3,6 @@
 //
 // A chain is referred to by rules (jump, goto) and map elements, a set or map by rules; what is referred to cannot be deleted.
 import { NetlinkError } from '../../netlink.ts';
-import { EMPTY_PROGRAM, encodeVerdict, type Program } from './compile.ts';
 import { LookupTable } from './lookup-table.ts';
 import {
   type MapElement,
@@ -22,7 +21,8 @@ export interface ChainState {
   readonly id: number;
   readonly spec: NftChain;
   rules: readonly NftRule[];
-  program: Program;
+  /** Where each rule begins in the chain's program. */
+  starts: Int32Array;
   references: number;
 }
 
@@ -51,6 +51,8 @@ export interface Numbers {
 export class Transaction {
   /** Chains to compile. */
   readonly dirty = new Set<ChainState>();
+  /** Map elements whose values are to be written. */
+  readonly elements = new Map<MapElement, MapState>();
   /** Chains that something new points to: where a loop could begin. */
   readonly targets = new Set<ChainState>();
   readonly added = new Set<ChainState | SetState | MapState>();
@@ -173,7 +175,7 @@ export class NftTable {
       return;
     }
     const id = this.#numbers.take('chain');
-    const chain: ChainState = { id, spec, rules: [], program: EMPTY_PROGRAM, references: 0 };
+    const chain: ChainState = { id, spec, rules: [], starts: NO_RULES, references: 0 };
     this.chains.set(spec.name, chain);
     tx.added.add(chain);
     tx.dirty.add(chain);
@@ -302,13 +304,9 @@ export class NftTable {
       if (JSON.stringify(there.verdict) === JSON.stringify(element.verdict)) return;
       this.#fail('EEXIST', `element of map ${map.spec.name} is there with another verdict`);
     }
-    const put = (): void => {
-      const verdict = encodeVerdict(element.verdict, { chain: (name) => this.chain(name).id });
-      this.#count(element, 1);
-      map.elements.set(key, element);
-      map.table.set(element.addr | 0, portWord(element), verdict);
-    };
-    put();
+    this.#count(element, 1);
+    map.elements.set(key, element);
+    tx.elements.set(element, map);
     for (const chain of this.#chainsOf([element.verdict])) tx.targets.add(chain);
     tx.undo(() => this.#take(map, element));
   }
@@ -351,3 +349,5 @@ export function isMap(object: SetState | MapState): object is MapState {
 export function elementKey(key: MapElementKey): string {
   return `${key.addr} ${portWord(key)}`;
 }
+
+const NO_RULES = new Int32Array(0);

@@ -114,6 +114,42 @@ onNode(t, 'a verdict map sends a first packet to its chain, which translates it'
   t.equal(lab.take('b').length, 0, 'another port is another key');
 });
 
+onNode(t, 'a chain that grows is met by all that lead to it', (t, lab) => {
+  const pass: Expression[] = Array.from({ length: 20 }, () => ({ kind: 'l4proto', proto: 17 }) as const);
+  const to = (port: number): NftCommand => rule('svc', ...pass, { kind: 'dnat', addr: ipv4(POD_B), port });
+  commit(
+    lab,
+    base('nat', 'nat', 'prerouting', -100),
+    chain('via'),
+    chain('svc'),
+    { command: 'add-map', map: { name: 'm', key: 'addr.proto.port' } },
+    element('m', VIP, 53, { kind: 'goto', chain: 'svc' }),
+    rule('nat', { kind: 'vmap', map: 'm' }),
+    rule('nat', verdict('jump', 'via')),
+    rule('via', { kind: 'numgen-vmap', verdicts: [{ kind: 'goto', chain: 'svc' }] }),
+  );
+  const grow = (...commands: NftCommand[]): void => {
+    lab.netlink.commit([{ op: 'nft', table: 't', commands: [{ command: 'flush-chain', name: 'svc' }, ...commands] }]);
+  };
+  for (const rules of [1, 5, 40, 2]) {
+    grow(
+      ...Array.from({ length: rules - 1 }, () => rule('svc', { kind: 'dport', proto: 6, port: 1 }, verdict('drop'))),
+      to(5000 + rules),
+    );
+    const recorder = new TraceRecorder();
+    lab.kernel.trace.sink = recorder;
+    send(lab, VIP, 1000 + rules);
+    send(lab, POD_B, 2000 + rules, 9);
+    lab.kernel.trace.sink = null;
+    t.match(lab.take('b'), [{ udp: { dport: 5000 + rules } }, { udp: { dport: 5000 + rules } }], `${rules} rules`);
+    const matched = recorder.records.flatMap((r) => (r.rule ? [textOf(r.rule)] : []));
+    t.equal(matched.filter((text) => text.endsWith(`:${5000 + rules}`)).length, 2, 'and the trace names it');
+  }
+  t.throws(() => grow(to(1), rule('svc', verdict('jump', 'nowhere'))), { code: 'ENOENT' });
+  send(lab, VIP, 3000);
+  t.match(lab.take('b'), [{ udp: { dport: 5002 } }], 'a transaction that fails leaves it as it was');
+});
+
 onNode(t, 'chains run by priority; drop ends a packet, accept only its base chain', (t, lab) => {
   commit(
     lab,
