@@ -13,7 +13,7 @@ import { Informer } from '../client/informer.ts';
 import type { Clock } from '../lib/clock.ts';
 import { type KubeProxyConfig, type ProxyMode, parseKubeProxyConfiguration } from '../proxy/config.ts';
 import { fieldWarnings } from '../proxy/config-fields.ts';
-import type { KubeProxy } from '../proxy/kube-proxy.ts';
+import type { KubeProxy, ProxyNotice } from '../proxy/kube-proxy.ts';
 import type { ClusterSettings } from './settings.ts';
 
 const NAMESPACE = 'kube-system';
@@ -130,17 +130,20 @@ export class ProxyConfigWatch {
     if (text === this.#text) return;
     this.#text = text;
     const { proxy, event, onError } = this.#options;
+    const tell = ({ type, reason, message }: ProxyNotice): void => {
+      event(configMap, type, reason, message);
+      if (type === 'Warning') onError(new Error(`kube-proxy: ${message}`));
+    };
     try {
       const document: unknown = parse(text, QUIET);
       if (document === null || typeof document !== 'object')
         throw new TypeError(`${KEY}: expected a KubeProxyConfiguration`);
-      for (const { message } of fieldWarnings(document)) event(configMap, 'Warning', 'ProxyConfigIgnored', message);
-      for (const { type, reason, message } of proxy.reconfigure(parseKubeProxyConfiguration(document)))
-        event(configMap, type, reason, message);
+      for (const { message } of fieldWarnings(document))
+        tell({ type: 'Warning', reason: 'ProxyConfigIgnored', message });
+      for (const notice of proxy.reconfigure(parseKubeProxyConfiguration(document))) tell(notice);
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
-      event(configMap, 'Warning', 'ProxyConfigRefused', message);
-      onError(error);
+      tell({ type: 'Warning', reason: 'ProxyConfigRefused', message });
     }
   }
 }

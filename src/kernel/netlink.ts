@@ -110,6 +110,24 @@ export interface RealServerStatus<A = number> extends RealServer<A> {
   readonly persistConns: number;
 }
 
+/** A connection of IPVS, which is no template. */
+export interface IpvsConnection<A = number> {
+  readonly proto: number;
+  /** The client, the virtual server and the real one. */
+  readonly caddr: A;
+  readonly cport: number;
+  readonly vaddr: A;
+  readonly vport: number;
+  readonly daddr: A;
+  readonly dport: number;
+  /** As in /proc/net/ip_vs_conn: `ESTABLISHED`, `UDP`. */
+  readonly state: string;
+  /** Conntrack knows the client's tuple: its packets are not new. */
+  readonly tracked: boolean;
+  /** Conntrack has seen a reply. */
+  readonly answered: boolean;
+}
+
 export type IpvsOp<A = number> =
   | { readonly op: 'ipvs-add-service' | 'ipvs-update-service'; readonly service: VirtualServer<A> }
   | { readonly op: 'ipvs-del-service'; readonly service: VirtualServerKey<A> }
@@ -138,6 +156,7 @@ export interface IpvsControl<A = number> {
   services(): readonly VirtualServer<A>[];
   /** In the order the scheduler walks them. */
   dests(key: VirtualServerKey<A>): readonly RealServerStatus<A>[];
+  connections(): readonly IpvsConnection<A>[];
 }
 
 export type NetlinkOp<A = number> = LinkOp<A> | IptablesRestoreOp<A> | IpSetOp<A> | NftOp<A> | ConntrackOp | IpvsOp<A>;
@@ -172,6 +191,8 @@ export interface Netlink<A = number> {
   conntrack(filter?: ConntrackFilter): readonly ConntrackEntry[];
   ipvsServices(): readonly VirtualServer<A>[];
   ipvsDests(key: VirtualServerKey<A>): readonly RealServerStatus<A>[];
+  /** O(connections). */
+  ipvsConnections(): readonly IpvsConnection<A>[];
 }
 
 /** `code` is the errno name. */

@@ -21,4 +21,5 @@ export type IptablesRestoreOp = netlink.IptablesRestoreOp<IpAddress>;
 export type IpSetEntry = netlink.IpSetEntry<IpAddress>;
 export type VirtualServer = netlink.VirtualServer<IpAddress>;
 export type RealServer = netlink.RealServer<IpAddress>;
+export type IpvsConnection = netlink.IpvsConnection<IpAddress>;
 export type RealServerStatus = netlink.RealServerStatus<IpAddress>;

@@ -13,8 +13,10 @@ import { BoundedRunner } from './bounded-runner.ts';
 import { ChangeTracker } from './change-tracker.ts';
 import type { Cidr, KubeProxyConfig, ProxyMode } from './config.ts';
 import type { Netlink } from './either-family.ts';
-import { type Endpoint, EndpointSliceCache, type EndpointsByPort, endpointName } from './endpoints.ts';
+import { type Endpoint, EndpointSliceCache, type EndpointsByPort } from './endpoints.ts';
 import { HealthChecks, type ServiceHealth } from './health-check.ts';
+import { IpvsLeftovers, openConnections, openRequests } from './ipvs/leftovers.ts';
+import { removeDevice } from './ipvs/proxier.ts';
 import { localDetectorOf } from './local-detector.ts';
 import { ProxyMetrics, type ProxyState } from './metrics.ts';
 import { addressesIn, isEverything, nodePortRanges } from './node-ports.ts';
@@ -65,6 +67,8 @@ export class KubeProxy {
   #config: KubeProxyConfig;
   #proxier: Proxier;
   #runner: BoundedRunner;
+  /** Of IPVS mode, in iptables mode. */
+  #leftovers: IpvsLeftovers | undefined;
   readonly #services: Informer<Service>;
   readonly #slices: Informer<EndpointSlice>;
   readonly #node: Informer<Node>;
@@ -137,29 +141,17 @@ export class KubeProxy {
 
   /**
    * Goes on with another configuration, between two packets: the rules of the mode before are cleaned up, as `kube-proxy --cleanup`
-   * does, and the new one's are made in the same turn. Connections that netfilter has translated keep their translation.
-   * Those that IPVS keeps end with it when its mode is left. Returns what there is to tell: nothing before start(), which then begins
-   * with it. Throws NetlinkError; then the configuration is the new one, and the next sync tries again.
+   * does, and the new one's are made in the same turn. Connections that netfilter has translated keep their translation. Those of
+   * IPVS stay with it when iptables mode comes, and end when nftables mode does, as with a real one: see ipvs/leftovers.ts. Returns
+   * what there is to tell: nothing before start(), which then begins with it. Throws NetlinkError; then the configuration is the new
+   * one, and the next sync tries again.
    */
   reconfigure(config: KubeProxyConfig): readonly ProxyNotice[] {
     const before = this.#config;
     if (this.#closed || jsonOf(before) === jsonOf(config)) return [];
-    const notices: ProxyNotice[] = [];
     this.#runner.close();
     this.#proxier.close();
-    if (!this.#started) {
-      // Nothing has been made that there were to clean up.
-    } else if (before.mode !== config.mode) {
-      notices.push({
-        type: 'Normal',
-        reason: 'ProxyModeChanged',
-        message: `proxy mode ${before.mode} -> ${config.mode}`,
-      });
-      if (before.mode === 'ipvs') notices.push(...this.#lostByIpvs());
-      this.#proxier.cleanup();
-    } else {
-      notices.push({ type: 'Normal', reason: 'ProxyConfigChanged', message: 'kube-proxy took a new configuration' });
-    }
+    const notices = this.#started ? this.#leave(before.mode, config.mode) : [];
     this.#config = config;
     this.#proxier = this.#makeProxier(config);
     this.#runner = this.#makeRunner(config);
@@ -170,19 +162,30 @@ export class KubeProxy {
     return notices;
   }
 
-  /** Connections that IPVS alone knows the way of. */
-  #lostByIpvs(): ProxyNotice[] {
-    const { netlink } = this.#options;
-    const busy = netlink.ipvsServices().flatMap((service) => {
-      const open = netlink.ipvsDests(service).reduce((sum, dest) => sum + dest.activeConns, 0);
-      return open > 0 ? [{ name: endpointName(service), open }] : [];
-    });
-    if (busy.length === 0) return [];
-    const total = busy.reduce((sum, { open }) => sum + open, 0);
-    const some = busy.slice(0, 5).map(({ name, open }) => `${open} to ${name}`);
-    const more = busy.length > some.length ? ', ...' : '';
-    const message = `${total} established connections went through IPVS and cannot be kept: ${some.join(', ')}${more}`;
-    return [{ type: 'Warning', reason: 'ConnectionsLost', message }];
+  /** Takes out of the kernel what the mode had there. */
+  #leave(mode: ProxyMode, next: ProxyMode): readonly ProxyNotice[] {
+    if (mode === next)
+      return [{ type: 'Normal', reason: 'ProxyConfigChanged', message: 'kube-proxy took a new configuration' }];
+    const { netlink, clock, onError = () => {} } = this.#options;
+    const notices: ProxyNotice[] = [
+      { type: 'Normal', reason: 'ProxyModeChanged', message: `proxy mode ${mode} -> ${next}` },
+    ];
+    const open = openConnections(netlink);
+    const requests = openRequests(netlink);
+    this.#leftovers?.close();
+    this.#proxier.cleanup({ keepConnections: next === 'iptables' });
+    if (mode === 'ipvs' && next === 'iptables') {
+      this.#leftovers = new IpvsLeftovers({ netlink, clock, onError });
+      if (open !== '')
+        notices.push({ type: 'Normal', reason: 'ConnectionsKept', message: `IPVS keeps ${open} until they end` });
+    } else if (next === 'nftables') {
+      if (this.#leftovers) netlink.commit([{ op: 'ipvs-flush' }, ...removeDevice(netlink)]);
+      this.#leftovers = undefined;
+      const lost = [open, requests].filter((text) => text !== '').join(' and ');
+      const message = `IPVS was flushed, as kube-proxy does for nftables, and has forgotten ${lost}: they break, unless the same endpoint is chosen again`;
+      if (lost !== '') notices.push({ type: 'Warning', reason: 'ConnectionsLost', message });
+    }
+    return notices;
   }
 
   #makeProxier(config: KubeProxyConfig): Proxier {
@@ -195,16 +198,12 @@ export class KubeProxy {
     return new BoundedRunner({ clock: this.#options.clock, minPeriodUs, maxPeriodUs, run: () => this.#sync() });
   }
 
-  /** Takes everything that it has programmed out of the kernel again; close() first. Throws NetlinkError. */
-  cleanup(): void {
-    this.#proxier.cleanup();
-  }
-
   /** Stops watching and syncing; the kernel keeps its rules, as when a real kube-proxy stops. Idempotent. */
   close(): void {
     this.#closed = true;
     this.#runner.close();
     this.#proxier.close();
+    this.#leftovers?.close();
     this.#own?.close();
     this.#health?.close();
     for (const informer of [this.#services, this.#slices, this.#node]) informer.close();

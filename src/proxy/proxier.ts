@@ -43,8 +43,11 @@ export interface Proxier {
   prepare(): void;
   /** Brings the kernel in line; returns how many operations it took. Throws NetlinkError; the next sync then starts over. */
   sync(input: ProxierInput): number;
-  /** Takes everything of this kind out of the kernel, as `kube-proxy --cleanup`; also what an earlier run left. */
-  cleanup(): void;
+  /**
+   * Takes everything of this kind out of the kernel, as `kube-proxy --cleanup`; also what an earlier run left. With `keepConnections`
+   * IPVS stays, and the addresses that it serves: see ipvs/leftovers.ts. Throws NetlinkError.
+   */
+  cleanup(options?: { readonly keepConnections?: boolean }): void;
   /** Stops its timers; the kernel keeps what it holds. Idempotent. */
   close(): void;
 }

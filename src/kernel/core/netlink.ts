@@ -85,6 +85,7 @@ export function createNetlink(kernel: Kernel, ipvs: IpvsControl | null): Netlink
     },
     ipvsServices: () => ipvs?.services() ?? [],
     ipvsDests: (key) => ipvs?.dests(key) ?? [],
+    ipvsConnections: () => ipvs?.connections() ?? [],
   };
 }
 

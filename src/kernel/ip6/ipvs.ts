@@ -111,6 +111,11 @@ export class Ipvs6 implements Balancer, IpvsControl<IpAddress> {
     return Array.from(svc.dests(), (dest) => ({ ...servers.get(dest)!, ...idle }));
   }
 
+  /** There is no packet path. */
+  connections(): readonly [] {
+    return [];
+  }
+
   /** As `ipvsadm-save -n`. */
   save(): string {
     const lines = [...this.#services.values()]

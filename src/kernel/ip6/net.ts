@@ -108,6 +108,7 @@ export class Net6 implements WhatIfNet {
       conntrack: () => [],
       ipvsServices: () => ipvs.services(),
       ipvsDests: (key) => ipvs.dests(key),
+      ipvsConnections: () => ipvs.connections(),
     };
   }
 

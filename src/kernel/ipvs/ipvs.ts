@@ -10,6 +10,7 @@
 // daemon, secure_tcp and the drop defences, IPv6.
 import type { Timer } from '../../lib/clock.ts';
 import type { Net } from '../core/context.ts';
+import { IPS_SEEN_REPLY } from '../netfilter/conntrack/ctinfo.ts';
 import {
   NF_INET_FORWARD,
   NF_INET_LOCAL_IN,
@@ -18,6 +19,7 @@ import {
   NF_IP_PRI_NAT_SRC,
 } from '../netfilter/hooks.ts';
 import {
+  type IpvsConnection,
   type IpvsControl,
   NetlinkError,
   type RealServer,
@@ -34,7 +36,7 @@ import { ipvsadmSave } from './save.ts';
 import { schedulers } from './scheduler/registry.ts';
 import type { SchedulerFactory } from './scheduler/scheduler.ts';
 import { ServiceTable, VirtualService } from './service.ts';
-import { Timeouts } from './state.ts';
+import { stateName, Timeouts } from './state.ts';
 
 /** net.ipv4.vs.*, with the kernel's defaults. */
 export interface IpvsSysctl {
@@ -161,6 +163,25 @@ export class Ipvs implements IpvsControl {
       inactiveConns: dest.inactConns,
       persistConns: dest.persistConns,
     }));
+  }
+
+  connections(): readonly IpvsConnection[] {
+    const { conns } = this;
+    const { conntrack } = this.net;
+    const found: IpvsConnection[] = [];
+    conns.forEach((id) => {
+      if ((conns.flags[id]! & CONN_F_TEMPLATE) !== 0) return;
+      const [proto, cport, vport] = [conns.proto[id]!, conns.cport[id]!, conns.vport[id]!];
+      const [caddr, vaddr] = [conns.caddr[id]! >>> 0, conns.vaddr[id]! >>> 0];
+      const handle = conntrack.find(proto, caddr, cport, vaddr, vport);
+      found.push({
+        ...{ proto, caddr, cport, vaddr, vport, daddr: conns.daddr[id]! >>> 0, dport: conns.dport[id]! },
+        state: stateName(proto, conns.state[id]!),
+        tracked: handle !== 0,
+        answered: handle !== 0 && (conntrack.status[handle >> 1]! & IPS_SEEN_REPLY) !== 0,
+      });
+    });
+    return found;
   }
 
   /** As `ipvsadm-save -n`. */

@@ -8,7 +8,7 @@ import type { Dest } from './dest.ts';
 import type { Ipvs } from './ipvs.ts';
 import { SVC_F_FALLBACK, SVC_F_ONEPACKET, SVC_F_PORT } from './scheduler/scheduler.ts';
 import type { VirtualService } from './service.ts';
-import { TCP_STATE_NAMES } from './state.ts';
+import { stateName } from './state.ts';
 
 /** A service as text tells it; of either family. */
 type ServiceView = Pick<
@@ -67,15 +67,15 @@ export function connRows(ipvs: Ipvs): ConnRow[] {
   const { conns } = ipvs;
   const rows: ConnRow[] = [];
   conns.forEach((id) => {
-    const tcp = conns.proto[id] === IPPROTO_TCP;
+    const proto = conns.proto[id]!;
     const state = conns.state[id]!;
     const template = (conns.flags[id]! & CONN_F_TEMPLATE) !== 0;
     rows.push({
-      proto: tcp ? 'tcp' : 'udp',
+      proto: proto === IPPROTO_TCP ? 'tcp' : 'udp',
       client: `${formatIPv4(conns.caddr[id]!)}:${conns.cport[id]}`,
       vip: `${formatIPv4(conns.vaddr[id]!)}:${conns.vport[id]}`,
       dest: `${formatIPv4(conns.daddr[id]!)}:${conns.dport[id]}`,
-      state: template ? ((state & TEMPLATE_ASSURED) !== 0 ? 'ASSURED' : 'NONE') : tcp ? TCP_STATE_NAMES[state]! : 'UDP',
+      state: template ? ((state & TEMPLATE_ASSURED) !== 0 ? 'ASSURED' : 'NONE') : stateName(proto, state),
       secondsLeft: Math.floor(conns.remainingUs(id) / 1e6),
     });
   });

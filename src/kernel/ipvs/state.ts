@@ -1,6 +1,7 @@
 // States and timeouts of IPVS connections, after ip_vs_proto_tcp.c and ip_vs_proto_udp.c of Linux 6.1 (masquerade: both
 // directions are seen). The transition table is flat: direction, flag, state -> state. Left out: the stricter table of
 // secure_tcp, input-only tables of direct routing and tunnels, SCTP.
+import { IPPROTO_TCP } from '../../tcpip-ts/wire/ipv4.ts';
 import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from '../../tcpip-ts/wire/tcp.ts';
 
 /** @public A state of Linux that only the transition table names. */
@@ -20,7 +21,7 @@ export const TCP_S_LISTEN = 9;
 export const TCP_S_SYNACK = 10;
 const TCP_STATES = 11;
 
-export const TCP_STATE_NAMES: readonly string[] = [
+const TCP_STATE_NAMES: readonly string[] = [
   'NONE',
   'ESTABLISHED',
   'SYN_SENT',
@@ -33,6 +34,11 @@ export const TCP_STATE_NAMES: readonly string[] = [
   'LISTEN',
   'SYNACK',
 ];
+
+/** As /proc/net/ip_vs_conn has it. */
+export function stateName(proto: number, state: number): string {
+  return proto === IPPROTO_TCP ? TCP_STATE_NAMES[state]! : 'UDP';
+}
 
 /** From the client (LOCAL_IN side), from the real server. */
 export const DIR_INPUT = 0;

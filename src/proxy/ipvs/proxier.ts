@@ -124,11 +124,8 @@ export class IpvsProxier implements Proxier {
     return ops.length;
   }
 
-  /** Takes everything of ours out of the kernel, as `kube-proxy --cleanup`. */
-  cleanup(): void {
-    const ops: NetlinkOp[] = [{ op: 'ipvs-flush' }];
-    if (this.#netlink.links().some((link) => link.name === DUMMY_DEVICE))
-      ops.push({ op: 'link-del', name: DUMMY_DEVICE });
+  cleanup({ keepConnections = false } = {}): void {
+    const ops: NetlinkOp[] = keepConnections ? [] : [{ op: 'ipvs-flush' }, ...removeDevice(this.#netlink)];
     for (const table of ['nat', 'filter'] as const) {
       const chains = CHAINS[table].map((name) => ({ name, rules: [] }));
       ops.push({ op: 'iptables-restore', table, chains });
@@ -346,4 +343,9 @@ function isBusy(status: readonly RealServerStatus[], { addr, port }: RealServer)
 
 function sameServer(a: VirtualServer, b: VirtualServer): boolean {
   return a.scheduler === b.scheduler && a.flags === b.flags && a.timeoutS === b.timeoutS && a.netmask === b.netmask;
+}
+
+export function removeDevice(netlink: Netlink): readonly NetlinkOp[] {
+  const isThere = netlink.links().some((link) => link.name === DUMMY_DEVICE);
+  return isThere ? [{ op: 'link-del', name: DUMMY_DEVICE }] : [];
 }
