@@ -23,7 +23,7 @@ import {
   ICMP_HOST_UNREACH,
   ICMP_TIME_EXCEEDED,
 } from '../tcpip-ts/wire/icmpv4.ts';
-import type { Net } from './core/context.ts';
+import type { Net, VirtualServers } from './core/context.ts';
 import { type DeviceInput, type DeviceOptions, Devices, type NetDevice } from './core/device.ts';
 import { DropReason, Drops } from './core/drop-reason.ts';
 import { LoopbackLink } from './core/loopback.ts';
@@ -70,6 +70,7 @@ export class Kernel implements Net, DeviceInput, Pollable {
   readonly trace = new TracePoints();
   readonly drops: Drops;
   readonly conntrack: Conntrack;
+  readonly virtualServers: VirtualServers = { isRequestTo: null };
   readonly addresses: Addresses;
   readonly neighbours: Neighbours;
   readonly nat: Nat;
@@ -119,6 +120,7 @@ export class Kernel implements Net, DeviceInput, Pollable {
       sets: this.ipset,
       rng,
       conntrack: this.conntrack,
+      virtualServers: this.virtualServers,
       time: this,
       hooks: this.hooks,
       nat: this.nat,

@@ -1,8 +1,17 @@
 // Which addresses of a Node take NodePorts, after NodePortAddresses of pkg/proxy/util (v1.31): ranges are asked a family at a
 // time, and a family without any has the mode's default. `primary` stands for the Node's own InternalIP.
-import { familyOf, type IpAddress, type IpFamily, isInPrefix, widthOf } from '../tcpip-ts/wire/ip-address.ts';
+import {
+  familyOf,
+  type IpAddress,
+  type IpFamily,
+  isInPrefix,
+  isLoopback,
+  widthOf,
+} from '../tcpip-ts/wire/ip-address.ts';
 import type { Cidr, KubeProxyConfig } from './config.ts';
 import type { Netlink } from './either-family.ts';
+
+const LOCALHOST = 0x7f000001;
 
 /** Ranges of the family; empty: the mode's default. */
 export function nodePortRanges(
@@ -17,6 +26,13 @@ export function nodePortRanges(
 /** Whether one of them is all there is. */
 export function isEverything(ranges: readonly Cidr[]): boolean {
   return ranges.some(([, prefixLen]) => prefixLen === 0);
+}
+
+/** Whether the IPv4 ranges, or the default, take in any of 127.0.0.0/8 (ContainsIPv4Loopback()). */
+export function containsLoopback({ nodePortAddresses, nodePortPrimary }: KubeProxyConfig): boolean {
+  const ranges = nodePortAddresses.filter(([addr]) => familyOf(addr) === 4);
+  if (ranges.length === 0) return !nodePortPrimary;
+  return ranges.some((range) => isLoopback(range[0]) || isInPrefix(range, LOCALHOST));
 }
 
 /** The Node's addresses in the ranges; what an IPVS mode has bound for Services is not the Node's. */

@@ -69,9 +69,9 @@ function servicePortOf(service: Service, port: ServicePortSpec, clusterIP: IpAdd
   const name = `${service.metadata.namespace}/${service.metadata.name}`;
   const family = familyOf(clusterIP);
   const externalIPs = addresses(spec.externalIPs ?? [], family);
+  // Whatever the Service's type: what has been written there is taken for granted.
   const ingress = service.status?.loadBalancer?.ingress ?? [];
-  const vips =
-    spec.type === 'LoadBalancer' ? ingress.filter((i) => i.ip && (i.ipMode ?? 'VIP') === 'VIP').map((i) => i.ip!) : [];
+  const vips = ingress.filter((i) => i.ip && (i.ipMode ?? 'VIP') === 'VIP').map((i) => i.ip!);
   const isExternal = spec.type === 'NodePort' || spec.type === 'LoadBalancer' || externalIPs.length > 0;
   const affinity =
     spec.sessionAffinity === 'ClientIP' ? (spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? 10_800) : 0;
@@ -86,7 +86,7 @@ function servicePortOf(service: Service, port: ServicePortSpec, clusterIP: IpAdd
     externalIPs,
     loadBalancerIPs: addresses(vips, family),
     sourceRanges: (spec.loadBalancerSourceRanges ?? []).flatMap((text) => {
-      const cidr = parseIpPrefix(text.trim());
+      const cidr = text.includes('/') ? parseIpPrefix(text.trim()) : undefined; // an address alone is no range
       return cidr && familyOf(cidr[0]) === family ? [cidr] : [];
     }),
     affinityS: affinity,

@@ -18,7 +18,7 @@ type Verdicts = Readonly<Record<ProxyMode, TraceVerdict>>;
 const KNOWN: readonly (readonly [applies: (v: Verdicts, a: AnswersByMode) => boolean, why: string])[] = [
   [
     (v) => v.ipvs === 'DNAT' && (v.iptables === 'DROP' || v.nftables === 'DROP'),
-    'IPVS mode sends to any endpoint when a Local policy has no local one, and has no source ranges for what the Node itself sends; the others drop',
+    "IPVS mode sends to any endpoint when a Local policy has no local one, and has source ranges for what the Node itself sends only when that has the load balancer's address as source; the others drop",
   ],
   [
     (v) => v.ipvs === 'REJECT' && v.iptables === 'DROP' && v.nftables === 'DROP',

@@ -10,6 +10,12 @@ import type { Devices } from './device.ts';
 import type { Drops } from './drop-reason.ts';
 import type { TracePoints } from './trace.ts';
 
+/** What netfilter may ask of IPVS; null as long as there is none. */
+export interface VirtualServers {
+  /** Whether the packet is a request that IPVS has given a real server of this virtual server's. */
+  isRequestTo: ((skb: Skb, proto: number, vaddr: number, vport: number) => boolean) | null;
+}
+
 export interface Net {
   readonly clock: Clock;
   readonly rng: Rng;
@@ -18,6 +24,7 @@ export interface Net {
   readonly fib: Fib;
   readonly hooks: NetfilterHooks;
   readonly conntrack: Conntrack;
+  readonly virtualServers: VirtualServers;
   readonly drops: Drops;
   readonly trace: TracePoints;
   /** Monotonic microseconds, read once a breath: what packet code uses. */

@@ -9,6 +9,9 @@
 // Left out: fwmark and port-zero services, FTP and other application helpers, direct routing and tunnels, SCTP, the sync
 // daemon, secure_tcp and the drop defences, IPv6.
 import type { Timer } from '../../lib/clock.ts';
+import type { Skb } from '../../tcpip-ts/skb.ts';
+import { get16, word } from '../../tcpip-ts/wire/bytes.ts';
+import { ipProto } from '../../tcpip-ts/wire/ipv4.ts';
 import type { Net } from '../core/context.ts';
 import { IPS_SEEN_REPLY } from '../netfilter/conntrack/ctinfo.ts';
 import {
@@ -72,6 +75,7 @@ export class Ipvs implements IpvsControl {
     this.#schedulers = schedulers(net.rng);
     this.destTable = new DestTable(net.clock);
     this.conns = new ConnTable(net.clock, net, net.rng, this.destTable, (id) => this.#dropConntrack(id));
+    net.virtualServers.isRequestTo = isRequestTo.bind(null, this);
     const reply = ipvsOut.bind(null, this);
     const request = ipvsIn.bind(null, this);
     this.#unregister.push(
@@ -192,6 +196,7 @@ export class Ipvs implements IpvsControl {
   /** Takes the hooks out and forgets every connection. */
   close(): void {
     for (const unregister of this.#unregister.splice(0)) unregister();
+    this.net.virtualServers.isRequestTo = null;
     this.#nodestTimer?.cancel();
     this.#nodestTimer = null;
     this.conns.close();
@@ -243,6 +248,15 @@ export class Ipvs implements IpvsControl {
     );
     if (handle !== 0) conntrack.delete(handle >> 1);
   }
+}
+
+/** Of a packet that has been rewritten: whether it goes to a real server of this virtual server's (conn_out_get of xt_ipvs.c). */
+function isRequestTo({ conns }: Ipvs, skb: Skb, proto: number, vaddr: number, vport: number): boolean {
+  const b = skb.bytes;
+  if (ipProto(b, skb.nh) !== proto) return false;
+  const server = word(b, skb.nh + 16);
+  const id = conns.findOut(proto, server, get16(b, skb.th + 2), word(b, skb.nh + 12), get16(b, skb.th));
+  return id !== NO_CONN && conns.vaddr[id] === (vaddr | 0) && conns.vport[id] === vport;
 }
 
 function makeService(service: VirtualServer, factories: ReadonlyMap<string, SchedulerFactory>): VirtualService {

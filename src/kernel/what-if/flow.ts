@@ -17,6 +17,8 @@ export interface Flow {
   readonly ctState: CtState;
   /** Its connection's destination is rewritten, by this packet or an earlier one (conntrack's state DNAT). */
   readonly ctDnat: boolean;
+  /** The virtual server whose real server it goes to, once IPVS has chosen. */
+  readonly virtual: { readonly addr: IpAddress; readonly port: number } | undefined;
 }
 
 export const NO_FLOW: Flow = {
@@ -30,6 +32,7 @@ export const NO_FLOW: Flow = {
   oif: '',
   ctState: 'NEW',
   ctDnat: false,
+  virtual: undefined,
 };
 
 /** `10.244.0.5:40000 > 10.96.0.10:53 udp`; `*` for an unknown port. */

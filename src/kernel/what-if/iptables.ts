@@ -210,6 +210,8 @@ class Walker {
         return invertible(match, match.states.includes(flow.ctState) || (flow.ctDnat && match.states.includes('DNAT')));
       case 'recent':
         return match.op === 'set' || this.#net.iptables.recent.check(match.name, flow.saddr, match.seconds);
+      case 'ipvs':
+        return flow.proto === match.proto && flow.virtual?.addr === match.vaddr && flow.virtual.port === match.vport;
       case 'transport':
       case 'comment':
         return true;

@@ -110,6 +110,7 @@ function sendTo(path: Path, { service, name, why }: Balancing, share: BalancedSh
     daddr: addr,
     dport: port,
     ctDnat: true, // ip_vs_update_conntrack
+    virtual: { addr: path.flow.daddr, port: path.flow.dport! },
   });
   path.chosen = { addr, port, hops: path.hops.length, realServer, why: `virtual server ${name}: ${why}` };
   const routed = path.routing();

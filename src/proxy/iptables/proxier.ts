@@ -14,7 +14,7 @@ import type { Clock } from '../../lib/clock.ts';
 import { type IpAddress, type IpFamily, jsonOf } from '../../tcpip-ts/wire/ip-address.ts';
 import type { KubeProxyConfig } from '../config.ts';
 import type { Chain, Netlink, NetlinkOp, Rule } from '../either-family.ts';
-import { addressesIn, isEverything, nodePortRanges } from '../node-ports.ts';
+import { addressesIn, containsLoopback, isEverything, nodePortRanges } from '../node-ports.ts';
 import { FULL_SYNC_PERIOD_US, type Proxier, type ProxierInput, type ProxierOptions } from '../proxier.ts';
 import { StaleFlows } from '../stale-flows.ts';
 import { type CompileContext, type CompiledPort, compileServicePort } from './compile.ts';
@@ -69,8 +69,9 @@ export class IptablesProxier implements Proxier {
     this.#clock = clock;
     this.#nodeName = nodeName;
     this.#family = family;
-    // The kernel has no route_localnet for IPv6.
-    this.#config = family === 6 ? { ...config, localhostNodePorts: false } : config;
+    // The kernel has no route_localnet for IPv6, and it is not set when no loopback address takes NodePorts.
+    const localhostNodePorts = config.localhostNodePorts && family === 4 && containsLoopback(config);
+    this.#config = { ...config, localhostNodePorts };
   }
 
   /** route_localnet is not needed: the emulated kernel routes 127.0.0.0/8 as it is told. */

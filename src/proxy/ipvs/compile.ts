@@ -39,11 +39,16 @@ export interface SetEntry {
   readonly entry: IpSetEntry;
 }
 
+/** Where a virtual server is. */
+export type VirtualAddress = Pick<VirtualServer, 'proto' | 'addr' | 'port'>;
+
 export interface CompiledPort {
   readonly servers: readonly CompiledServer[];
   /** Addresses for kube-ipvs0. */
   readonly bind: readonly IpAddress[];
   readonly entries: readonly SetEntry[];
+  /** Load balancers whose source ranges leave the Node itself out. */
+  readonly closed: readonly VirtualAddress[];
   /** Whether another set of Node addresses could change any of it. */
   readonly dependsOnNode: boolean;
 }
@@ -67,6 +72,7 @@ export function compileServicePort(
   const servers: CompiledServer[] = [];
   const bind: IpAddress[] = [];
   const entries: SetEntry[] = [];
+  const closed: VirtualAddress[] = [];
   const serve = (addr: IpAddress, portNumber: number, dests: ReadonlyMap<string, RealServer>): void => {
     const server = virtualServer(port, addr, portNumber, ctx.scheduler);
     servers.push({ key: serverKey(server), server, dests });
@@ -106,6 +112,8 @@ export function compileServicePort(
       // The Node reaches the address by itself, with that very address as source.
       if (port.sourceRanges.some((range) => isInPrefix(range, ctx.nodeIP))) {
         add('KUBE-LOAD-BALANCER-SOURCE-IP', { ...entry, ip2: ip });
+      } else {
+        closed.push({ proto, addr: ip, port: port.port });
       }
     }
     bindUnlessOurs(ip);
@@ -131,7 +139,7 @@ export function compileServicePort(
     add('KUBE-HEALTH-CHECK-NODE-PORT', { proto: IPPROTO_TCP, port: port.healthCheckNodePort });
   }
   const dependsOnNode = port.nodePort !== 0 || port.externalIPs.length > 0 || port.loadBalancerIPs.length > 0;
-  return { servers, bind, entries, dependsOnNode };
+  return { servers, bind, entries, closed, dependsOnNode };
 }
 
 function destsOf(endpoints: readonly Endpoint[]): ReadonlyMap<string, RealServer> {

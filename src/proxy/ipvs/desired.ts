@@ -2,7 +2,7 @@
 // ClusterIP has many ports; two Services may claim one external IP): addresses and entries are counted, of virtual servers the
 // last claim stands. Keeps a note of what was touched since the last drain, so that a sync looks at nothing else.
 import type { IpAddress } from '../../tcpip-ts/wire/ip-address.ts';
-import type { CompiledPort, CompiledServer, SetEntry } from './compile.ts';
+import { type CompiledPort, type CompiledServer, type SetEntry, serverKey, type VirtualAddress } from './compile.ts';
 import { SET_NAMES, type SetName } from './ipsets.ts';
 
 interface Claim {
@@ -23,6 +23,7 @@ export class DesiredState {
   readonly #entries = new Map<SetName, Map<string, { entry: SetEntry; count: number }>>(
     SET_NAMES.map((name) => [name, new Map()]),
   );
+  readonly #closed = new Map<string, { address: VirtualAddress; count: number }>();
   #touchedServers = new Set<string>();
   #touchedAddresses = new Set<IpAddress>();
   #touchedEntries = new Map<SetName, Set<string>>();
@@ -45,6 +46,11 @@ export class DesiredState {
     for (const addr of compiled.bind) {
       this.#addresses.set(addr, (this.#addresses.get(addr) ?? 0) + 1);
       this.#touchedAddresses.add(addr);
+    }
+    for (const address of compiled.closed) {
+      const held = this.#closed.get(serverKey(address));
+      if (held) held.count++;
+      else this.#closed.set(serverKey(address), { address, count: 1 });
     }
     for (const entry of compiled.entries) {
       const set = this.#entries.get(entry.set)!;
@@ -84,6 +90,11 @@ export class DesiredState {
     return Array.from(this.#entries.get(set)!.values(), ({ entry }) => entry);
   }
 
+  /** Load balancers that the Node itself must not reach, in an order that their history has no part in. */
+  closed(): VirtualAddress[] {
+    return [...this.#closed].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, { address }]) => address);
+  }
+
   isEmpty(set: SetName): boolean {
     return this.#entries.get(set)!.size === 0;
   }
@@ -108,6 +119,10 @@ export class DesiredState {
       if (count > 0) this.#addresses.set(addr, count);
       else this.#addresses.delete(addr);
       this.#touchedAddresses.add(addr);
+    }
+    for (const address of port.closed) {
+      const held = this.#closed.get(serverKey(address))!;
+      if (--held.count === 0) this.#closed.delete(serverKey(address));
     }
     for (const entry of port.entries) {
       const set = this.#entries.get(entry.set)!;

@@ -182,7 +182,7 @@ export class IpvsProxier implements Proxier {
       .filter(({ name }) => name !== DUMMY_DEVICE)
       .flatMap(({ name }) => this.#netlink.addresses(name))
       .map(({ addr }) => addr)
-      .filter((addr) => !isLoopback(addr) && !isLinkLocal(addr));
+      .filter((addr) => !isLoopback(addr) && !(this.#family === 6 && isLinkLocal(addr))); // isValidForSet()
     const nodeAddresses = new Set(own);
     const wanted = nodePortRanges(this.#config, this.#family, input.nodeIP);
     return {
@@ -303,9 +303,10 @@ export class IpvsProxier implements Proxier {
   #writeRules(ops: NetlinkOp[]): void {
     const isEmpty = (set: SetName): boolean => this.#desired.isEmpty(set);
     const sets = SET_NAMES.filter((set) => !isEmpty(set)).join(' ');
-    const rules = `${jsonOf(this.#local ?? null)} ${sets}`;
+    const closed = this.#desired.closed();
+    const rules = `${jsonOf([this.#local ?? null, closed])} ${sets}`;
     if (rules === this.#rules) return;
-    ops.push(...kubeChains(this.#config, this.#local, this.#family, isEmpty));
+    ops.push(...kubeChains(this.#config, this.#local, this.#family, isEmpty, closed));
     this.#rules = rules;
   }
 

@@ -1,15 +1,16 @@
 // The iptables rules of kube-proxy's IPVS mode, after writeIptablesRules() of pkg/proxy/ipvs/proxier.go, v1.31: a constant
-// number of them, whatever the Services, since they match ipsets. Which there are depends only on the configuration and on
-// which sets hold anything.
+// number of them, whatever the Services, since they match ipsets, plus one for each load balancer whose source ranges leave the
+// Node itself out. Which there are depends only on those, on the configuration and on which sets hold anything.
 //
 // Deviation: `-m physdev ! --physdev-is-in` is left out of the externalIP rules; the emulated Node has no bridge, so it would
-// always match. Deviation: KUBE-IPVS-OUT-FILTER exists but stays empty; its rules need `-m ipvs`.
+// always match.
 
-import type { IpFamily } from '../../tcpip-ts/wire/ip-address.ts';
+import { type IpFamily, widthOf } from '../../tcpip-ts/wire/ip-address.ts';
 import { IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP } from '../../tcpip-ts/wire/ipv4.ts';
 import type { KubeProxyConfig } from '../config.ts';
 import type { IptablesRestoreOp } from '../either-family.ts';
 import { fromElsewhere, type LocalDetector } from '../local-detector.ts';
+import type { VirtualAddress } from './compile.ts';
 import { kernelName, SETS, type SetName } from './ipsets.ts';
 
 type Chain = NonNullable<IptablesRestoreOp['chains']>[number];
@@ -67,12 +68,13 @@ const SET_RULES: readonly (readonly ['nat' | 'filter', SetName, string, readonly
   ['filter', 'KUBE-LOAD-BALANCER-SOURCE-IP', SOURCE_RANGES, ['dst', 'dst', 'src'], { kind: 'RETURN' }],
 ];
 
-/** The two tables' chains, complete; `isEmpty` tells which sets hold nothing. */
+/** The two tables' chains, complete; `isEmpty` tells which sets hold nothing, `closed` which load balancers the Node must not reach. */
 export function kubeChains(
   config: Pick<KubeProxyConfig, 'masqueradeAll' | 'masqueradeBit'>,
   local: LocalDetector | undefined,
   family: IpFamily,
   isEmpty: (set: SetName) => boolean,
+  closed: readonly VirtualAddress[],
 ): readonly IptablesRestoreOp[] {
   const mark = 2 ** config.masqueradeBit;
   const tables = { nat: emptyChains('nat'), filter: emptyChains('filter') };
@@ -115,6 +117,11 @@ export function kubeChains(
   add('nat', SERVICES, jump(NODE_PORT), { kind: 'addrtype', side: 'dst', type: 'LOCAL' });
   add('nat', LOAD_BALANCER, jump(MARK_MASQ));
   add('filter', SOURCE_RANGES, { kind: 'DROP' });
+  // The Node's own connections have the load balancer's address as source too, as it is bound here.
+  for (const { proto, addr, port } of closed) {
+    const from: Match = { kind: 'source', addr, prefixLen: widthOf(family) };
+    add('filter', IPVS_OUT_FILTER, { kind: 'DROP' }, from, { kind: 'ipvs', proto, vaddr: addr, vport: port });
+  }
   for (const name of ['KUBE-CLUSTER-IP', 'KUBE-LOAD-BALANCER'] as const) {
     if (!isEmpty(name)) add('nat', SERVICES, { kind: 'ACCEPT' }, set(name, 'dst', 'dst'));
   }

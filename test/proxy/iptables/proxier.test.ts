@@ -262,6 +262,22 @@ t.test('nodePortAddresses and localhostNodePorts choose the last rules', (t) => 
   t.end();
 });
 
+t.test('127.0.0.0/8 is guarded from others when NodePorts answer on any of it, and only then', (t) => {
+  const guarded = (config: Record<string, unknown>): number => {
+    const b = bench({ ...CLUSTER_CIDR, ...config });
+    b.sync();
+    const rules = rulesOf(b, 'filter', 'KUBE-FIREWALL');
+    b.close();
+    return rules.length;
+  };
+  for (const nodePortAddresses of [null, [], ['::/0'], ['0.0.0.0/0'], ['64.0.0.0/2'], ['10.0.0.0/8', '127.0.2.0/28']])
+    t.equal(guarded({ nodePortAddresses }), 1, JSON.stringify(nodePortAddresses));
+  for (const nodePortAddresses of [['primary'], ['192.168.49.0/24', '::1/128'], ['128.0.0.0/1']])
+    t.equal(guarded({ nodePortAddresses }), 0, JSON.stringify(nodePortAddresses));
+  t.equal(guarded({ iptables: { localhostNodePorts: false } }), 0);
+  t.end();
+});
+
 t.test('the real iptables-restore takes the rules, and iptables-save prints the same', async (t) => {
   if (!canUseNetns(t, 'unshare', 'iptables-restore')) return;
   const b = bench();

@@ -294,6 +294,60 @@ t.test('a Local policy without local endpoints falls back to all of them', (t) =
   t.end();
 });
 
+t.test('the Node itself does not reach a load balancer whose source ranges leave it out', (t) => {
+  const b = bench();
+  const lb = '203.0.113.80';
+  const closed: ServiceSpec = { ...WEB, type: 'LoadBalancer', loadBalancerSourceRanges: ['10.244.0.0/16'] };
+  const outFilter = (): string[] => rules(b).filter((line) => line.startsWith('-A KUBE-IPVS-OUT-FILTER'));
+  /** The Node's own sockets take the address that they send to for their own: it is bound here. */
+  const reaches = (sport: number, saddr = lb): boolean => {
+    b.lab.send(ip({ saddr, daddr: lb }, tcp({ sport, dport: 80, flags: 'S' })));
+    const passed = b.lab.take('a').length > 0;
+    const { verdict } = b.explain({ from: saddr, to: lb, toPort: 80, protocol: 'tcp' });
+    t.equal(verdict, passed ? 'DNAT' : 'DROP', 'as foretold');
+    return passed;
+  };
+  b.slice('web', SLICE, [ready(POD_A)]);
+  b.service('web', closed, [lb]);
+  b.sync();
+  t.same(outFilter(), [`-A KUBE-IPVS-OUT-FILTER -s ${lb}/32 -m ipvs --vproto 6 --vaddr ${lb} --vport 80 -j DROP`]);
+  t.notOk(reaches(1000));
+  t.ok(reaches(1001, NODE_IP), 'bound to another address it does, as in the real one');
+  b.lab.from('a', ip({ saddr: POD_A, daddr: lb }, tcp({ sport: 1002, dport: 80, flags: 'S' })));
+  t.equal(b.lab.take('a').length, 1, 'those in the ranges do');
+  b.service('web', { ...closed, loadBalancerSourceRanges: ['192.168.49.0/24'] }, [lb]);
+  b.sync();
+  t.same(outFilter(), []);
+  t.ok(reaches(1003), 'let in with its own address, the Node is let in with that one, too');
+  b.service('web', closed, [lb]);
+  b.sync();
+  t.equal(outFilter().length, 1);
+  b.deleteService('web', closed);
+  b.sync();
+  t.same(outFilter(), []);
+  b.close();
+  t.end();
+});
+
+t.test('NodePorts answer on all addresses but loopback, IPv4 link-local ones included', (t) => {
+  const lab = new Lab();
+  lab.pod('a', POD_A);
+  const device = lab.uplink();
+  lab.kernel.addresses.add(device, ipv4('169.254.7.7'), 16);
+  const b = new ServiceBench(undefined, lab);
+  b.service('web', { ...WEB, type: 'NodePort', ports: [{ port: 80, nodePort: 30_080 }] });
+  b.slice('web', SLICE, [ready(POD_A)]);
+  b.sync();
+  const addresses = b.netlink.ipvsServices().filter(({ port }) => port === 30_080);
+  t.same(
+    addresses.map(({ addr }) => addr).sort(),
+    [ipv4('10.244.0.1'), ipv4('169.254.7.7'), ipv4(NODE_IP)],
+    'the gateway of the Pods, too',
+  );
+  b.close();
+  t.end();
+});
+
 t.test('flows to a UDP endpoint that went are struck from conntrack', (t) => {
   const b = bench();
   const dns: ServiceSpec = { clusterIP: VIP, ports: [{ port: 53, protocol: 'UDP' }] };

@@ -8,6 +8,7 @@ import type { Skb } from '../../../tcpip-ts/skb.ts';
 import { netmask } from '../../../tcpip-ts/wire/address.ts';
 import { get16, word } from '../../../tcpip-ts/wire/bytes.ts';
 import { IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP } from '../../../tcpip-ts/wire/ipv4.ts';
+import type { VirtualServers } from '../../core/context.ts';
 import type { Fib } from '../../ip/fib.ts';
 import { NetlinkError } from '../../netlink.ts';
 import type { Conntrack } from '../conntrack/conntrack.ts';
@@ -99,6 +100,7 @@ export interface CompileEnv {
   readonly recent: RecentLists;
   readonly rng: Rng;
   readonly conntrack: Pick<Conntrack, 'status'>;
+  readonly virtualServers: VirtualServers;
   /** The kernel's. */
   readonly time: { readonly nowUs: number };
 }
@@ -265,6 +267,9 @@ class Builder {
         this.matches.push(match.op === 'set' ? recentSet(list, time) : recentCheck(list, time, match.seconds));
         break;
       }
+      case 'ipvs':
+        this.matches.push(ipvsMatch(this.#env.virtualServers, match.proto, match.vaddr, match.vport));
+        break;
       case 'transport':
       case 'comment':
         break;
@@ -384,6 +389,11 @@ export function statisticThreshold(probability: number): number {
 function statisticMatch(rng: Rng, probability: number): MatchFn {
   const threshold = statisticThreshold(probability);
   return () => (rng.u32() & 0x7fffffff) < threshold;
+}
+
+/** After ipvs_mt() of xt_ipvs.c: never what IPVS has not dealt with, nor a reply. */
+function ipvsMatch(servers: VirtualServers, proto: number, vaddr: number, vport: number): MatchFn {
+  return (skb) => skb.ipvs && (servers.isRequestTo?.(skb, proto, vaddr, vport) ?? false);
 }
 
 function recentSet(list: RecentList, time: { readonly nowUs: number }): MatchFn {

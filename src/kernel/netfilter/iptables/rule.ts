@@ -30,6 +30,8 @@ export type Match<A = number> =
   /** `--rcheck --seconds S --reap`: the source was seen by the list in the last S seconds; `--set`: now it is, always true. */
   | { readonly kind: 'recent'; readonly name: string; readonly op: 'set'; readonly seconds?: undefined }
   | { readonly kind: 'recent'; readonly name: string; readonly op: 'rcheck'; readonly seconds: number }
+  /** A request that IPVS sends to a real server of this virtual server. */
+  | { readonly kind: 'ipvs'; readonly proto: number; readonly vaddr: A; readonly vport: number }
   /** `-m tcp` alone, without ports: only text. */
   | { readonly kind: 'transport' }
   | { readonly kind: 'comment'; readonly text: string };

@@ -89,6 +89,8 @@ function formatMatch(match: Match<IpAddress>, family: IpFamily): string {
       const op = match.op === 'set' ? '--set' : `--rcheck --seconds ${match.seconds} --reap`;
       return `-m recent ${op} --name ${match.name} --mask ${family === 6 ? ALL_ONES6 : '255.255.255.255'} --rsource`;
     }
+    case 'ipvs':
+      return `-m ipvs --vproto ${match.proto} --vaddr ${formatIpAddress(match.vaddr)} --vport ${match.vport}`;
     case 'comment':
       return `-m comment --comment ${quote(match.text)}`;
     default:
