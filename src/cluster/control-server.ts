@@ -13,6 +13,7 @@ import { DEPLOYMENTS, NODES, PODS, SERVICES } from '../api/resources.ts';
 import { CHANNEL_PROTOCOL, serveRemoteCommand } from '../apiserver/streaming/remote-command.ts';
 import type { Cluster } from './cluster.ts';
 import type { NodeHandle, RulesFormat } from './node-handle.ts';
+import { podName } from './pod-name.ts';
 import { resolveQuestion } from './trace-question.ts';
 
 /** Bytes that a client of a container's log may leave unread. */
@@ -190,11 +191,4 @@ export class ControlServer {
     if (!node) throw new Error(`nodes "${name}" not found; there are ${nodes.map((n) => n.name).join(', ')}`);
     return node;
   }
-}
-
-/** `namespace/name`, or a name in `default`. */
-export function podName(text: string | null): [namespace: string, name: string] {
-  const [first = '', second] = (text ?? '').split('/');
-  if (first === '' || second === '') throw new Error(`pod "${text ?? ''}": expected NAMESPACE/NAME`);
-  return second === undefined ? ['default', first] : [first, second];
 }

@@ -5,8 +5,8 @@ import { PODS, SERVICES } from '../api/resources.ts';
 import type { TraceQuestion } from '../kernel/what-if/types.ts';
 import { parseIPv4 } from '../tcpip-ts/wire/address.ts';
 import type { Cluster } from './cluster.ts';
-import { podName } from './control-server.ts';
 import type { NodeHandle } from './node-handle.ts';
+import { podName } from './pod-name.ts';
 
 export interface AskedTrace {
   /** `namespace/name` of the Pod that sends; or `from`. */

@@ -1,16 +1,12 @@
 // Rows of kube-proxy's own TestCategorizeEndpoints, asked of the function; test/cluster/offline/endpoint-choice.test.ts asks flows.
-import { existsSync, readFileSync } from 'node:fs';
 import t from 'tap';
 import type { Endpoint } from '../../src/proxy/endpoints.ts';
 import { endpointName } from '../../src/proxy/endpoints.ts';
 import { servicePortsOf } from '../../src/proxy/service-port.ts';
 import { categorizeEndpoints } from '../../src/proxy/topology.ts';
 import { ipv4 } from '../../src/tcpip-ts/wire/address.ts';
-import { ENDPOINT_ROWS, SAMPLE_ROWS } from '../support/endpoint-rows.ts';
+import { ENDPOINT_ROWS } from '../support/endpoint-rows.ts';
 import { service } from '../support/services.ts';
-
-const root = import.meta.url.replace(/\/(dist[^/]*\/)?test\/proxy\/[^/]*$/, '/');
-const reference = new URL('../shared/reference/proxy-flows-sample.json', root);
 
 for (const row of ENDPOINT_ROWS) {
   t.test(row.name, (t) => {
@@ -42,9 +38,3 @@ for (const row of ENDPOINT_ROWS) {
     t.end();
   });
 }
-
-t.test('the fixture is the published sample', { skip: !existsSync(reference) && 'the reference is not here' }, (t) => {
-  const all = JSON.parse(readFileSync(reference, 'utf8')) as { categorizeEndpoints: { rows: unknown[] } };
-  t.same(SAMPLE_ROWS, all.categorizeEndpoints.rows);
-  t.end();
-});

@@ -138,7 +138,7 @@ const MORE: readonly Row[] = [
 ];
 
 const fixture = join(import.meta.dirname, '../../../test/fixtures/categorize-endpoints.json');
-export const SAMPLE_ROWS = (JSON.parse(readFileSync(fixture, 'utf8')) as { rows: EndpointRow[] }).rows;
+const SAMPLE_ROWS = (JSON.parse(readFileSync(fixture, 'utf8')) as { rows: EndpointRow[] }).rows;
 
 export const ENDPOINT_ROWS: readonly EndpointRow[] = [...SAMPLE_ROWS, ...MORE.map(written)];
 

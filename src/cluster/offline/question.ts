@@ -2,6 +2,7 @@
 import type { Pod } from '../../api/core-v1.ts';
 import type { TraceQuestion } from '../../kernel/what-if/types.ts';
 import { parseIpAddress } from '../../tcpip-ts/wire/ip-address.ts';
+import { podName } from '../pod-name.ts';
 import { type AskedTrace, resolveService, splitHostPort } from '../trace-question.ts';
 import type { OfflineObjects } from './objects.ts';
 
@@ -14,10 +15,10 @@ export function offlineQuestion({ pods, services }: OfflineObjects, asked: Asked
   let namespace = 'default';
   let from = asked.from;
   if (asked.pod) {
-    const [podNamespace, name] = asked.pod.includes('/') ? asked.pod.split('/') : ['default', asked.pod];
+    const [podNamespace, name] = podName(asked.pod);
     const pod = pods.find((p) => p.metadata.namespace === podNamespace && p.metadata.name === name);
     if (!pod) throw new Error(`the files have no Pod ${asked.pod}`);
-    namespace = podNamespace!;
+    namespace = podNamespace;
     from = addressOf(pod, host);
   }
   if (!from) throw new Error('expected --pod NAMESPACE/NAME or --from ADDRESS');

@@ -1,7 +1,8 @@
 // Commands that a shell must run itself, because they change it. Worded as dash's.
 import { absolutePath, isDirectory } from '../paths.ts';
 import { exitBySignal, signalled } from '../wait.ts';
-import { Exit, type Interpreter, LoopJump, type Scope } from './interpreter.ts';
+import type { Interpreter, Scope } from './interpreter.ts';
+import { Exit, LoopJump } from './jumps.ts';
 import { readLine } from './line-reader.ts';
 
 export interface BuiltinCall {

@@ -17,6 +17,7 @@ import {
 } from './ast.ts';
 import { BUILTINS } from './builtins.ts';
 import { ExpansionError, type Expansions, expandText, expandWord } from './expand.ts';
+import { Exit, LoopJump } from './jumps.ts';
 import { parseShell } from './parser.ts';
 import { emptyInput, RedirectionError, redirect, type Streams } from './redirect.ts';
 import type { ShellState } from './state.ts';
@@ -24,28 +25,6 @@ import type { ShellState } from './state.ts';
 /** What a command runs in. */
 export interface Scope extends Streams {
   readonly signal: AbortSignal;
-}
-
-/** `exit`, or an error that ends the shell. */
-export class Exit extends Error {
-  readonly code: number;
-
-  constructor(code: number) {
-    super('exit');
-    this.code = code;
-  }
-}
-
-/** `break` and `continue` on their way to the loop they mean. */
-export class LoopJump extends Error {
-  readonly kind: 'break' | 'continue';
-  levels: number;
-
-  constructor(kind: 'break' | 'continue', levels: number) {
-    super(kind);
-    this.kind = kind;
-    this.levels = levels;
-  }
 }
 
 interface Background {

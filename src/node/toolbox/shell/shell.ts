@@ -5,7 +5,8 @@ import type { ProcessContext, Program, ProgramTable } from '../../workloads/prog
 import { absolutePath } from '../paths.ts';
 import { exitBySignal } from '../wait.ts';
 import { ShellSyntaxError } from './ast.ts';
-import { Exit, Interpreter, type Scope, type ShellKind } from './interpreter.ts';
+import { Interpreter, type Scope, type ShellKind } from './interpreter.ts';
+import { Exit } from './jumps.ts';
 import { readLine } from './line-reader.ts';
 import { parseShell } from './parser.ts';
 import { ShellState } from './state.ts';
