@@ -1,6 +1,6 @@
 // core/v1 objects, as far as the emulated cluster reads or writes them. Unknown fields are kept by storage untouched.
 // Shapes follow k8s.io/api/core/v1.
-import type { Condition, IntOrString, KubeObject, LabelSelector } from './meta.ts';
+import type { Condition, IntOrString, KubeObject } from './meta.ts';
 
 export type Protocol = 'TCP' | 'UDP' | 'SCTP';
 
@@ -365,5 +365,3 @@ export interface Event extends KubeObject {
   reportingComponent?: string;
   reportingInstance?: string;
 }
-
-export type { LabelSelector };

@@ -7,7 +7,6 @@ import { Capture, type CaptureNames, TapList } from '../capture/capture.ts';
 import { compileFilter } from '../capture/filter.ts';
 import type { ApiClient } from '../client/client.ts';
 import { EventRecorder } from '../controller/events.ts';
-import { DROP_REASONS } from '../kernel/core/drop-reason.ts';
 import { type LiveHop, LiveTraces } from '../kernel/core/live-trace.ts';
 import { createNetlink } from '../kernel/core/netlink.ts';
 import { Ipvs } from '../kernel/ipvs/ipvs.ts';
@@ -269,11 +268,7 @@ export class EmulatedNode implements NodeHandle {
       pods: this.#kubelet.podCount,
       rxPackets: devices.reduce((sum, d) => sum + d.rxPackets, 0),
       txPackets: devices.reduce((sum, d) => sum + d.txPackets, 0),
-      drops: Object.fromEntries(
-        DROP_REASONS.map((name, reason) => [name, this.kernel.drops.count(reason)] as const).filter(
-          ([, count]) => count > 0,
-        ),
-      ),
+      drops: this.kernel.drops.snapshot(),
       conntrack: this.kernel.conntrack.count,
       rssBytes: process.memoryUsage.rss(),
     };

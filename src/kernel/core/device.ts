@@ -31,7 +31,6 @@ const RX_PACKETS = 0;
 const RX_BYTES = 1;
 const TX_PACKETS = 2;
 const TX_BYTES = 3;
-const TX_DROPPED = 4;
 
 export class NetDevice implements LinkReceiver {
   readonly ifindex: number;
@@ -48,7 +47,7 @@ export class NetDevice implements LinkReceiver {
   /** The mac in two integers: 48 bits would be a boxed number wherever it is passed. */
   readonly #macHigh: number;
   readonly #macLow: number;
-  readonly #counters = new Float64Array(5);
+  readonly #counters = new Float64Array(4);
 
   constructor(devices: Devices, ifindex: number, name: string, link: Link | null, options: DeviceOptions) {
     this.#devices = devices;
@@ -81,10 +80,6 @@ export class NetDevice implements LinkReceiver {
     return this.#counters[TX_BYTES]!;
   }
 
-  get txDropped(): number {
-    return this.#counters[TX_DROPPED]!;
-  }
-
   /** Whether the MAC at b[o] is this device's. */
   isMac(b: Uint8Array, o: number): boolean {
     return word(b, o + 2) === this.#macLow && get16(b, o) === this.#macHigh;
@@ -100,8 +95,8 @@ export class NetDevice implements LinkReceiver {
 
   /** Counts, shows to the tap and hands to the link a packet complete with link header; owns skb. */
   transmit(skb: Skb): void {
+    // Whoever routes here has asked first, and has counted what it dropped.
     if (this.link === null || !this.up) {
-      this.#counters[TX_DROPPED]!++;
       skb.free();
       return;
     }

@@ -8,7 +8,7 @@ import { TcpSocket } from '../../../tcpip-ts/socket/tcp-socket.ts';
 import type { Stack } from '../../../tcpip-ts/stack.ts';
 import { formatIPv4 } from '../../../tcpip-ts/wire/address.ts';
 
-export type { Answer, DecodedPacket, Question } from 'dns-packet';
+export type { Answer, DecodedPacket } from 'dns-packet';
 
 export interface DnsQuery {
   /** Without the trailing dot; '.' is the root. */
