@@ -1,6 +1,9 @@
-// Plays scenarios of the IPVS oracle (reference/ipvs/README.md: what a real Linux 6.1 decided) against the emulated kernel,
-// packet by packet, and says where the results differ. The world is whatever holds an Ipvs and moves packets; ours is in
-// ipvs-kernel-world.ts.
+// Plays a scenario of the IPVS oracle (reference/ipvs/README.md: what a real Linux 6.1 decided) on the emulated kernel, event by
+// event. The world is whatever holds an Ipvs and moves packets; ours is in ipvs-kernel-world.ts.
+//
+// Time. The guest of the oracle sends a packet in some 100 us, so that a tick of its kernel (10 ms) falls between two events now and
+// then; which two the results do not tell. Here no time passes but where a scenario asks for it (sleep, gap_ms, settle_ms), and a tick
+// where the player's caller wants one: see ipvs-replay-search.ts.
 import type { Ipvs } from '../../src/kernel/ipvs/ipvs.ts';
 import { connRows } from '../../src/kernel/ipvs/save.ts';
 import {
@@ -11,6 +14,8 @@ import {
 } from '../../src/kernel/ipvs/scheduler/scheduler.ts';
 import { NetlinkError, type RealServer, type VirtualServer } from '../../src/kernel/netlink.ts';
 import { ipv4 } from '../../src/tcpip-ts/wire/address.ts';
+import { split } from './ipvs-replay-compare.ts';
+import type { DestSpec, Json, Result, Scenario, ServiceSpec } from './ipvs-replay-file.ts';
 import { ip, type Parsed, tcp, udp } from './packet.ts';
 
 export interface ReplayWorld {
@@ -28,56 +33,14 @@ export interface WorldOptions {
   /** kube-proxy-like NAT rules, hence conntrack. */
   readonly nat: boolean;
   /** Mark these services' packets for masquerading. */
-  readonly masquerade: readonly { readonly vip: string; readonly port: number; readonly protocol: string }[];
+  readonly masquerade: readonly {
+    readonly vip: string;
+    readonly port: number;
+    readonly protocol: string;
+  }[];
 }
 
 export type MakeWorld = (options: WorldOptions) => ReplayWorld;
-
-interface DestSpec {
-  readonly ip: string;
-  readonly port: number;
-  readonly weight?: number;
-  readonly u_threshold?: number;
-  readonly l_threshold?: number;
-}
-
-interface ServiceSpec {
-  readonly scheduler: string;
-  readonly flags?: readonly string[] | string;
-  readonly protocol: 'tcp' | 'udp';
-  readonly vip: string;
-  readonly port: number;
-  readonly persistence?: number;
-  readonly netmask?: string;
-  readonly dests?: readonly DestSpec[];
-}
-
-type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
-type Result = { readonly [key: string]: Json };
-
-export interface Scenario extends Partial<ServiceSpec> {
-  readonly id: string;
-  readonly config?: string;
-  readonly services?: readonly Partial<ServiceSpec>[];
-  readonly sysctl?: Readonly<Record<string, number>>;
-  readonly timeouts?: readonly [number, number, number];
-  readonly nat?: boolean;
-  readonly masquerade_all?: boolean;
-  readonly node_ip?: string;
-  readonly settle_ms?: number;
-  readonly gap_ms?: number;
-  readonly events: readonly { readonly [kind: string]: unknown }[];
-  readonly results: readonly Result[];
-}
-
-export interface Difference {
-  readonly scenario: string;
-  /** Index of the event. */
-  readonly event: number;
-  readonly what: string;
-  readonly expected: string;
-  readonly got: string;
-}
 
 const FLAGS: Readonly<Record<string, number>> = {
   'sh-fallback': SVC_F_FALLBACK,
@@ -96,77 +59,20 @@ const CLIENT: Readonly<Record<string, string>> = {
   synack: 'SA',
   none: '',
 };
-const SERVER: Readonly<Record<string, string>> = { ssynack: 'SA', sack: 'A', sfin: 'FA', srst: 'RA', ssyn: 'S' };
+const SERVER: Readonly<Record<string, string>> = {
+  ssynack: 'SA',
+  sack: 'A',
+  sfin: 'FA',
+  srst: 'RA',
+  ssyn: 'S',
+};
 const STEPS: Readonly<Record<string, readonly string[]>> = {
   open: ['syn', 'ssynack', 'ack'],
   close: ['fin', 'sfin', 'ack'],
 };
-/** Between two events. The oracle injects them back to back. */
-const EVENT_US = 1000;
 const SETTLE_MS = 50;
 /** Of the oracle's guest, HZ=100. */
 const TICK_US = 10_000;
-/** How much later than asked the oracle's guest wakes from a sleep: timers of the same length have fired by then. */
-const OVERSLEEP_US = 20_000;
-/** The oracle's own seconds vary by this much from play to play. */
-const SECONDS_SLACK = 2;
-
-/** Of one scenario. */
-export interface Outcome {
-  readonly events: number;
-  /** Of the play without ticks, unless another agrees in every event. */
-  readonly differences: Difference[];
-  /** The play that agrees. */
-  readonly ticks: Ticks;
-}
-
-/**
- * Plays one scenario. Where nothing comes out the oracle's guest waits 4 ms (guest.py, drop_wait), which is less than a tick: its
- * results do not say whether one fell into it, so that what was to expire with the next tick has, or has not. The usual play has no
- * such tick. Only if it differs, two others are tried: a tick after steps of `open` and `close` that were dropped, and after all that
- * were dropped. One of them counts only if with it the whole scenario agrees. Without a dropped packet the three are the same.
- */
-export function replay(scenario: Scenario, makeWorld: MakeWorld): Outcome {
-  const events = scenario.events.filter((event) => !isToolOutput(event)).length;
-  const differences = play(scenario, makeWorld, 'never');
-  if (differences.length === 0) return { events, differences, ticks: 'never' };
-  for (const ticks of ['steps', 'always'] as const)
-    if (play(scenario, makeWorld, ticks).length === 0) return { events, differences: [], ticks };
-  return { events, differences, ticks: 'never' };
-}
-
-/** The text of the ipvsadm program there: no decision of the kernel's, and not compared. */
-function isToolOutput(event: object): boolean {
-  return 'ipvsadm' in event;
-}
-
-/** After which dropped packets a tick of the guest's clock is taken to have passed. */
-type Ticks = 'never' | 'steps' | 'always';
-
-function play(scenario: Scenario, makeWorld: MakeWorld, ticks: Ticks): Difference[] {
-  const player = new Player(scenario, makeWorld, ticks);
-  const differences: Difference[] = [];
-  try {
-    scenario.events.forEach((event, i) => {
-      if (isToolOutput(event)) return;
-      const expected = scenario.results[i]!;
-      const got = player.play(event);
-      if (!same(expected, got, player.ports)) {
-        const [expectedText, gotText] = [JSON.stringify(expected), JSON.stringify(got)];
-        differences.push({
-          scenario: scenario.id,
-          event: i,
-          what: JSON.stringify(event),
-          expected: expectedText,
-          got: gotText,
-        });
-      }
-    });
-  } finally {
-    player.close();
-  }
-  return differences;
-}
 
 interface PacketEvent {
   readonly src: string;
@@ -178,7 +84,13 @@ interface PacketEvent {
   readonly raw?: boolean;
 }
 
-class Player {
+/** When ticks fall: before which moments, a moment being a packet or another event; and the clock's ticks at the start. */
+export interface Ticks {
+  readonly before: ReadonlySet<number>;
+  readonly atStart: number;
+}
+
+export class Player {
   readonly #scenario: Scenario;
   readonly #ticks: Ticks;
   readonly #world: ReplayWorld;
@@ -189,12 +101,13 @@ class Player {
   /** By client and service: the dest last seen, and the client as that dest saw it. */
   readonly #known = new Map<string, string>();
   readonly #seenAs = new Map<string, string>();
+  #moments = 0;
+  #lastTick = 0;
 
   constructor(scenario: Scenario, makeWorld: MakeWorld, ticks: Ticks) {
     this.#scenario = scenario;
     this.#ticks = ticks;
-    const own = scenario.services ?? [scenario];
-    this.#services = own.map((s) => ({ flags: scenario.flags ?? [], ...pick(scenario), ...s }) as ServiceSpec);
+    this.#services = servicesOf(scenario);
     const nat = scenario.nat ?? true;
     this.#world = makeWorld({
       vips: [...new Set(this.#services.map((s) => s.vip))],
@@ -202,6 +115,7 @@ class Player {
       nat,
       masquerade: scenario.masquerade_all ? this.#services : [],
     });
+    this.#world.advance(ticks.atStart * TICK_US);
     const { ipvs } = this.#world;
     const sysctl = {
       conntrack: 1,
@@ -212,23 +126,27 @@ class Player {
     };
     for (const [name, value] of Object.entries(sysctl)) ipvs.setSysctl(name, value);
     if (scenario.timeouts) ipvs.setTimeouts(...scenario.timeouts);
-    for (const service of this.#services) this.#addService(service, service.dests ?? []);
+    for (const [si, service] of this.#services.entries()) this.#addService(service, service.dests ?? [], si);
   }
 
   close(): void {
     this.#world.close();
   }
 
-  play(event: { readonly [kind: string]: unknown }): Result {
-    const kind = Object.keys(event).find((k) => k !== 'note')!;
-    const result = this.#tried(kind, event[kind]);
-    if (result['drop'] && this.#ticks === 'always') this.#world.advance(TICK_US);
-    this.#world.advance((this.#scenario.gap_ms ?? 0) * 1000 + EVENT_US);
-    return result;
+  /** Moments so far. */
+  get moments(): number {
+    return this.#moments;
+  }
+
+  /** The moment before which a tick fell last. */
+  get lastTick(): number {
+    return this.#lastTick;
   }
 
   /** What the kernel refuses is a result, too. */
-  #tried(kind: string, value: unknown): Result {
+  play(event: { readonly [kind: string]: unknown }): Result {
+    const kind = Object.keys(event).find((k) => k !== 'note')!;
+    const value = event[kind];
     try {
       return this.#event(kind, value);
     } catch (error) {
@@ -240,15 +158,19 @@ class Player {
   #event(kind: string, value: unknown): Result {
     const { ipvs } = this.#world;
     const a = value as PacketEvent &
-      DestSpec & { dest?: DestSpec; settle?: boolean; dests?: DestSpec[] } & Partial<ServiceSpec>;
+      DestSpec & {
+        dest?: DestSpec;
+        settle?: boolean;
+        dests?: DestSpec[];
+      } & Partial<ServiceSpec>;
     const service = this.#services[a?.svc ?? 0]!;
-    if (kind in CLIENT || kind in SERVER || kind === 'udp' || kind === 'sudp') return this.#packet(kind, a);
+    if (kind in CLIENT || kind in SERVER || kind === 'udp' || kind === 'sudp') {
+      const result = this.#packet(kind, a);
+      this.#wait((this.#scenario.gap_ms ?? 0) * 1000); // the oracle keeps it after single packets alone
+      return result;
+    }
     if (kind in STEPS) {
-      const steps = STEPS[kind]!.map((step) => {
-        const result = this.#packet(step, a);
-        if (result['drop'] && this.#ticks !== 'never') this.#world.advance(TICK_US);
-        return result;
-      });
+      const steps = STEPS[kind]!.map((step) => this.#packet(step, a));
       const result: Record<string, Json> = { steps };
       if ('to' in steps[0]!) {
         result['to'] = steps[0]['to']!;
@@ -256,6 +178,7 @@ class Player {
       }
       return result;
     }
+    this.#moment();
     switch (kind) {
       case 'add':
         this.ports.add((a.dest ?? a).port);
@@ -268,7 +191,10 @@ class Player {
       case 'weight':
         ipvs.updateDest(
           keyOf(service),
-          realServer({ ...(a.dest ?? a), ...(a.weight === undefined ? {} : { weight: a.weight }) }),
+          realServer({
+            ...(a.dest ?? a),
+            ...(a.weight === undefined ? {} : { weight: a.weight }),
+          }),
         );
         return { ok: true };
       case 'edit': {
@@ -283,11 +209,10 @@ class Player {
         this.#settle(a.settle);
         return { ok: true };
       case 'addsvc':
-        this.#addService(service, a.dests ?? []);
-        this.#gone.delete(a.svc ?? 0);
+        this.#addService(service, a.dests ?? [], a.svc ?? 0);
         return { ok: true };
       case 'sleep':
-        this.#world.advance(Number(value) * 1e6 + OVERSLEEP_US);
+        this.#wait(Number(value) * 1e6);
         return { ok: true };
       case 'sysctl':
         for (const [name, n] of Object.entries(value as Record<string, number>)) ipvs.setSysctl(name, n);
@@ -295,21 +220,37 @@ class Player {
       case 'dump':
         return this.#dump((value as { conns?: boolean }).conns ?? true);
       default:
-        throw new Error(`unknown event ${kind}`);
+        return { error: `unknown event ${kind}` };
     }
   }
 
-  #addService(service: ServiceSpec, dests: readonly DestSpec[]): void {
+  #addService(service: ServiceSpec, dests: readonly DestSpec[], si: number): void {
     for (const { port } of [service, ...dests]) this.ports.add(port);
     this.#world.ipvs.addService(virtualServer(service));
+    this.#gone.delete(si);
     for (const dest of dests) this.#world.ipvs.addDest(keyOf(service), realServer(dest));
   }
 
   #settle(wanted = true): void {
-    if (wanted) this.#world.advance((this.#scenario.settle_ms ?? SETTLE_MS) * 1000);
+    if (wanted) this.#wait((this.#scenario.settle_ms ?? SETTLE_MS) * 1000);
+  }
+
+  /** Time that surely passes. */
+  #wait(us: number): void {
+    if (us === 0) return;
+    this.#world.advance(us);
+    if (us >= TICK_US) this.#lastTick = this.#moments;
+  }
+
+  #moment(): void {
+    this.#moments++;
+    if (!this.#ticks.before.has(this.#moments)) return;
+    this.#world.advance(TICK_US);
+    this.#lastTick = this.#moments;
   }
 
   #packet(kind: string, a: PacketEvent): Result {
+    this.#moment();
     const si = a.svc ?? 0;
     const service = this.#services[si]!;
     const vip = a.vip ?? service.vip;
@@ -392,15 +333,31 @@ class Player {
   }
 }
 
-function pick(s: Scenario): Partial<ServiceSpec> {
-  const { scheduler, protocol, vip, port, persistence, netmask, dests } = s;
-  return Object.fromEntries(
-    Object.entries({ scheduler, protocol, vip, port, persistence, netmask, dests }).filter(([, v]) => v !== undefined),
+/** Of several services, each has what it says of itself, and the scenario's dests if it says nothing of those. */
+function servicesOf(scenario: Scenario): ServiceSpec[] {
+  const { scheduler, flags, protocol, vip, port, persistence, netmask, dests = [], services } = scenario;
+  const own = services?.length ? services : [{ scheduler, flags, protocol, vip, port, persistence, netmask }];
+  return own.map(
+    (service) =>
+      ({
+        protocol: 'tcp',
+        flags: [],
+        dests,
+        ...defined(service),
+      }) as unknown as ServiceSpec,
   );
 }
 
+function defined(object: object): object {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined));
+}
+
 function keyOf(s: ServiceSpec): { proto: number; addr: number; port: number } {
-  return { proto: s.protocol === 'udp' ? 17 : 6, addr: ipv4(s.vip), port: s.port };
+  return {
+    proto: s.protocol === 'udp' ? 17 : 6,
+    addr: ipv4(s.vip),
+    port: s.port,
+  };
 }
 
 function virtualServer(s: ServiceSpec): VirtualServer {
@@ -408,62 +365,26 @@ function virtualServer(s: ServiceSpec): VirtualServer {
   let flags = s.persistence ? SVC_F_PERSISTENT : 0;
   for (const name of names) flags |= FLAGS[name]!;
   const netmask = ipv4(s.netmask ?? '255.255.255.255');
-  return { ...keyOf(s), scheduler: s.scheduler, flags, timeoutS: s.persistence ?? 0, netmask };
+  return {
+    ...keyOf(s),
+    scheduler: s.scheduler,
+    flags,
+    timeoutS: s.persistence ?? 0,
+    netmask,
+  };
 }
 
 function realServer(d: DestSpec): RealServer & { uThreshold: number; lThreshold: number } {
   const { u_threshold: uThreshold = 0, l_threshold: lThreshold = 0 } = d;
-  return { addr: ipv4(d.ip), port: d.port, weight: d.weight ?? 1, uThreshold, lThreshold };
-}
-
-function split(hostPort: string): [string, number] {
-  const at = hostPort.lastIndexOf(':');
-  return [hostPort.slice(0, at), Number(hostPort.slice(at + 1))];
+  return {
+    addr: ipv4(d.ip),
+    port: d.port,
+    weight: d.weight ?? 1,
+    uThreshold,
+    lThreshold,
+  };
 }
 
 function text(addr: number): string {
   return [addr >>> 24, (addr >>> 16) & 255, (addr >>> 8) & 255, addr & 255].join('.');
-}
-
-/** Equal but for what the oracle itself leaves open: ports that NAT chose at random, and the seconds left of a timer. */
-function same(expected: Result, got: Result, ports: ReadonlySet<number>): boolean {
-  const texts = [expected, got].map((result) => JSON.stringify(normal(result, expected, ports)));
-  return texts[0] === texts[1] && sameSeconds(expected, got);
-}
-
-/** In one order; without the counters that the oracle was not asked for. */
-function normal(result: Result, expected: Result, ports: ReadonlySet<number>): Json {
-  const out: Record<string, Json> = {};
-  for (const key of Object.keys(result).sort()) {
-    const value = result[key]!;
-    if (key === 'c' && !('c' in expected)) continue;
-    if (key === 'error')
-      out[key] = true; // worded by errno there
-    else if (key === 'as' || key === 'reply_to') out[key] = split(value as string)[0];
-    else if (key === 'reply') out[key] = withoutRandom(value as string, ports);
-    else if (key === 'steps') out[key] = (value as Result[]).map((step, i) => normal(step, stepOf(expected, i), ports));
-    else if (key === 'conns') out[key] = sorted(value).map((row) => row.slice(0, 5));
-    else if (key !== 'late') out[key] = value;
-  }
-  return out;
-}
-
-/** A server's own port, or its service's, or one that NAT chose. */
-function withoutRandom(source: string, ports: ReadonlySet<number>): string {
-  const [addr, port] = split(source);
-  return ports.has(port) ? source : addr;
-}
-
-function stepOf(result: Result, i: number): Result {
-  return (result['steps'] as Result[] | undefined)?.[i] ?? {};
-}
-
-function sameSeconds(expected: Result, got: Result): boolean {
-  if (!('conns' in expected) || !('conns' in got)) return true;
-  const [a, b] = [sorted(expected['conns']!), sorted(got['conns']!)];
-  return a.every((row, i) => Math.abs((row[5] as number) - (b[i]![5] as number)) <= SECONDS_SLACK);
-}
-
-function sorted(conns: Json): Json[][] {
-  return [...(conns as Json[][])].sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
 }

@@ -11,6 +11,9 @@
 // are lazy: a packet only stores the new expiry; the wheel finds out when the old one comes due. Only a timeout that
 // becomes shorter moves the timer itself.
 //
+// A timer fires late, by up to an eighth of its length, as Linux's do (kernel/time/timer.c): its wheel has levels of 64 slots, each
+// eight times as coarse as the one before, and rounds up. Meanwhile the row is still found and counted, with no seconds left.
+//
 // Limits: rows double when they run out (never per packet). Times are microseconds. Addresses are host-order words, signed
 // in here (| 0): a word above 2^31 passed between functions would be boxed, and a packet may allocate nothing.
 import type { Clock } from '../../lib/clock.ts';
@@ -44,6 +47,12 @@ export const TEMPLATE_ASSURED = 1;
 
 /** One jiffy of the kernel we are compared with (HZ=100): resolution of all timers here. */
 export const TICK_US = 10_000;
+/** Timers of less than 63 ticks are in the wheel's first level, of less than 63 * 8 in the second, and so on. */
+const LVL_TICKS = 63;
+const LVL_CLK_SHIFT = 3;
+const LVL_MAX_SHIFT = 7 * LVL_CLK_SHIFT;
+/** Of a row that is to go at the next tick. */
+const EXPIRES_NOW = -1;
 const CONTROLLING_TIMEOUT_US = 60e6; // ip_vs_conn_expire(): again in 60 s while it controls others
 const NEW_TIMEOUT_US = 3e6; // until the protocol sets one
 
@@ -64,7 +73,7 @@ export class ConnTable {
   nControl!: Int32Array;
   timeoutUs!: Float64Array;
   expiresUs!: Float64Array;
-  /** When the wheel will look. */
+  /** When the wheel will look; 0: never. */
   #armedUs!: Float64Array;
   #next!: Int32Array;
   /** Hash heads; NO_CONN ends a chain. */
@@ -178,10 +187,9 @@ export class ConnTable {
     const expiresUs = this.#now.nowUs + this.timeoutUs[id]!;
     this.expiresUs[id] = expiresUs;
     const armedUs = this.#armedUs[id]!;
-    if (armedUs === 0 || expiresUs < armedUs) {
-      this.#armedUs[id] = expiresUs;
-      this.#wheel.arm(id, this.timeoutUs[id]!);
-    }
+    if (armedUs !== 0 && expiresUs >= armedUs) return;
+    const firesUs = this.#firesUs(id);
+    if (armedUs === 0 || firesUs < armedUs) this.#arm(id, firesUs);
   }
 
   /** Lets `template` control `id`. */
@@ -192,11 +200,10 @@ export class ConnTable {
 
   /** Lets the timer fire at the next tick; a row that has no timer running, or is about to end, is left alone. */
   expireNow(id: ConnId): void {
-    const nowUs = this.#now.nowUs;
-    if (this.#armedUs[id] === 0 || this.expiresUs[id]! <= nowUs) return;
-    this.expiresUs[id] = nowUs;
-    this.#armedUs[id] = nowUs;
-    this.#wheel.arm(id, 0);
+    const nowUs = floorToTick(this.#now.nowUs);
+    if (this.#armedUs[id] === 0 || floorToTick(this.expiresUs[id]!) <= nowUs) return;
+    this.expiresUs[id] = EXPIRES_NOW;
+    this.#arm(id, nowUs + TICK_US);
   }
 
   /** Ends the row now, and its template with it when that has no other use and never saw an established connection. */
@@ -228,9 +235,9 @@ export class ConnTable {
     for (let id = 1; id < this.#capacity; id++) if ((this.flags[id]! & CONN_F_HASHED) !== 0) fn(id as ConnId);
   }
 
-  /** Microseconds until the row expires. */
+  /** Microseconds until the row expires, in whole ticks. */
   remainingUs(id: ConnId): number {
-    return Math.max(0, this.expiresUs[id]! - this.#clock.nowUs());
+    return Math.max(0, floorToTick(this.expiresUs[id]!) - floorToTick(this.#clock.nowUs()));
   }
 
   close(): void {
@@ -287,23 +294,31 @@ export class ConnTable {
   }
 
   #expired(id: ConnId): void {
-    const leftUs = this.expiresUs[id]! - this.#clock.nowUs();
-    if (leftUs > 0) {
-      // Packets came meanwhile.
-      this.#armedUs[id] = this.expiresUs[id]!;
-      this.#wheel.arm(id, leftUs);
-    } else if (this.nControl[id]! > 0) {
-      this.#keepControlling(id);
-    } else {
-      this.#forget(id);
-    }
+    const firesUs = this.expiresUs[id] === EXPIRES_NOW ? 0 : this.#firesUs(id);
+    if (firesUs > this.#clock.nowUs())
+      this.#arm(id, firesUs); // packets came meanwhile
+    else if (this.nControl[id]! > 0) this.#keepControlling(id);
+    else this.#forget(id);
   }
 
   #keepControlling(id: ConnId): void {
     this.timeoutUs[id] = CONTROLLING_TIMEOUT_US;
     this.expiresUs[id] = this.#clock.nowUs() + CONTROLLING_TIMEOUT_US;
-    this.#armedUs[id] = this.expiresUs[id]!;
-    this.#wheel.arm(id, CONTROLLING_TIMEOUT_US);
+    this.#arm(id, this.#firesUs(id));
+  }
+
+  /** When Linux's timer for the row's expiry and timeout would fire (calc_index). */
+  #firesUs(id: ConnId): number {
+    const ticks = this.timeoutUs[id]! / TICK_US;
+    let shift = 0;
+    while (shift < LVL_MAX_SHIFT && ticks >= LVL_TICKS << shift) shift += LVL_CLK_SHIFT;
+    const granularityUs = TICK_US * (1 << shift);
+    return (Math.floor(this.expiresUs[id]! / granularityUs) + 1) * granularityUs;
+  }
+
+  #arm(id: ConnId, firesUs: number): void {
+    this.#armedUs[id] = firesUs;
+    this.#wheel.arm(id, firesUs - this.#clock.nowUs());
   }
 
   #forget(id: ConnId): void {
@@ -362,4 +377,8 @@ function grown<T extends Column>(column: T | undefined, make: new (length: numbe
   const bigger = new make(length);
   if (column) bigger.set(column);
   return bigger;
+}
+
+function floorToTick(us: number): number {
+  return us - (us % TICK_US);
 }

@@ -33,11 +33,12 @@ import {
   STATS,
   SVC_FLAGS,
   SVC_IS_RR,
+  SVC_KEY,
   SVC_ROW,
 } from './rows.ts';
 import { nextInTurn } from './scheduler/rr.ts';
 import { SVC_F_ONEPACKET, SVC_F_PERSISTENT } from './scheduler/scheduler.ts';
-import type { VirtualService } from './service.ts';
+import { FTPDATA, FTPPORT, type VirtualService } from './service.ts';
 import {
   DIR_INPUT,
   DIR_OUTPUT,
@@ -50,7 +51,6 @@ import {
 } from './state.ts';
 import { natXmit } from './xmit.ts';
 
-const FTPDATA = 20;
 const LOOPBACK_IFINDEX = 1;
 /** What scheduling may answer besides a connection. */
 const PASS_UP = 0;
@@ -90,7 +90,8 @@ export function ipvsIn(ipvs: Ipvs, skb: Skb, hook: HookNumber): Verdict {
   }
   if (id === NO_CONN) {
     if (proto === IPPROTO_TCP && !mayStart(ipvs, flags)) return NF_ACCEPT;
-    const svc = ipvs.table.find(proto, daddr, dport);
+    let svc = ipvs.table.find(proto, daddr, dport);
+    if (svc === NONE) svc = ipvs.table.findAnyPort(proto, daddr, dport);
     if (svc === NONE) return NF_ACCEPT;
     const scheduled = schedule(ipvs, svc, skb, proto, saddr, sport, daddr, dport);
     if (scheduled === PASS_UP) return NF_ACCEPT;
@@ -149,20 +150,28 @@ function schedule(
   const { conns } = ipvs;
   if (skb.iif <= LOOPBACK_IFINDEX && conns.findIn(proto, daddr, dport, saddr, sport) !== NO_CONN) return PASS_UP; // a reply
   const svcFlags = ipvs.table.words[svc * SVC_ROW + SVC_FLAGS]!;
-  const template =
-    (svcFlags & SVC_F_PERSISTENT) !== 0 ? affinity(ipvs, ipvs.table.at(svc), saddr, sport, daddr) : NO_CONN;
-  if (template === REFUSE) return REFUSE;
+  const svcPort = ipvs.table.words[svc * SVC_ROW + SVC_KEY]! & 0xffff;
+  const persistent = (svcFlags & SVC_F_PERSISTENT) !== 0;
+  if (!persistent && dport !== svcPort) return refusal(svcPort, dport);
+  const template = persistent ? affinity(ipvs, ipvs.table.at(svc), saddr, sport, daddr, dport) : NO_CONN;
+  if (template === REFUSE) return refusal(svcPort, dport);
   const dest = template === NO_CONN ? choose(ipvs, svc, saddr, sport, daddr) : conns.dest[template]!;
   if (dest === NONE) return REFUSE;
   let flags = ipvs.sysctl.conntrack !== 0 ? CONN_F_NFCT : 0;
   if ((svcFlags & SVC_F_ONEPACKET) !== 0 && proto === IPPROTO_UDP) flags |= CONN_F_ONE_PACKET;
   const id = conns.create(proto, saddr, sport, daddr, dport, flags, dest);
+  if (dport !== svcPort || conns.dport[id] === 0) conns.dport[id] = dport;
   if (template !== NO_CONN) {
     conns.addControl(id, template as ConnId);
     conns.touch(template as ConnId);
   }
   ipvs.destTable.stats[dest * STATS + STAT_CONNS]!++;
   return id;
+}
+
+/** ip_vs_leave(): a service that took a packet of another port, as FTP's does for its data, does not refuse it. */
+function refusal(svcPort: number, dport: number): number {
+  return svcPort === FTPPORT && dport !== FTPPORT ? PASS_UP : REFUSE;
 }
 
 /** The row of the dest that the scheduler gives a new connection, or NONE. */
@@ -173,11 +182,22 @@ function choose(ipvs: Ipvs, svc: number, saddr: number, sport: number, daddr: nu
   return dest ? dest.id : NONE;
 }
 
-/** The template of the client, an old one or, with a freshly scheduled dest, a new one; or REFUSE. */
-function affinity(ipvs: Ipvs, svc: VirtualService, saddr: number, sport: number, daddr: number): ConnId | -1 {
+/**
+ * The template of the client, an old one or, with a freshly scheduled dest, a new one; or REFUSE. It is for the service's port, but
+ * for FTP, whose data goes to any port, and a service of any port: for all of them.
+ */
+function affinity(
+  ipvs: Ipvs,
+  svc: VirtualService,
+  saddr: number,
+  sport: number,
+  daddr: number,
+  dport: number,
+): ConnId | -1 {
   const { conns } = ipvs;
   const cnet = saddr & svc.netmask;
-  const found = conns.findTemplate(svc.proto, cnet, daddr, svc.port);
+  const vport = dport === svc.port && svc.port !== FTPPORT ? dport : 0;
+  const found = conns.findTemplate(svc.proto, cnet, daddr, vport);
   if (found !== NO_CONN) {
     const dest = ipvs.destTable.at(conns.dest[found]!);
     if (dest.available && !(ipvs.sysctl.expire_quiescent_template !== 0 && dest.weight === 0)) return found;
@@ -185,7 +205,8 @@ function affinity(ipvs: Ipvs, svc: VirtualService, saddr: number, sport: number,
   }
   const dest = svc.scheduler.schedule(saddr, sport, daddr);
   if (!dest) return REFUSE;
-  const template = conns.create(svc.proto, cnet, 0, daddr, svc.port, CONN_F_TEMPLATE, dest.id);
+  const template = conns.create(svc.proto, cnet, 0, daddr, vport, CONN_F_TEMPLATE, dest.id);
+  if (vport === 0) conns.dport[template] = 0;
   conns.timeoutUs[template] = svc.timeoutS * 1e6;
   return template;
 }

@@ -6,7 +6,7 @@
 //   LOCAL_OUT  -99 reply  -98 request      (after nat OUTPUT)
 //   FORWARD    99 ICMP errors from clients 100 reply
 //
-// Left out: fwmark and port-zero services, FTP and other application helpers, direct routing and tunnels, SCTP, the sync
+// Left out: fwmark services, application helpers (ip_vs_ftp), direct routing and tunnels, SCTP, the sync
 // daemon, secure_tcp and the drop defences, IPv6.
 import type { Timer } from '../../lib/clock.ts';
 import type { Skb } from '../../tcpip-ts/skb.ts';
@@ -50,6 +50,32 @@ export interface IpvsSysctl {
   expire_quiescent_template: number;
   sloppy_tcp: number;
 }
+
+/** The others of Linux, and from which value on they would do what is left out here. */
+const INERT_SYSCTL: Readonly<Record<string, number>> = {
+  am_droprate: Infinity,
+  amemthresh: Infinity,
+  backup_only: Infinity, // of the sync daemon, as the sync_* are
+  cache_bypass: Infinity, // of fwmark services
+  drop_entry: 3, // less: when memory is short, which it never is
+  drop_packet: 3,
+  ignore_tunneled: Infinity,
+  nat_icmp_send: 1,
+  pmtu_disc: Infinity, // of tunnels
+  run_estimation: Infinity,
+  schedule_icmp: 1,
+  secure_tcp: 3,
+  sloppy_sctp: Infinity,
+  snat_reroute: Infinity, // without policy routing
+  sync_persist_mode: Infinity,
+  sync_ports: Infinity,
+  sync_qlen_max: Infinity,
+  sync_refresh_period: Infinity,
+  sync_retries: Infinity,
+  sync_sock_size: Infinity,
+  sync_threshold: Infinity,
+  sync_version: Infinity,
+};
 
 export class Ipvs implements IpvsControl {
   readonly net: Net;
@@ -102,7 +128,9 @@ export class Ipvs implements IpvsControl {
     try {
       svc.edit(service);
     } catch (cause) {
-      throw new NetlinkError('ENOENT', 'ipvs update service', undefined, { cause });
+      throw new NetlinkError('ENOENT', 'ipvs update service', undefined, {
+        cause,
+      });
     }
   }
 
@@ -117,13 +145,16 @@ export class Ipvs implements IpvsControl {
   }
 
   addDest(key: VirtualServerKey, dest: RealServer | DestOptions): void {
-    if (!this.#service(key, 'add destination').addDest(dest, this.destTable)) {
+    const svc = this.#service(key, 'add destination');
+    checkDest(dest, 'add destination');
+    if (!svc.addDest(dest, this.destTable)) {
       throw new NetlinkError('EEXIST', 'ipvs add destination');
     }
   }
 
   updateDest(key: VirtualServerKey, dest: RealServer | DestOptions): void {
     const svc = this.#service(key, 'update destination');
+    checkDest(dest, 'update destination');
     svc.editDest(this.#dest(svc, dest, 'update destination'), dest);
   }
 
@@ -138,8 +169,9 @@ export class Ipvs implements IpvsControl {
   }
 
   setSysctl(name: string, value: number): void {
-    if (!(name in this.sysctl)) throw new NetlinkError('ENOENT', `sysctl net.ipv4.vs.${name}`);
-    this.sysctl[name as keyof IpvsSysctl] = value;
+    if (name in this.sysctl) this.sysctl[name as keyof IpvsSysctl] = value;
+    else if (!(name in INERT_SYSCTL)) throw new NetlinkError('ENOENT', `sysctl net.ipv4.vs.${name}`);
+    else if (value >= INERT_SYSCTL[name]!) throw new NetlinkError('EOPNOTSUPP', `sysctl net.ipv4.vs.${name}=${value}`);
   }
 
   setTimeouts(tcpS: number, tcpFinS: number, udpS: number): void {
@@ -215,10 +247,14 @@ export class Ipvs implements IpvsControl {
     return dest;
   }
 
-  /** With expire_nodest_conn, connections of deleted dests go one tick after the deletion (expire_nodest_conn_work). */
+  /**
+   * With expire_nodest_conn, connections of deleted dests go soon after the deletion: expire_nodest_conn_work is due with the next
+   * tick, and Linux's timers fire one tick after they are due.
+   */
   #expireNodestSoon(): void {
     if (this.sysctl.expire_nodest_conn === 0) return;
-    this.#nodestTimer ??= this.net.clock.after(TICK_US, () => {
+    const { clock } = this.net;
+    this.#nodestTimer ??= clock.after(2 * TICK_US - (clock.nowUs() % TICK_US), () => {
       this.#nodestTimer = null;
       this.#expireNodest();
     });
@@ -265,4 +301,10 @@ function makeService(service: VirtualServer, factories: ReadonlyMap<string, Sche
   } catch (cause) {
     throw new NetlinkError('ENOENT', `ipvs add service: scheduler ${service.scheduler}`, undefined, { cause });
   }
+}
+
+/** As ip_vs_add_dest() and ip_vs_edit_dest(). */
+function checkDest(dest: DestOptions, what: string): void {
+  const { weight, uThreshold = 0, lThreshold = 0 } = dest;
+  if (weight < 0 || lThreshold > uThreshold) throw new NetlinkError('ERANGE', `ipvs ${what}`);
 }

@@ -1,6 +1,7 @@
 // Virtual services: address, port and protocol of a service, its dests in kernel order (newest first) and its scheduler,
-// after struct ip_vs_service and ip_vs_ctl.c of Linux 6.1. Left out: firewall-mark services, port-zero services.
+// after struct ip_vs_service and ip_vs_ctl.c of Linux 6.1. Left out: firewall-mark services.
 // The table finds a service by what a packet carries in one chained hash lookup over columns.
+import { IPPROTO_TCP } from '../../tcpip-ts/wire/ipv4.ts';
 import type { Dest, DestOptions, DestTable } from './dest.ts';
 import {
   NONE,
@@ -229,6 +230,10 @@ function setDest(dest: Dest, options: DestOptions): void {
 }
 
 const GOLDEN_RATIO_32 = 0x61c88647;
+export const FTPDATA = 20;
+export const FTPPORT = 21;
+/** Ports from here on are anybody's (sysctl ip_unprivileged_port_start). */
+const PROT_SOCK = 1024;
 
 /** Services by (protocol, address, port): chains over rows, twice as many heads as rows. */
 export class ServiceTable {
@@ -237,6 +242,8 @@ export class ServiceTable {
   #services: (VirtualService | undefined)[] = [];
   readonly #free: number[] = [];
   #size = 0;
+  /** Services that take packets of other ports than their own: FTP's (its data), and those of port zero (all). */
+  #anyPort = 0;
 
   get size(): number {
     return this.#size;
@@ -251,6 +258,19 @@ export class ServiceTable {
       if (words[row * SVC_ROW + SVC_ADDR] === addr && words[row * SVC_ROW + SVC_KEY] === key) return row;
     }
     return NONE;
+  }
+
+  /**
+   * The service that takes packets of a port that has none: FTP's, where they may be data of it, else the service of port zero
+   * (ip_vs_service_find). The row, or NONE.
+   */
+  findAnyPort(proto: number, addr: number, port: number): number {
+    if (this.#anyPort === 0) return NONE;
+    if (proto === IPPROTO_TCP && (port === FTPDATA || port >= PROT_SOCK)) {
+      const row = this.find(proto, addr, FTPPORT);
+      if (row !== NONE) return row;
+    }
+    return this.find(proto, addr, 0);
   }
 
   /** The service of a row. */
@@ -270,6 +290,7 @@ export class ServiceTable {
     this.#services[row] = svc;
     this.#link(row);
     this.#size++;
+    if (takesOtherPorts(svc)) this.#anyPort++;
   }
 
   delete(svc: VirtualService): void {
@@ -284,6 +305,7 @@ export class ServiceTable {
       this.#services[row] = undefined;
       this.#free.push(row);
       this.#size--;
+      if (takesOtherPorts(svc)) this.#anyPort--;
       return;
     }
   }
@@ -311,4 +333,8 @@ export class ServiceTable {
     this.#heads = new Int32Array(rows * 4).fill(NONE);
     for (let row = 0; row < rows; row++) if (this.#services[row]) this.#link(row);
   }
+}
+
+function takesOtherPorts(svc: VirtualService): boolean {
+  return svc.port === FTPPORT || svc.port === 0;
 }

@@ -77,7 +77,7 @@ t.test('a connection ends when its timeout has passed since its last packet, lon
   t.equal(b.conns.count, 1, 'the packet at 50 s put it off');
   b.conns.timeoutUs[id] = 10e6;
   b.conns.touch(id);
-  b.advance(10e6 + TICK_US);
+  b.advance(10e6 + 640e3);
   t.equal(b.conns.count, 0, 'a shorter timeout counts at once');
   t.same(b.expired, [id]);
   t.equal(b.dest.inactConns, 0);
@@ -113,8 +113,31 @@ t.test('a template lives on, 60 s at a time, while it controls connections', (t)
   b.advance(31e6);
   t.equal(b.conns.count, 1, 'the connection is gone, its template is not');
   t.equal(b.conns.findTemplate(TCP, CLIENT, VIP, 80), template);
-  b.advance(32e6);
+  b.advance(37e6);
   t.equal(b.conns.count, 0);
+  t.end();
+});
+
+t.test('a timer fires late, on a grid that is coarser the longer it is', (t) => {
+  const table = [
+    { timeoutS: 0.5, firesS: 0.51 },
+    { timeoutS: 1, firesS: 1.04 },
+    { timeoutS: 10, firesS: 10.24 },
+    { timeoutS: 60, firesS: 61.44 },
+    { timeoutS: 900, firesS: 901.12 },
+    { timeoutS: 10800, firesS: 10813.44 },
+  ];
+  for (const { timeoutS, firesS } of table) {
+    const b = new Bench();
+    const id = b.open(5);
+    b.conns.timeoutUs[id] = timeoutS * 1e6;
+    b.conns.touch(id);
+    b.advance(firesS * 1e6 - 1);
+    t.equal(b.conns.findIn(TCP, CLIENT, 5, VIP, 80), id, `${timeoutS} s: there until then`);
+    t.equal(b.conns.remainingUs(id), 0);
+    b.advance(1);
+    t.equal(b.conns.count, 0, `${timeoutS} s: gone`);
+  }
   t.end();
 });
 
@@ -165,7 +188,13 @@ t.test('services are found by protocol, address and port among thousands, and no
   const services: VirtualService[] = [];
   for (let i = 0; i < 5000; i++) {
     const svc = new VirtualService(
-      { proto: i % 2 ? 17 : 6, addr: 0xac1e0000 + (i >> 1), port: 80, scheduler: 'rr', flags: 0 },
+      {
+        proto: i % 2 ? 17 : 6,
+        addr: 0xac1e0000 + (i >> 1),
+        port: 80,
+        scheduler: 'rr',
+        flags: 0,
+      },
       SCHEDULERS,
     );
     services.push(svc);

@@ -2,7 +2,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import t from 'tap';
 import { KernelWorld } from '../../support/ipvs-kernel-world.ts';
-import { type Difference, replay, type Scenario } from '../../support/ipvs-replay.ts';
+import type { Scenario } from '../../support/ipvs-replay-file.ts';
+import { type Difference, replay } from '../../support/ipvs-replay-search.ts';
 
 /** From dist/test/kernel/ipvs or test/kernel/ipvs, whichever holds this file, to the repository. */
 const root = import.meta.url.replace(/\/(dist[^/]*\/)?test\/kernel\/ipvs\/[^/]*$/, '/');
@@ -15,7 +16,10 @@ function scenariosOf(url: URL): Scenario[] {
   return (JSON.parse(readFileSync(url, 'utf8')) as { scenarios: Scenario[] }).scenarios;
 }
 
-function play(scenarios: readonly Scenario[]): { events: number; differences: Difference[] } {
+function play(scenarios: readonly Scenario[]): {
+  events: number;
+  differences: Difference[];
+} {
   let events = 0;
   const differences: Difference[] = [];
   for (const scenario of scenarios) {

@@ -1,0 +1,135 @@
+// Compares a scenario's results with those of the emulated kernel, where the oracle left open when its kernel's clock ticked.
+//
+// What is to expire with the next tick (a connection that a SYN put aside, those of a deleted real server) still counts, and is still
+// found, until that tick; and the kernel's timers fire on ticks of a grid, coarser the longer they are (conn.ts), that began when the
+// guest was booted. Neither is in the results, and the oracle itself answers differently from play to play. So a scenario agrees
+// if its results are those of some run of ticks: at most one between two packets, and the grid at some offset.
+
+import { type MakeWorld, Player, type Ticks } from './ipvs-replay.ts';
+import { same } from './ipvs-replay-compare.ts';
+import type { Scenario } from './ipvs-replay-file.ts';
+
+export interface Difference {
+  readonly scenario: string;
+  /** Index of the event. */
+  readonly event: number;
+  readonly what: string;
+  readonly expected: string;
+  readonly got: string;
+}
+
+/** Of one scenario. */
+export interface Outcome {
+  readonly events: number;
+  /** Of the run of ticks that agrees longest. */
+  readonly differences: Difference[];
+  /** Whether it took a certain run of ticks. */
+  readonly placedTicks: boolean;
+}
+
+const NO_TICKS: Ticks = { before: new Set(), atStart: 0 };
+/** How far back from a difference a tick is looked for, in moments. */
+const LOOK_BACK = 64;
+/** Plays of one scenario at most. */
+const PLAYS = 400;
+/** Offsets of the clock in the grid of the timers of up to 40 s, the greatest first halved and halved again. */
+const OFFSETS = [0, 4, 2, 6, 1, 3, 5, 7].flatMap((fine) => [0, 32, 16, 48, 8, 24, 40, 56].map((c) => c + fine));
+
+export function replay(scenario: Scenario, makeWorld: MakeWorld): Outcome {
+  const events = scenario.events.filter((event) => !isToolOutput(event)).length;
+  const differences = play(scenario, makeWorld, NO_TICKS).differences;
+  if (differences.length === 0) return { events, differences, placedTicks: false };
+  const found = new Search(scenario, makeWorld).best();
+  const { differences: fewer } = play(scenario, makeWorld, found);
+  if (fewer.length >= differences.length) return { events, differences, placedTicks: false };
+  return { events, differences: fewer, placedTicks: true };
+}
+
+/** The text of the ipvsadm program there: no decision of the kernel's, and not compared. */
+function isToolOutput(event: object): boolean {
+  return 'ipvsadm' in event;
+}
+
+interface Run {
+  readonly ticks: Ticks;
+  readonly differences: Difference[];
+  /** Moments up to the end of the first event that differs, and the last tick before. */
+  readonly moments: number;
+  readonly lastTick: number;
+}
+
+function play(scenario: Scenario, makeWorld: MakeWorld, ticks: Ticks, firstOnly = false): Run {
+  const player = new Player(scenario, makeWorld, ticks);
+  const differences: Difference[] = [];
+  let moments = 0;
+  let lastTick = 0;
+  try {
+    for (const [i, event] of scenario.events.entries()) {
+      if (isToolOutput(event)) continue;
+      const tickBefore = player.lastTick;
+      const got = player.play(event);
+      const expected = scenario.results[i]!;
+      if (same(expected, got, player.ports)) continue;
+      if (differences.length === 0) {
+        moments = player.moments;
+        lastTick = Math.max(tickBefore, player.lastTick === moments ? 0 : player.lastTick);
+      }
+      differences.push({
+        scenario: scenario.id,
+        event: i,
+        what: JSON.stringify(event),
+        expected: JSON.stringify(expected),
+        got: JSON.stringify(got),
+      });
+      if (firstOnly) break;
+    }
+  } finally {
+    player.close();
+  }
+  return { ticks, differences, moments, lastTick };
+}
+
+/** Depth first: where a run differs, a tick more is tried, the latest place first. */
+class Search {
+  readonly #scenario: Scenario;
+  readonly #makeWorld: MakeWorld;
+  #plays = 0;
+  #best: Run | undefined;
+
+  constructor(scenario: Scenario, makeWorld: MakeWorld) {
+    this.#scenario = scenario;
+    this.#makeWorld = makeWorld;
+  }
+
+  best(): Ticks {
+    const sleeps = this.#scenario.events.some((event) => Number(event['sleep'] ?? 0) >= 0.5);
+    for (const atStart of sleeps ? OFFSETS : [0]) {
+      if (this.#plays >= PLAYS || this.#extends(this.#play({ before: new Set(), atStart }))) break;
+    }
+    return this.#best!.ticks;
+  }
+
+  #play(ticks: Ticks): Run {
+    this.#plays++;
+    const run = play(this.#scenario, this.#makeWorld, ticks, true);
+    if (!this.#best || isLonger(run, this.#best)) this.#best = run;
+    return run;
+  }
+
+  /** Whether the run, or one with more ticks, agrees to the end. */
+  #extends(run: Run): boolean {
+    if (run.differences.length === 0) return true;
+    for (let m = run.moments; m > Math.max(run.lastTick, run.moments - LOOK_BACK) && this.#plays < PLAYS; m--) {
+      const next = this.#play({
+        ...run.ticks,
+        before: new Set([...run.ticks.before, m]),
+      });
+      if (isLonger(next, run) && this.#extends(next)) return true;
+    }
+    return false;
+  }
+}
+
+function isLonger(a: Run, b: Run): boolean {
+  return a.differences.length === 0 || (b.differences.length > 0 && a.differences[0]!.event > b.differences[0]!.event);
+}
