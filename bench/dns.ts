@@ -3,10 +3,11 @@
 // In process (dns/in-process.ts): answers a second in one thread, without a network. Then, as root and where the programs are
 // installed, dnsperf (dns/load.ts) from a Pod through the kube-dns ClusterIP, in turns with dnsmasq and unbound behind a veth pair;
 // and a cluster that grows from ten Services to N (10000; dns/scale.ts).
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, release, tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
+import { cpus, release } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { scratch } from './clean-up.ts';
 import { measureInProcess, measureScale } from './dns/in-process.ts';
 import {
   type Contender,
@@ -46,17 +47,10 @@ function median(values: readonly number[]): number {
 
 async function overTheWire(services: number, rounds: number, seconds: number): Promise<Row[]> {
   const list = names(services);
-  const dir = mkdtempSync(join(tmpdir(), 'podwire-bench-'));
+  const { dir, remove } = scratch();
   const file = join(dir, 'questions');
   writeFileSync(file, questions(list));
   const made: Contender[] = [];
-  const closeAll = async (): Promise<void> => {
-    for (const contender of made.splice(0)) await contender.close();
-    rmSync(dir, { recursive: true, force: true });
-  };
-  const interrupted = (): void => void closeAll().finally(() => process.exit(130));
-  process.once('SIGINT', interrupted);
-  process.once('SIGTERM', interrupted);
   try {
     for (const make of [podwire, dnsmasq, unbound]) {
       try {
@@ -76,15 +70,14 @@ async function overTheWire(services: number, rounds: number, seconds: number): P
     for (let i = 0; i < made.length; i++) rows[i]!.latency = await latency(made[i]!, file, seconds);
     return rows;
   } finally {
-    await closeAll();
-    process.off('SIGINT', interrupted);
-    process.off('SIGTERM', interrupted);
+    for (const contender of made) await contender.close();
+    await remove();
   }
 }
 
 /** Ten Services, then `services`, in one cluster. */
 async function grown(services: number, seconds: number): Promise<GrownFigure[]> {
-  const dir = mkdtempSync(join(tmpdir(), 'podwire-bench-'));
+  const { dir, remove } = scratch();
   const write = (list: readonly Name[]): string => {
     const file = join(dir, `questions-${list.length}`);
     writeFileSync(file, questions(list));
@@ -95,7 +88,7 @@ async function grown(services: number, seconds: number): Promise<GrownFigure[]> 
     return [await grow(cluster, 0, FEW, seconds, write), await grow(cluster, FEW, services, seconds, write)];
   } finally {
     await cluster.close();
-    rmSync(dir, { recursive: true, force: true });
+    await remove();
   }
 }
 

@@ -1,14 +1,14 @@
 // bench pods: many Pods on one Node come up, each resolves a Service and reaches it. Prints times and memory.
 //   node dist/bench/pods.js [-o json] [--pods N]
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { parseManifests } from '../src/api/manifest.ts';
 import { PODS } from '../src/api/resources.ts';
-import { launch, podsReady, stopOnSignals } from '../src/cli/launch.ts';
+import { launch, podsReady } from '../src/cli/launch.ts';
 import { missingForNetns } from '../src/cli/requirements.ts';
 import type { RuntimeHandler } from '../src/cluster/settings.ts';
+import { onEnd, scratch } from './clean-up.ts';
 import { runInPod } from './cluster/run-in-pod.ts';
 
 const SERVERS = 4;
@@ -34,9 +34,6 @@ const { values } = parseArgs({
 
 const runtimes: RuntimeHandler[] = missingForNetns().length === 0 ? ['userspace', 'netns'] : ['userspace'];
 const rows: Row[] = [];
-/** Takes down what is up. */
-let end = async (): Promise<void> => {};
-stopOnSignals(() => end());
 for (const runtime of runtimes) rows.push(await measure(runtime, Number(values.pods)));
 if (values.output === 'json') process.stdout.write(`${JSON.stringify({ bench: 'pods', rows }, null, 2)}\n`);
 else {
@@ -51,14 +48,11 @@ else {
 process.exit(rows.every((r) => r.reached === r.pods - SERVERS) ? 0 : 1);
 
 async function measure(runtime: RuntimeHandler, pods: number): Promise<Row> {
-  const dir = mkdtempSync(join(tmpdir(), 'podwire-bench-'));
+  const { dir, remove } = scratch();
   process.env['PODWIRE_RUN_DIR'] = join(dir, 'run');
   const starting = launch({ nodes: 1, runtime, offload: true }, () => {});
-  end = async (): Promise<void> => {
-    await (await starting).stop();
-    rmSync(dir, { recursive: true, force: true });
-  };
-  const { cluster, stop } = await starting;
+  const stop = onEnd(async () => (await starting).stop());
+  const { cluster } = await starting;
   try {
     await podsReady(cluster, READY_LIMIT_MS, () => {});
     const startMs = performance.now();
@@ -90,7 +84,8 @@ async function measure(runtime: RuntimeHandler, pods: number): Promise<Row> {
     await stop();
     return { runtime, pods, readyS, reached, fetchS, downS: (performance.now() - downMs) / 1000, rssMiB, podsPssMiB };
   } finally {
-    await end();
+    await stop();
+    await remove();
   }
 }
 

@@ -5,11 +5,12 @@
 //                              [--latency-services N] [--writes N]
 // With --out, DIR gets proxies.json, proxies.svg and proxies.txt (the tables). Times of packets are CPU time. How it is measured, and
 // results: bench/README.md.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg, release, tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpus, loadavg, release } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { ProxyMode } from '../src/proxy/config.ts';
+import { scratch } from './clean-up.ts';
 import { fitLine, type Line, median, ratioByRound } from './proxies/fit.ts';
 import { type LatencyResult, measureLatency } from './proxies/latency.ts';
 import { measurePackets, type PacketSeries } from './proxies/packets.ts';
@@ -85,7 +86,7 @@ if (parts.includes('sync')) {
     }
   }
 }
-if (parts.includes('peers')) measurePeers();
+if (parts.includes('peers')) await measurePeers();
 if (parts.includes('latency')) {
   for (const mode of MODES) {
     say(`${mode}: network programming latency`);
@@ -119,13 +120,13 @@ if (values.out !== undefined) {
 process.stdout.write(values.output === 'json' ? `${JSON.stringify(result, null, 2)}\n` : tables);
 process.exit(0);
 
-function measurePeers(): void {
+async function measurePeers(): Promise<void> {
   const missing = missingForPeers();
   if (missing !== null) {
     console.error(`proxies: without this machine's own kernel: ${missing}`);
     return;
   }
-  const dir = mkdtempSync(join(tmpdir(), 'podwire-bench-'));
+  const { dir, remove } = scratch();
   try {
     const sender = compileSender(dir);
     for (const peer of PEERS) {
@@ -135,13 +136,13 @@ function measurePeers(): void {
       }
       for (const services of sizes.filter((n) => n <= MOST_FOR_PEERS)) {
         say(`${peer.name}: ${services} Services`);
-        const measured = measurePeer(peer, services, rounds, sender);
+        const measured = await measurePeer(peer, services, rounds, sender);
         peers.push(measured);
         series.push({ name: peer.name, ...measured });
       }
     }
   } finally {
-    rmSync(dir, { recursive: true, force: true });
+    await remove();
   }
 }
 

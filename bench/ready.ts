@@ -2,8 +2,7 @@
 //   node dist/bench/ready.js [-o json] [--rounds N]
 // Each round is a process of its own: Node.js's own start counts. netns Pods need root; without it only userspace is measured.
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { once } from 'node:events';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -11,6 +10,7 @@ import { parseManifests } from '../src/api/manifest.ts';
 import { launch } from '../src/cli/launch.ts';
 import { missingForNetns } from '../src/cli/requirements.ts';
 import type { RuntimeHandler } from '../src/cluster/settings.ts';
+import { onEnd, scratch } from './clean-up.ts';
 import { runInPod } from './cluster/run-in-pod.ts';
 
 const TARGET_S = 1; // DESIGN.md, section 7
@@ -37,7 +37,9 @@ else await parent();
 
 /** One cluster: prints the wall time of its first answer, and ends. */
 async function child(runtime: RuntimeHandler): Promise<void> {
-  const { cluster, stop } = await launch({ nodes: 1, runtime, offload: true }, () => {});
+  const starting = launch({ nodes: 1, runtime, offload: true }, () => {});
+  const stop = onEnd(async () => (await starting).stop());
+  const { cluster } = await starting;
   await cluster.apply(parseManifests(POD, 'client.yml'), () => {});
   const end = Date.now() + LIMIT_MS;
   for (;;) {
@@ -86,24 +88,31 @@ async function parent(): Promise<void> {
   }
 }
 
-function measure(runtime: RuntimeHandler): Promise<number> {
-  const dir = mkdtempSync(join(tmpdir(), 'podwire-bench-'));
+async function measure(runtime: RuntimeHandler): Promise<number> {
+  const { dir, remove } = scratch();
   const startMs = Date.now();
   const process_ = spawn(process.execPath, [fileURLToPath(import.meta.url), '--child', runtime], {
     env: { ...process.env, PODWIRE_RUN_DIR: join(dir, 'run') },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
+  const stop = onEnd(async () => {
+    if (process_.exitCode !== null) return;
+    const closed = once(process_, 'close');
+    process_.kill('SIGTERM');
+    await closed;
+  });
   let output = '';
   process_.stdout.on('data', (chunk: Buffer) => {
     output += chunk.toString();
   });
-  return new Promise((resolve, reject) => {
-    process_.once('close', (code) => {
-      rmSync(dir, { recursive: true, force: true });
-      if (code !== 0) reject(new Error(`a ${runtime} round ended with ${code}`));
-      else resolve((Number(output.trim()) - startMs) / 1000);
-    });
-  });
+  try {
+    const [code] = await once(process_, 'close');
+    if (code !== 0) throw new Error(`a ${runtime} round ended with ${code}`);
+    return (Number(output.trim()) - startMs) / 1000;
+  } finally {
+    await stop();
+    await remove();
+  }
 }
 
 function median(list: readonly number[]): number {

@@ -3,11 +3,11 @@
 //   node dist/bench/wire.js [-o json] [--rounds N] [--seconds S] [--only NAME,...]
 // Needs root, iperf3, gcc; slirp4netns, iptables and ethtool for their contenders (missing ones are named and left out).
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { cpus, release, tmpdir } from 'node:os';
+import { cpus, release } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { scratch } from './clean-up.ts';
 import {
   type Contender,
   cLoop,
@@ -134,12 +134,6 @@ async function compare(
   options: { rounds: number; seconds: number; only: string[] | undefined },
 ): Promise<Comparison> {
   const made = await contenders(shape, program, options.only);
-  const closeAll = async (): Promise<void> => {
-    for (const contender of made.splice(0)) await contender.close();
-  };
-  const interrupted = (): void => void closeAll().finally(() => process.exit(130));
-  process.once('SIGINT', interrupted);
-  process.once('SIGTERM', interrupted);
   const series = made.map((c): Series => ({ name: c.name, mtu: c.mtu, gbps: [] }));
   try {
     for (let round = 0; round < options.rounds; round++) {
@@ -149,9 +143,7 @@ async function compare(
       }
     }
   } finally {
-    await closeAll();
-    process.off('SIGINT', interrupted);
-    process.off('SIGTERM', interrupted);
+    for (const contender of made) await contender.close();
   }
   return { shape: shape.shape, series };
 }
@@ -212,16 +204,19 @@ async function main(): Promise<void> {
   const seconds = Number(values.seconds);
   const machine = `${cpus().length} x ${cpus()[0]!.model}, Linux ${release()}, Node ${process.versions.node}`;
   const method = `iperf3, one TCP stream, Pod to ClusterIP to Pod; ${rounds} rounds of ${seconds} s after 1 s, contenders in turn`;
-  const dir = mkdtempSync(join(tmpdir(), 'podwire-bench-'));
-  process.once('exit', () => rmSync(dir, { recursive: true, force: true }));
+  const { dir, remove } = scratch();
   const program = compileCLoop(dir);
   const comparisons: Comparison[] = [];
   const json = values.output === 'json';
   if (!json) console.log(`${machine}\n${method}`);
-  for (const shape of SHAPES) {
-    const comparison = await compare(shape, program, { rounds, seconds, only: values.only?.split(',') });
-    comparisons.push(comparison);
-    if (!json) printTable(comparison);
+  try {
+    for (const shape of SHAPES) {
+      const comparison = await compare(shape, program, { rounds, seconds, only: values.only?.split(',') });
+      comparisons.push(comparison);
+      if (!json) printTable(comparison);
+    }
+  } finally {
+    await remove();
   }
   if (json) {
     const results = comparisons.map((c) => ({ shape: c.shape, rows: summarize(c) }));

@@ -2,11 +2,11 @@
 // Pod over its TAP; dnsmasq and unbound in a namespace of their own behind a veth pair of the kernel, with the same names as local data.
 // One thread each, as CoreDNS here has one. Percentiles come from a second, slow run: dnsperf then prints every reply's time.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseManifests } from '../../src/api/manifest.ts';
 import { launch, type Running } from '../../src/cli/launch.ts';
+import { onEnd, scratch } from '../clean-up.ts';
 import { runInPod } from '../cluster/run-in-pod.ts';
 import { isInstalled } from '../wire/contender.ts';
 
@@ -75,9 +75,11 @@ export interface Cluster extends Contender {
 }
 
 export async function podwire(list: readonly Name[]): Promise<Cluster> {
-  const dir = mkdtempSync(join(tmpdir(), 'podwire-bench-'));
+  const { dir, remove } = scratch();
   process.env['PODWIRE_RUN_DIR'] = join(dir, 'run');
-  const running = await launch({ nodes: 1, runtime: 'netns', offload: true } as never, () => {});
+  const starting = launch({ nodes: 1, runtime: 'netns', offload: true }, () => {});
+  const stop = onEnd(async () => (await starting).stop());
+  const running = await starting;
   await running.cluster.apply(parseManifests(manifests(list), 'bench.yml'), () => {});
   const last = list.at(-1)!;
   const end = Date.now() + READY_LIMIT_MS;
@@ -94,8 +96,8 @@ export async function podwire(list: readonly Name[]): Promise<Cluster> {
     server: '10.96.0.10',
     running,
     async close() {
-      await running.stop();
-      rmSync(dir, { recursive: true, force: true });
+      await stop();
+      await remove();
     },
   };
 }
@@ -142,12 +144,12 @@ export function unbound(list: readonly Name[]): Promise<Contender> {
 /** Starts a server in one namespace, with the client's beside it. */
 async function behindVeth(name: string, command: (dir: string) => string[], list: readonly Name[]): Promise<Contender> {
   if (!isInstalled(name)) throw new Error(`${name} is not installed`);
-  const dir = mkdtempSync(join(tmpdir(), 'podwire-bench-'));
+  const { dir, remove } = scratch();
   const tag = `pwb${process.pid}${name.slice(0, 2)}`;
   const [client, server] = [`${tag}c`, `${tag}s`];
   const ip = (...args: string[]): void => void execFileSync('ip', args, { stdio: 'pipe' });
   let child: ChildProcess | undefined;
-  const close = async (): Promise<void> => {
+  const takeDown = onEnd(async () => {
     if (child !== undefined && child.exitCode === null) {
       const gone = new Promise((resolve) => child!.once('exit', resolve));
       child.kill('SIGTERM');
@@ -160,7 +162,10 @@ async function behindVeth(name: string, command: (dir: string) => string[], list
         // It was never made.
       }
     }
-    rmSync(dir, { recursive: true, force: true });
+  });
+  const close = async (): Promise<void> => {
+    await takeDown();
+    await remove();
   };
   try {
     ip('netns', 'add', client);

@@ -3,8 +3,6 @@
 // a time puts another address in; from before the write until the Node's what-if engine, which walks the rules that run, sends a
 // packet there. It is asked every POLL_MS, and a question takes a call to the Node's thread and back, so a figure is a few milliseconds
 // too long, never too short.
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { EndpointSlice } from '../../src/api/discovery-v1.ts';
 import type { Stored } from '../../src/api/meta.ts';
@@ -12,6 +10,7 @@ import { ENDPOINTSLICES, PODS, SERVICES } from '../../src/api/resources.ts';
 import { launch, podsReady } from '../../src/cli/launch.ts';
 import type { Cluster } from '../../src/cluster/cluster.ts';
 import type { ProxyMode } from '../../src/proxy/config.ts';
+import { onEnd, scratch } from '../clean-up.ts';
 
 export interface LatencyOptions {
   readonly mode: ProxyMode;
@@ -42,12 +41,14 @@ const WARM_UP = 10;
 
 export async function measureLatency(options: LatencyOptions): Promise<LatencyResult> {
   const { mode, services, endpoints, writes } = options;
-  const dir = mkdtempSync(join(tmpdir(), 'podwire-bench-'));
+  const { dir, remove } = scratch();
   process.env['PODWIRE_RUN_DIR'] = join(dir, 'run');
-  const { cluster, stop } = await launch(
+  const starting = launch(
     { nodes: 1, proxyMode: mode, ipvsScheduler: 'rr', runtime: 'userspace', offload: true },
     () => {},
   );
+  const stop = onEnd(async () => (await starting).stop());
+  const { cluster } = await starting;
   try {
     const pods = await podAddresses(cluster);
     const startMs = performance.now();
@@ -72,7 +73,7 @@ export async function measureLatency(options: LatencyOptions): Promise<LatencyRe
     };
   } finally {
     await stop();
-    rmSync(dir, { recursive: true, force: true });
+    await remove();
   }
 }
 

@@ -7,10 +7,12 @@
 // IPVS has no peer: few kernels have the module (its decisions are compared elsewhere, test/support/ipvs-replay.ts).
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { ProxyMode } from '../../src/proxy/config.ts';
 import { formatIPv4 } from '../../src/tcpip-ts/wire/address.ts';
 import { IPPROTO_UDP } from '../../src/tcpip-ts/wire/ipv4.ts';
+import { onEnd } from '../clean-up.ts';
 import { BenchNode, LOW } from '../kernel/node.ts';
 import { addNetns, deleteNetns, isInstalled, run } from '../wire/contender.ts';
 
@@ -55,9 +57,13 @@ export function compileSender(dir: string): string {
   return program;
 }
 
-export function measurePeer(peer: Peer, services: number, rounds: number, sender: string): PeerResult {
+export async function measurePeer(peer: Peer, services: number, rounds: number, sender: string): Promise<PeerResult> {
   const rules = rulesText(peer.mode, services);
   const [client, node, server] = ['c', 'n', 's'].map(addNetns) as [string, string, string];
+  const close = onEnd(() => {
+    for (const netns of [client, node, server]) deleteNetns(netns);
+  });
+  await setImmediate(); // the tools are waited for as they run: a signal that came meanwhile is met here
   try {
     connect(client, node, server);
     const [command, ...args] = peer.load;
@@ -89,7 +95,7 @@ export function measurePeer(peer: Peer, services: number, rounds: number, sender
     const establishedNs = send('established', MOST_PACKETS, rounds + 1).slice(1);
     return { peer: peer.name, services, loadMs, firstNs, establishedNs };
   } finally {
-    for (const netns of [client, node, server]) deleteNetns(netns);
+    await close();
   }
 }
 

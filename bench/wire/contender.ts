@@ -4,6 +4,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { Readable } from 'node:stream';
 import { Worker } from 'node:worker_threads';
+import { onEnd } from '../clean-up.ts';
 
 export interface WireConfig {
   readonly clientNetns: string;
@@ -115,11 +116,11 @@ export async function workerContender(
   const serverNetns = addNetns('s');
   const workerData: WireConfig = { ...shape, clientNetns, serverNetns, vip: VIP, serverAddr: SERVER_ADDR };
   const worker = new Worker(new URL(file, import.meta.url), { workerData });
-  const close = async (): Promise<void> => {
+  const close = onEnd(async () => {
     await worker.terminate();
     deleteNetns(clientNetns);
     deleteNetns(serverNetns);
-  };
+  });
   try {
     await new Promise((resolve, reject) => {
       worker.once('message', resolve);
@@ -141,11 +142,11 @@ export async function cLoop(program: string, shape: { mtu: number; offload: bool
   const paths = [`/run/netns/${clientNetns}`, `/run/netns/${serverNetns}`];
   const offload = shape.offload ? 'offload' : 'plain';
   const child = spawn(program, [...paths, 'eth0', String(shape.mtu), offload, VIP, SERVER_ADDR]);
-  const close = async (): Promise<void> => {
+  const close = onEnd(async () => {
     await stop(child);
     deleteNetns(clientNetns);
     deleteNetns(serverNetns);
-  };
+  });
   try {
     await untilPrints(child, 'ready');
     addPodAddress(clientNetns, CLIENT_ADDR);
@@ -171,11 +172,11 @@ export async function slirp(mtu: number): Promise<Contender> {
   ];
   const stdio = ['ignore', 'pipe', 'pipe', 'pipe'] as const;
   const child = spawn('ip', ['netns', 'exec', serverNetns, 'slirp4netns', ...args], { stdio: [...stdio] });
-  const close = async (): Promise<void> => {
+  const close = onEnd(async () => {
     await stop(child);
     deleteNetns(clientNetns);
     deleteNetns(serverNetns);
-  };
+  });
   try {
     await untilPrints(child, '1', 3);
   } catch (error) {
@@ -190,9 +191,9 @@ export async function veth(shape: { mtu: number; offload: boolean }): Promise<Co
   const clientNetns = addNetns('c');
   const serverNetns = addNetns('s');
   const router = addNetns('r');
-  const close = async (): Promise<void> => {
+  const close = onEnd(async () => {
     for (const name of [clientNetns, serverNetns, router]) deleteNetns(name);
-  };
+  });
   try {
     run('ip', 'netns', 'exec', router, 'sysctl', '-qw', 'net.ipv4.ip_forward=1');
     for (const [netns, addr, device] of [
