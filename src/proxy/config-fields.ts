@@ -14,7 +14,7 @@ const FIELDS: { readonly [name: string]: Field } = {
   clientConnection: 'unused', // the API is reached in process, or as --api says
   logging: 'unused',
   hostnameOverride: 'used',
-  bindAddress: 'unused', // the Node's addresses are the Node's
+  bindAddress: 'used',
   healthzBindAddress: 'used',
   metricsBindAddress: 'used',
   bindAddressHardFail: 'unused',

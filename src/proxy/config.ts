@@ -2,7 +2,7 @@
 // its defaults. Wrong values are refused by name. A field that the real type does not have, or that means nothing here, is
 // warned of and otherwise passed over, as the real kube-proxy's lenient decoding does (cmd/kube-proxy/app/options.go, v1.32).
 // Durations are Go's (`30s`, `1m30s`) in the document, microseconds here.
-import { type IpPrefix, parseIpAddress, parseIpPrefix } from '../tcpip-ts/wire/ip-address.ts';
+import { type IpAddress, type IpPrefix, parseIpAddress, parseIpPrefix } from '../tcpip-ts/wire/ip-address.ts';
 import type { ListenAddress } from './own-servers.ts';
 
 /** Network address and prefix length. */
@@ -41,6 +41,8 @@ export interface KubeProxyConfig {
   readonly nodePortPrimary: boolean;
   /** Whether NodePorts answer on 127.0.0.0/8; iptables mode only. */
   readonly localhostNodePorts: boolean;
+  /** What is taken for the Node's address of that family instead of its InternalIP; undefined: that one. */
+  readonly bindAddress: IpAddress | undefined;
   readonly healthzBindAddress: ListenAddress;
   readonly metricsBindAddress: ListenAddress;
   readonly iptables: SyncPeriods;
@@ -67,6 +69,7 @@ export const DEFAULT_CONFIG: KubeProxyConfig = {
   nodePortAddresses: [],
   nodePortPrimary: false,
   localhostNodePorts: true,
+  bindAddress: undefined,
   healthzBindAddress: { host: '0.0.0.0', port: 10256 },
   metricsBindAddress: { host: '127.0.0.1', port: 10249 },
   iptables: { minSyncPeriodUs: 1e6, syncPeriodUs: 30e6 },
@@ -95,7 +98,8 @@ export class ConfigError extends TypeError {
 
 /**
  * Reads a KubeProxyConfiguration document; `mode` overrides the document's. Throws ConfigError. Deviation: where the `nftables` section
- * does not say masqueradeAll or masqueradeBit, the `iptables` one's hold.
+ * does not say masqueradeAll or masqueradeBit, the `iptables` one's hold. Deviation: a minSyncPeriod of 0s
+ * is taken as it is said; the real one takes the iptables and nftables modes' default of 1s for it (v1alpha1/defaults.go).
  */
 export function parseKubeProxyConfiguration(document: unknown, mode?: ProxyMode): KubeProxyConfig {
   const root = new Fields(document, []);
@@ -113,9 +117,12 @@ export function parseKubeProxyConfiguration(document: unknown, mode?: ProxyMode)
   const masqueradeAll = iptables.boolean('masqueradeAll', defaults.masqueradeAll);
   const masqueradeBit = iptables.bit('masqueradeBit', defaults.masqueradeBit);
   const isNft = chosen === 'nftables';
+  const detectLocalMode = root.oneOf('detectLocalMode', LOCAL_MODES, defaults.detectLocalMode);
+  const needed = { BridgeInterface: 'bridgeInterface', InterfaceNamePrefix: 'interfaceNamePrefix' } as const;
+  if (detectLocalMode in needed) detectLocal.notEmpty(needed[detectLocalMode as keyof typeof needed]);
   return {
     mode: chosen,
-    detectLocalMode: root.oneOf('detectLocalMode', LOCAL_MODES, defaults.detectLocalMode),
+    detectLocalMode,
     bridgeInterface: detectLocal.string('bridgeInterface', ''),
     interfaceNamePrefix: detectLocal.string('interfaceNamePrefix', ''),
     clusterCIDRs: clusterCIDR === '' ? [] : cidrsOf(['clusterCIDR'], clusterCIDR.split(',')),
@@ -127,6 +134,7 @@ export function parseKubeProxyConfiguration(document: unknown, mode?: ProxyMode)
     ),
     nodePortPrimary: nodePortAddresses.includes('primary'),
     localhostNodePorts: iptables.boolean('localhostNodePorts', defaults.localhostNodePorts),
+    bindAddress: root.boundAddress('bindAddress'),
     healthzBindAddress: root.listenAddress('healthzBindAddress', defaults.healthzBindAddress),
     metricsBindAddress: root.listenAddress('metricsBindAddress', defaults.metricsBindAddress),
     iptables: syncPeriods(iptables, defaults.iptables),
@@ -172,7 +180,7 @@ export function parseDurationUs(text: string): number | undefined {
 
 function cidrsOf(path: readonly string[], texts: readonly string[]): Cidr[] {
   return texts.map((text) => {
-    const cidr = parseIpPrefix(text.trim());
+    const cidr = text.includes('/') ? parseIpPrefix(text.trim()) : undefined;
     if (!cidr) throw new ConfigError(path, `expected ADDRESS/LENGTH, not ${text}`);
     return cidr;
   });
@@ -196,6 +204,10 @@ class Fields {
 
   string(name: string, fallback: string): string {
     return this.#typed(name, 'string', fallback);
+  }
+
+  notEmpty(name: string): void {
+    if (this.string(name, '') === '') throw this.error(name, 'must not be empty');
   }
 
   /** An empty text is the default, as in the real one. */
@@ -241,6 +253,15 @@ class Fields {
     if (host === undefined || parseIpAddress(host) === undefined || port < 1 || port > 65535)
       throw this.error(name, `expected IP or IP:PORT, not ${text}`);
     return { host: host === '::' ? '0.0.0.0' : host, port };
+  }
+
+  /** Undefined: none, or all that there are. */
+  boundAddress(name: string): IpAddress | undefined {
+    const text = this.string(name, '');
+    if (text === '') return undefined;
+    const address = parseIpAddress(text);
+    if (address === undefined) throw this.error(name, `expected an IP address, not ${text}`);
+    return address === 0 || address === 0n ? undefined : address;
   }
 
   error(name: string, message: string): ConfigError {

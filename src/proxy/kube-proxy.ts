@@ -19,7 +19,7 @@ import { IpvsLeftovers, openConnections, openRequests } from './ipvs/leftovers.t
 import { removeDevice } from './ipvs/proxier.ts';
 import { localDetectorOf } from './local-detector.ts';
 import { ProxyMetrics, type ProxyState } from './metrics.ts';
-import { addressesIn, isEverything, nodePortRanges } from './node-ports.ts';
+import { addressesIn, isEverything, nodeIPOf, nodePortRanges } from './node-ports.ts';
 import { answerMetrics, type HttpListen, OwnServers } from './own-servers.ts';
 import type { Proxier } from './proxier.ts';
 import { createProxier } from './proxiers.ts';
@@ -252,7 +252,8 @@ export class KubeProxy {
     this.#triggerTimesMs = [];
     const node = this.#node.list()[0];
     const internal = node?.status?.addresses?.filter((a) => a.type === 'InternalIP') ?? [];
-    const nodeIP = internal.map(({ address }) => parseIpOf(FAMILY, address)).find((addr) => addr !== undefined);
+    const internalIP = internal.map(({ address }) => parseIpOf(FAMILY, address)).find((addr) => addr !== undefined);
+    const nodeIP = nodeIPOf(config, FAMILY, internalIP);
     const podCIDRs = node?.spec?.podCIDRs ?? [node?.spec?.podCIDR ?? ''];
     try {
       const operations = this.#proxier.sync({

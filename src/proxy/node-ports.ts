@@ -13,6 +13,15 @@ import type { Netlink } from './either-family.ts';
 
 const LOCALHOST = 0x7f000001;
 
+/** What kube-proxy takes for the Node's address of the family, after detectNodeIPs() of cmd/kube-proxy/app/server.go. */
+export function nodeIPOf(
+  { bindAddress }: KubeProxyConfig,
+  family: IpFamily,
+  internalIP: IpAddress | undefined,
+): IpAddress | undefined {
+  return bindAddress !== undefined && familyOf(bindAddress) === family ? bindAddress : internalIP;
+}
+
 /** Ranges of the family; empty: the mode's default. */
 export function nodePortRanges(
   { nodePortAddresses, nodePortPrimary }: KubeProxyConfig,

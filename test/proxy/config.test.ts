@@ -107,6 +107,13 @@ t.test('values that cannot be are refused by the name of their field', async (t)
     ],
     [{ ipvs: [] }, 'KubeProxyConfiguration.ipvs: expected an object'],
     [{ clusterCIDR: '10.0.0.0/33' }, 'KubeProxyConfiguration.clusterCIDR: expected ADDRESS/LENGTH, not 10.0.0.0/33'],
+    [{ clusterCIDR: '10.0.0.0' }, 'KubeProxyConfiguration.clusterCIDR: expected ADDRESS/LENGTH, not 10.0.0.0'],
+    [{ bindAddress: 'eth0' }, 'KubeProxyConfiguration.bindAddress: expected an IP address, not eth0'],
+    [{ detectLocalMode: 'BridgeInterface' }, 'KubeProxyConfiguration.detectLocal.bridgeInterface: must not be empty'],
+    [
+      { detectLocalMode: 'InterfaceNamePrefix', detectLocal: { bridgeInterface: 'br0' } },
+      'KubeProxyConfiguration.detectLocal.interfaceNamePrefix: must not be empty',
+    ],
   ];
   for (const [document, message] of rows)
     t.throws(() => parseKubeProxyConfiguration(document), { name: 'ConfigError', message });
@@ -118,6 +125,7 @@ t.test('fields that do not exist, or do nothing here, are told of; what kubeadm 
     kind: 'KubeProxyConfiguration',
     mode: '',
     bindAddress: '0.0.0.0',
+    bindAddressHardFail: true,
     clientConnection: { kubeconfig: '', qps: 0 },
     conntrack: { maxPerCore: null, min: null },
     ipvs: { shceduler: 'rr', strictARP: true, tcpTimeout: '0s' },
@@ -127,7 +135,7 @@ t.test('fields that do not exist, or do nothing here, are told of; what kubeadm 
   t.same(
     fieldWarnings(document).map(({ path, message }) => `${path.join('.')}: ${message}`),
     [
-      'bindAddress: bindAddress has no effect here',
+      'bindAddressHardFail: bindAddressHardFail has no effect here',
       'ipvs.shceduler: unknown field "ipvs.shceduler"',
       'ipvs.strictARP: ipvs.strictARP has no effect here',
       'wat: unknown field "wat"',

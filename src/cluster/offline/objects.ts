@@ -25,6 +25,7 @@ import {
   parseIpAddress,
   parseIpPrefix,
 } from '../../tcpip-ts/wire/ip-address.ts';
+import { shaped } from './shape.ts';
 import { podsOfWorkloads, WORKLOAD_KINDS, type Workload } from './workload-pods.ts';
 
 export interface OfflineObjects {
@@ -41,13 +42,11 @@ export interface OfflineObjects {
   readonly serviceCIDRs: readonly string[];
 }
 
-const DEFAULT_NODE: Node = {
-  apiVersion: 'v1',
-  kind: 'Node',
-  metadata: { name: 'node-1' },
-  spec: { podCIDR: '10.244.0.0/24' },
-  status: { addresses: [{ type: 'InternalIP', address: '192.168.49.2' }] },
-};
+const KUBE_PROXY_VERSION = 'kubeproxy.config.k8s.io/v1alpha1';
+const READ_KINDS: readonly string[] = [
+  ...[NODES, PODS, SERVICES, ENDPOINTSLICES, ENDPOINTS].map(({ kind }) => kind),
+  ...WORKLOAD_KINDS,
+];
 const DEFAULT_SERVICE_CIDR = '10.96.0.0/12';
 const DEFAULT_POD_CIDR = '10.244.0.0/16';
 const LIKELY_PREFIX = { 4: 16, 6: 112 } as const;
@@ -62,17 +61,26 @@ export function readObjects(files: readonly { readonly name: string; readonly te
   let kubeProxyFailure: FieldFailure = (_path, message) => new ManifestError('', 1, 1, message);
   const warnings: string[] = [];
   const other = (object: Record<string, unknown>, fail: FieldFailure): boolean => {
-    if (object.kind === 'KubeProxyConfiguration') {
+    const { apiVersion, kind } = object;
+    if (kind === 'KubeProxyConfiguration') {
+      if (apiVersion !== KUBE_PROXY_VERSION) throw fail(['apiVersion'], `expected ${KUBE_PROXY_VERSION}`);
+      if (kubeProxy) warnings.push(fail([], 'a second KubeProxyConfiguration: this one holds').message);
       kubeProxy = object;
       kubeProxyFailure = fail;
       for (const { path, message } of fieldWarnings(object)) warnings.push(fail(path, message).message);
+    } else if (kind === 'ServiceCIDR') {
+      serviceCIDRs.push(...cidrsOf(object.spec, fail));
+    } else if (READ_KINDS.includes(kind as string)) {
+      warnings.push(fail(['apiVersion'], `${kind} of ${apiVersion} is not known, and is left out`).message);
     }
-    if (object.kind === 'ServiceCIDR') serviceCIDRs.push(...((object.spec as { cidrs?: string[] })?.cidrs ?? []));
     return true;
   };
-  const manifests = files.flatMap(({ name, text }) => parseManifests(text, name, { other }));
+  const read = files.flatMap(({ name, text }) => parseManifests(text, name, { other }));
+  const manifests = read
+    .filter(({ type }) => READ_KINDS.includes(type.kind))
+    .map((manifest) => ({ ...manifest, object: shaped(manifest, (text) => warnings.push(text)) }));
   const nodes = ofKind<Node>(manifests, NODES.kind);
-  const all = nodes.length > 0 ? nodes : [DEFAULT_NODE];
+  const all = nodes.length > 0 ? nodes : [defaultNode(kubeProxy)];
   const services = ofKind<Service>(manifests, SERVICES.kind).filter(isWatched).map(namespaced);
   const given = ofKind<Pod>(manifests, PODS.kind).map(namespaced);
   const workloads = WORKLOAD_KINDS.flatMap((kind) => ofKind<Workload>(manifests, kind).map(namespaced));
@@ -112,10 +120,36 @@ export function configOf(objects: OfflineObjects, mode: ProxyMode | undefined): 
   return parseKubeProxyConfiguration({ clusterCIDR: DEFAULT_POD_CIDR }, mode ?? 'ipvs');
 }
 
-/** The Node that kube-proxy runs on: the one it is told to be, else the first. */
-export function nodeOf({ nodes, kubeProxy }: OfflineObjects): Node {
-  const override = kubeProxy?.hostnameOverride;
-  return nodes.find((n) => n.metadata.name === override) ?? nodes[0]!;
+/** The Node that kube-proxy runs on: the one it is told to be, else the first. Throws ManifestError: there is none of that name. */
+export function nodeOf({ nodes, kubeProxy, kubeProxyFailure }: OfflineObjects): Node {
+  const override = nameOverride(kubeProxy);
+  if (override === '') return nodes[0]!;
+  const node = nodes.find((n) => n.metadata.name === override);
+  if (!node) throw kubeProxyFailure(['hostnameOverride'], `the files have no Node ${override}`);
+  return node;
+}
+
+/** When the files have no Node. */
+function defaultNode(kubeProxy: OfflineObjects['kubeProxy']): Node {
+  return {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name: nameOverride(kubeProxy) || 'node-1' },
+    spec: { podCIDR: '10.244.0.0/24' },
+    status: { addresses: [{ type: 'InternalIP', address: '192.168.49.2' }] },
+  };
+}
+
+/** '': none. */
+function nameOverride(kubeProxy: OfflineObjects['kubeProxy']): string {
+  return typeof kubeProxy?.hostnameOverride === 'string' ? kubeProxy.hostnameOverride : '';
+}
+
+function cidrsOf(spec: unknown, fail: FieldFailure): readonly string[] {
+  const { cidrs = [] } = (spec ?? {}) as { cidrs?: unknown };
+  const isRange = (text: unknown): text is string => typeof text === 'string' && parseIpPrefix(text) !== undefined;
+  if (Array.isArray(cidrs) && cidrs.every(isRange)) return cidrs;
+  throw fail(['spec', 'cidrs'], 'ServiceCIDR: spec.cidrs: expected a list of ADDRESS/LENGTH');
 }
 
 /** Deviation: without a ServiceCIDR object, the default network, or the /16 (IPv6: /112) around each ClusterIP

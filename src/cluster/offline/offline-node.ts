@@ -21,6 +21,7 @@ import { SeededRng } from '../../lib/rng.ts';
 import type { KubeProxyConfig, ProxyMode } from '../../proxy/config.ts';
 import { type Endpoint, EndpointSliceCache } from '../../proxy/endpoints.ts';
 import { localDetectorOf } from '../../proxy/local-detector.ts';
+import { nodeIPOf } from '../../proxy/node-ports.ts';
 import { createProxier } from '../../proxy/proxiers.ts';
 import { type ServicePort, servicePortsOf } from '../../proxy/service-port.ts';
 import { SkbPool } from '../../tcpip-ts/skb.ts';
@@ -112,12 +113,13 @@ export class OfflineNode {
 
     const cni0 = this.#kernel.addDevice(podDevice(this.config), null, {});
     const podCIDRs = podCIDRsOf(node);
+    const pods = this.#ownPods(objects);
     for (const [network, prefixLen] of podCIDRs) {
       if (typeof network === 'bigint') continue;
-      table.add(cni0, network + 1, 32);
+      if (!pods.includes(network + 1)) table.add(cni0, network + 1, 32); // unless a Pod has it, as in files by hand
       fib.add({ network, prefixLen, oif: cni0.ifindex });
     }
-    for (const addr of this.#ownPods(objects)) {
+    for (const addr of pods) {
       if (typeof addr === 'number' && !fib.isLocal(addr)) fib.add({ network: addr, prefixLen: 32, oif: cni0.ifindex });
     }
   }
@@ -130,13 +132,13 @@ export class OfflineNode {
     net.addRoute(0n, 0, 'eth0', addresses[0] === network + 1n ? network + 0xfen : network + 1n);
     const cni0 = podDevice(this.config);
     net.addDevice(cni0);
+    const pods = this.#ownPods(objects);
     for (const [network, prefixLen] of podCIDRsOf(node)) {
       if (typeof network === 'number') continue;
-      net.addAddress(cni0, network + 1n, 128);
+      if (!pods.includes(network + 1n)) net.addAddress(cni0, network + 1n, 128);
       net.addRoute(network, prefixLen, cni0);
     }
-    for (const addr of this.#ownPods(objects))
-      if (typeof addr === 'bigint' && !net.isLocal(addr)) net.addRoute(addr, 128, cni0);
+    for (const addr of pods) if (typeof addr === 'bigint' && !net.isLocal(addr)) net.addRoute(addr, 128, cni0);
   }
 
   /** Addresses of endpoints and Pods that are on this Node. */
@@ -174,7 +176,7 @@ export class OfflineNode {
       endpoints,
       changed: ports.keys(),
       zone: node.metadata.labels?.[ZONE_LABEL] ?? '',
-      nodeIP,
+      nodeIP: nodeIPOf(this.config, family, nodeIP),
       local: localDetectorOf(this.config, podCIDRsOf(node), family),
       serviceCIDRs: parseIpPrefixes(objects.serviceCIDRs).filter(([addr]) => familyOf(addr) === family),
     });
