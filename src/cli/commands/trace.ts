@@ -45,7 +45,7 @@ const USAGE = { exitCode: 2 };
 
 export async function trace(options: TraceOptions): Promise<void> {
   if (options.live) return live(options);
-  const flows = options.flows === undefined ? undefined : told(() => parseFlows(readText(options.flows!)));
+  const flows = options.flows === undefined ? undefined : readFlows(options, options.flows);
   const single = flows === undefined ? singleQuestion(options) : undefined;
   const answerer = options.filename.length > 0 ? offline(options) : online(options);
   try {
@@ -53,6 +53,20 @@ export async function trace(options: TraceOptions): Promise<void> {
     else print(await answerer.answer(single!), options.output);
   } finally {
     answerer.close();
+  }
+}
+
+function readFlows({ pod, from, to }: TraceOptions, file: string): FlowQuestion[] {
+  if (pod || from || to) throw new CliError('--flows has its own questions: not with --pod, --from or --to', USAGE);
+  const text = readText(file);
+  try {
+    const flows = parseFlows(text);
+    for (const { name, unknown } of flows)
+      for (const field of unknown)
+        process.stderr.write(`podwire: warning: ${file}: ${name}: expect.${field} is not known, and not compared\n`);
+    return flows;
+  } catch (error) {
+    throw new CliError(`${file}: ${(error as Error).message}`, { cause: error });
   }
 }
 

@@ -3,7 +3,7 @@
 // its port after a colon or in a field `port`. `source` and `dest` stand for `from` and `to`, as upstream's own tables call them.
 import { parse } from 'yaml';
 import { endpointText } from '../../kernel/what-if/text.ts';
-import type { TraceAnswer, TraceEndpoint } from '../../kernel/what-if/types.ts';
+import { type TraceAnswer, type TraceEndpoint, VERDICTS } from '../../kernel/what-if/types.ts';
 import { type AskedTrace, splitHostPort } from '../trace-question.ts';
 
 export interface ExpectedAnswer {
@@ -19,11 +19,15 @@ export interface FlowQuestion {
   readonly asked?: AskedTrace;
   readonly error?: string;
   readonly expect?: ExpectedAnswer | undefined;
+  /** Fields of `expect` that nothing is compared with. */
+  readonly unknown: readonly string[];
 }
 
 const PROTOCOLS = ['tcp', 'udp', 'sctp', 'icmp'] as const;
 
-/** Throws TypeError: no list. What is wrong with one flow does not keep the others from being answered. */
+const EXPECTED = ['verdict', 'endpoints', 'masquerade'] as const;
+
+/** Throws Error: no YAML, or no list. What is wrong with one flow does not keep the others from being answered. */
 export function parseFlows(text: string): FlowQuestion[] {
   const value: unknown = parse(text);
   if (!Array.isArray(value)) throw new TypeError('expected a list of flows');
@@ -35,9 +39,11 @@ function flowOf(item: unknown, index: number): FlowQuestion {
   const name = typeof fields.name === 'string' ? fields.name : `flow ${index + 1}`;
   try {
     if (fields !== item) throw new TypeError('expected an object');
-    return { name, asked: askedOf(fields), expect: expectOf(fields.expect) };
+    const expect = expectOf(fields.expect);
+    const unknown = Object.keys(fields.expect ?? {}).filter((field) => !EXPECTED.some((e) => e === field));
+    return { name, asked: askedOf(fields), expect, unknown };
   } catch (error) {
-    return { name, error: (error as TypeError).message };
+    return { name, error: (error as TypeError).message, unknown: [] };
   }
 }
 
@@ -61,11 +67,16 @@ function bracketed(host: string): string {
 
 function expectOf(value: unknown): ExpectedAnswer | undefined {
   if (value === undefined || value === null) return undefined;
-  if (typeof value !== 'object') throw new TypeError('expect: expected an object');
+  if (typeof value !== 'object' || Array.isArray(value)) throw new TypeError('expect: expected an object');
   const { verdict, endpoints, masquerade } = value as Record<string, unknown>;
+  const said = verdict === undefined || verdict === null ? undefined : String(verdict).toUpperCase();
+  if (said !== undefined && !VERDICTS.some((v) => v === said))
+    throw new TypeError(`expect.verdict: expected ${VERDICTS.join(', ')}, not ${String(verdict)}`);
   if (endpoints && !Array.isArray(endpoints)) throw new TypeError('expect.endpoints: expected a list');
+  if (masquerade !== undefined && masquerade !== null && typeof masquerade !== 'boolean')
+    throw new TypeError('expect.masquerade: expected true or false');
   return {
-    ...(typeof verdict === 'string' ? { verdict: verdict.toUpperCase() } : {}),
+    ...(said !== undefined ? { verdict: said } : {}),
     ...(endpoints ? { endpoints: (endpoints as unknown[]).map(expectedEndpoint) } : {}),
     ...(typeof masquerade === 'boolean' ? { masquerade } : {}),
   };
@@ -73,7 +84,12 @@ function expectOf(value: unknown): ExpectedAnswer | undefined {
 
 /** Endpoints may also be written as an answer has them; an IPv6 address may do without its brackets. */
 function expectedEndpoint(value: unknown): string {
-  if (typeof value !== 'string') return endpointText(value as TraceEndpoint);
+  if (typeof value !== 'string') {
+    const { address, port } = (value ?? {}) as Partial<TraceEndpoint>;
+    if (typeof address !== 'string' || port === undefined)
+      throw new TypeError('expect.endpoints: expected ADDRESS:PORT, or an object with address and port');
+    return endpointText({ address, port });
+  }
   const [address, port] = splitHostPort(value, true);
   return port === undefined ? value : endpointText({ address, port });
 }

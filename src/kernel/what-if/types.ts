@@ -19,7 +19,8 @@ export interface TraceQuestion {
  * REJECT: answered with an ICMP error. DROP: lost silently. ACCEPT: let through to this host's sockets by a rule. LOCAL: for
  * this host's sockets because a proxy gave it that address (kube-ipvs0).
  */
-export type TraceVerdict = 'DNAT' | 'NONE' | 'REJECT' | 'DROP' | 'ACCEPT' | 'LOCAL';
+export type TraceVerdict = (typeof VERDICTS)[number];
+export const VERDICTS = ['DNAT', 'NONE', 'REJECT', 'DROP', 'ACCEPT', 'LOCAL'] as const;
 
 export interface TraceEndpoint {
   readonly address: string;
