@@ -143,7 +143,7 @@ program
   )
   .option(
     '--flows <file>',
-    'many questions: a list of {name, from, to, protocol, expect?}; exits 1 where an expectation does not hold',
+    'many questions: a list of {name, from, to, protocol, expect?, expectByMode?}; exits 1 where an expectation does not hold',
   )
   .option('--live', 'follow the real packets of such a flow through the running Node, both ways, until Ctrl-C')
   .addOption(new Option('-o, --output <format>').choices(['text', 'json']).default('text'))

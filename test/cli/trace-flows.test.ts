@@ -1,11 +1,11 @@
 // Upstream's packet-flow tables, each through the command that a user runs, and nothing else.
 import { execFile } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
 import type { TraceAnswer } from '../../src/kernel/what-if/types.ts';
-import { type FlowRun, flowRuns, MORE, SAMPLE } from '../support/flow-groups.ts';
+import { FIXTURES, type FlowRun, flowRuns, MORE, SAMPLE } from '../support/flow-groups.ts';
 
 t.setTimeout(0); // a loaded machine takes long over it; the runner has its own limit
 
@@ -85,6 +85,63 @@ t.test('all modes side by side: differences are marked, known ones named', async
     nftables: { verdict: 'DROP' },
     differences: [{ field: 'verdict', values: { ipvs: 'DNAT' } }, { field: 'endpoints' }],
   });
+});
+
+t.test("upstream's own rows are taken as they are: source, dest and port, and what differs by mode", async (t) => {
+  const [first] = flowRuns(SAMPLE);
+  const { groups } = JSON.parse(readFileSync(join(FIXTURES, SAMPLE), 'utf8')) as {
+    groups: { id: string; flows: Record<string, unknown>[] }[];
+  };
+  const flows = groups.find(({ id }) => id === 'overall')!.flows;
+  t.ok(flows.some((flow) => 'expectByMode' in flow));
+  const paths = files(t.testdir(), { objects: first!.objects, flows });
+  const asked = (mode: string, file = paths.flows): Promise<Outcome> =>
+    trace('-f', paths.objects, '--proxy-mode', mode, '--flows', file, '-o', 'json');
+  t.match(await asked('iptables'), { code: 0, stderr: '' });
+  t.match(await asked('nftables'), { code: 0, stderr: '' });
+  const all = await asked('all');
+  t.equal(all.code, 1);
+  t.match(all.stderr, /^external to externalIP .*: ipvs: verdict DNAT, expected DROP/m);
+  t.notMatch(all.stderr, /nftables: |iptables: /);
+});
+
+t.test('an expectation that cannot be read does not hold; of one that is not known one is told', async (t) => {
+  const [first] = flowRuns(SAMPLE);
+  const flow = (name: string, more: object): Record<string, unknown> => {
+    return { name, from: '10.0.0.2', to: '172.30.0.41:80', ...more };
+  };
+  const flows = [
+    flow('verdict', { expect: { verdict: 'DNATED' } }),
+    flow('list', { expect: ['DNAT'] }),
+    flow('endpoints', { expect: { endpoints: [null] } }),
+    flow('masquerade', { expectByMode: { iptables: { masquerade: 'no' } } }),
+    flow('mode', { expectByMode: 'iptables' }),
+    flow('nulls', { expect: { verdict: null, endpoints: null, masquerade: null }, expectByMode: null }),
+    flow('misspelt', { expect: { endpoint: [] }, expectByMode: { userspace: {}, ipvs: { masq: true } } }),
+  ];
+  const paths = files(t.testdir(), { objects: first!.objects, flows });
+  const args = ['-f', paths.objects, '--proxy-mode', 'iptables', '--flows', paths.flows, '-o', 'json'];
+  const { code, stdout, stderr } = await trace(...args);
+  t.equal(code, 1);
+  t.equal((JSON.parse(stdout) as unknown[]).length, flows.length);
+  const warning = `podwire: warning: ${paths.flows}: misspelt: `;
+  t.same(stderr.trim().split('\n'), [
+    `${warning}expect.endpoint is not known, and not compared`,
+    `${warning}expectByMode.userspace is not known, and not compared`,
+    `${warning}expectByMode.ipvs.masq is not known, and not compared`,
+    'verdict: expect.verdict: expected DNAT, NONE, REJECT, DROP, ACCEPT, LOCAL, not DNATED',
+    'list: expect: expected an object',
+    'endpoints: expect.endpoints: expected ADDRESS:PORT, or an object with address and port',
+    'masquerade: expectByMode.iptables.masquerade: expected true or false',
+    'mode: expectByMode: expected an object',
+  ]);
+  for (const text of ['', 'x: 1', '[{']) {
+    writeFileSync(paths.flows, text);
+    const { code, stderr } = await trace(...args);
+    t.equal(code, 1);
+    t.ok(stderr.startsWith(`podwire: ${paths.flows}: `), stderr);
+  }
+  t.match(await trace(...args, '--from', '10.0.0.2'), { code: 2, stderr: /not with --pod, --from or --to/ });
 });
 
 t.test('a question that cannot be answered keeps its place in the list', async (t) => {

@@ -45,7 +45,7 @@ export interface FlowRun {
 }
 
 const NODE_IPS = ['192.168.0.2', '192.168.1.2', '192.168.99.11', '2001:db8::1', '2001:db8:1::2'];
-const FIXTURES = join(import.meta.dirname, '../../../test/fixtures');
+export const FIXTURES = join(import.meta.dirname, '../../../test/fixtures');
 export const SAMPLE = 'proxy-flows.json';
 export const MORE = 'proxy-flows-more.json';
 

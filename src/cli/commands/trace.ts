@@ -63,7 +63,7 @@ function readFlows({ pod, from, to }: TraceOptions, file: string): FlowQuestion[
     const flows = parseFlows(text);
     for (const { name, unknown } of flows)
       for (const field of unknown)
-        process.stderr.write(`podwire: warning: ${file}: ${name}: expect.${field} is not known, and not compared\n`);
+        process.stderr.write(`podwire: warning: ${file}: ${name}: ${field} is not known, and not compared\n`);
     return flows;
   } catch (error) {
     throw new CliError(`${file}: ${(error as Error).message}`, { cause: error });
@@ -108,6 +108,8 @@ function singleQuestion({ pod, from, to, protocol }: TraceOptions): AskedTrace {
 }
 
 interface Answerer {
+  /** The one proxy mode that answers; absent: all of them, or a running cluster's. */
+  readonly mode?: ProxyMode;
   /** Rejects with CliError: a question that makes no sense. */
   answer(asked: AskedTrace): Promise<Answer>;
   close(): void;
@@ -127,6 +129,7 @@ function offline({ filename, proxyMode }: TraceOptions): Answerer {
   const modes = proxyMode === 'all' ? PROXY_MODES : [proxyMode];
   const nodes = modes.map((mode) => told(() => new OfflineNode(objects, mode)));
   return {
+    ...(nodes.length === 1 ? { mode: nodes[0]!.config.mode } : {}),
     answer: async (asked) => told(() => answerOffline(objects, nodes, asked)),
     close: () => {
       for (const node of nodes) node.close();
@@ -145,13 +148,17 @@ function answerOffline(objects: OfflineObjects, nodes: readonly OfflineNode[], a
 async function answerFlows(flows: readonly FlowQuestion[], answerer: Answerer, output: 'text' | 'json'): Promise<void> {
   const answers: (Answer | Unanswered)[] = [];
   const wrong: string[] = [];
-  for (const { name, asked, error, expect } of flows) {
+  for (const { name, asked, error, expect, expectByMode } of flows) {
     let found: string[];
     try {
       if (!asked) throw new CliError(error!);
       const answer = await answerer.answer(asked);
       answers.push(answer);
-      found = expect ? answersIn(answer).flatMap(([mode, a]) => differences(expect, a).map((d) => `${mode}${d}`)) : [];
+      found = answersIn(answer).flatMap(([mode, a]) => {
+        const by = mode ?? answerer.mode;
+        const expected = (by && expectByMode?.[by]) ?? expect;
+        return expected ? differences(expected, a).map((d) => `${prefix(mode)}${d}`) : [];
+      });
     } catch (caught) {
       if (!(caught instanceof CliError)) throw caught;
       answers.push({ error: caught.message });
@@ -166,10 +173,13 @@ async function answerFlows(flows: readonly FlowQuestion[], answerer: Answerer, o
   process.exitCode = 1;
 }
 
-/** Each mode's answer, with what to put before what is said of it. */
-function answersIn(answer: Answer): (readonly [prefix: string, answer: TraceAnswer])[] {
-  if (!isAll(answer)) return [['', answer]];
-  return PROXY_MODES.map((mode) => [`${mode}: `, answer[mode]] as const);
+/** Each mode's answer; the one that there is without its mode. */
+function answersIn(answer: Answer): (readonly [mode: ProxyMode | null, answer: TraceAnswer])[] {
+  return isAll(answer) ? PROXY_MODES.map((mode) => [mode, answer[mode]] as const) : [[null, answer]];
+}
+
+function prefix(mode: ProxyMode | null): string {
+  return mode === null ? '' : `${mode}: `;
 }
 
 function isAll(answer: Answer | Unanswered): answer is AllAnswers {
@@ -179,9 +189,9 @@ function isAll(answer: Answer | Unanswered): answer is AllAnswers {
 function flowLine(name: string, answer: Answer | Unanswered, isWrong: boolean): string {
   const mark = isWrong ? 'DIFFERS' : 'ok';
   if ('error' in answer) return `${mark} ${name}: ${answer.error}\n`;
-  const said = answersIn(answer).map(([prefix, a]) => {
+  const said = answersIn(answer).map(([mode, a]) => {
     const to = a.endpoints.length > 0 ? ` to ${endpointTexts(a).join(', ')}` : '';
-    return `${prefix}${a.verdict}${to}${a.masquerade ? ', masqueraded' : ''}`;
+    return `${prefix(mode)}${a.verdict}${to}${a.masquerade ? ', masqueraded' : ''}`;
   });
   return `${mark} ${name}: ${said.join('; ')}\n`;
 }

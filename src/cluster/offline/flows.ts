@@ -1,9 +1,10 @@
 // Many questions at once, and whether the answers are the expected ones: the FLOWS file of `podwire trace --flows`, a list (YAML
 // or JSON) of {name, from, to, protocol, expect?}. `from` is an address, perhaps with a port, or a Pod as `namespace/name`; `to` has
-// its port after a colon or in a field `port`. `source` and `dest` stand for `from` and `to`, as upstream's own tables call them.
+// its port after a colon or in a field `port`. `expectByMode` says what is expected instead in a proxy mode. `source` and `dest` stand for `from` and `to`, as upstream's own tables call them.
 import { parse } from 'yaml';
 import { endpointText } from '../../kernel/what-if/text.ts';
 import { type TraceAnswer, type TraceEndpoint, VERDICTS } from '../../kernel/what-if/types.ts';
+import { PROXY_MODES, type ProxyMode } from '../../proxy/config.ts';
 import { type AskedTrace, splitHostPort } from '../trace-question.ts';
 
 export interface ExpectedAnswer {
@@ -19,6 +20,8 @@ export interface FlowQuestion {
   readonly asked?: AskedTrace;
   readonly error?: string;
   readonly expect?: ExpectedAnswer | undefined;
+  /** What is expected instead in a proxy mode. */
+  readonly expectByMode?: Partial<Record<ProxyMode, ExpectedAnswer>>;
   /** Fields of `expect` that nothing is compared with. */
   readonly unknown: readonly string[];
 }
@@ -39,9 +42,10 @@ function flowOf(item: unknown, index: number): FlowQuestion {
   const name = typeof fields.name === 'string' ? fields.name : `flow ${index + 1}`;
   try {
     if (fields !== item) throw new TypeError('expected an object');
-    const expect = expectOf(fields.expect);
-    const unknown = Object.keys(fields.expect ?? {}).filter((field) => !EXPECTED.some((e) => e === field));
-    return { name, asked: askedOf(fields), expect, unknown };
+    const expect = expectOf('expect', fields.expect);
+    const byMode = PROXY_MODES.map((mode) => [mode, expectOf(`expectByMode.${mode}`, inMode(fields, mode))] as const);
+    const expectByMode = Object.fromEntries(byMode.filter(([, expected]) => expected !== undefined));
+    return { name, asked: askedOf(fields), expect, expectByMode, unknown: unknownIn(fields) };
   } catch (error) {
     return { name, error: (error as TypeError).message, unknown: [] };
   }
@@ -65,29 +69,48 @@ function bracketed(host: string): string {
   return host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
 }
 
-function expectOf(value: unknown): ExpectedAnswer | undefined {
+function inMode({ expectByMode }: Record<string, unknown>, mode: ProxyMode): unknown {
+  if (expectByMode === undefined || expectByMode === null) return undefined;
+  if (typeof expectByMode !== 'object') throw new TypeError('expectByMode: expected an object');
+  return (expectByMode as Record<string, unknown>)[mode];
+}
+
+/** As paths. */
+function unknownIn(fields: Record<string, unknown>): string[] {
+  const modes = (fields.expectByMode ?? {}) as Record<string, object>;
+  const others = Object.keys(modes).filter((mode) => !PROXY_MODES.some((m) => m === mode));
+  const within = (path: string, value: unknown): string[] =>
+    Object.keys(value ?? {}).flatMap((field) => (EXPECTED.some((e) => e === field) ? [] : [`${path}.${field}`]));
+  return [
+    ...within('expect', fields.expect),
+    ...others.map((mode) => `expectByMode.${mode}`),
+    ...PROXY_MODES.flatMap((mode) => within(`expectByMode.${mode}`, modes[mode])),
+  ];
+}
+
+function expectOf(path: string, value: unknown): ExpectedAnswer | undefined {
   if (value === undefined || value === null) return undefined;
-  if (typeof value !== 'object' || Array.isArray(value)) throw new TypeError('expect: expected an object');
+  if (typeof value !== 'object' || Array.isArray(value)) throw new TypeError(`${path}: expected an object`);
   const { verdict, endpoints, masquerade } = value as Record<string, unknown>;
   const said = verdict === undefined || verdict === null ? undefined : String(verdict).toUpperCase();
   if (said !== undefined && !VERDICTS.some((v) => v === said))
-    throw new TypeError(`expect.verdict: expected ${VERDICTS.join(', ')}, not ${String(verdict)}`);
-  if (endpoints && !Array.isArray(endpoints)) throw new TypeError('expect.endpoints: expected a list');
+    throw new TypeError(`${path}.verdict: expected ${VERDICTS.join(', ')}, not ${String(verdict)}`);
+  if (endpoints && !Array.isArray(endpoints)) throw new TypeError(`${path}.endpoints: expected a list`);
   if (masquerade !== undefined && masquerade !== null && typeof masquerade !== 'boolean')
-    throw new TypeError('expect.masquerade: expected true or false');
+    throw new TypeError(`${path}.masquerade: expected true or false`);
   return {
     ...(said !== undefined ? { verdict: said } : {}),
-    ...(endpoints ? { endpoints: (endpoints as unknown[]).map(expectedEndpoint) } : {}),
+    ...(endpoints ? { endpoints: (endpoints as unknown[]).map((endpoint) => expectedEndpoint(path, endpoint)) } : {}),
     ...(typeof masquerade === 'boolean' ? { masquerade } : {}),
   };
 }
 
 /** Endpoints may also be written as an answer has them; an IPv6 address may do without its brackets. */
-function expectedEndpoint(value: unknown): string {
+function expectedEndpoint(path: string, value: unknown): string {
   if (typeof value !== 'string') {
     const { address, port } = (value ?? {}) as Partial<TraceEndpoint>;
     if (typeof address !== 'string' || port === undefined)
-      throw new TypeError('expect.endpoints: expected ADDRESS:PORT, or an object with address and port');
+      throw new TypeError(`${path}.endpoints: expected ADDRESS:PORT, or an object with address and port`);
     return endpointText({ address, port });
   }
   const [address, port] = splitHostPort(value, true);
