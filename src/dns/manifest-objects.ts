@@ -156,11 +156,6 @@ export class ManifestObjects implements ObjectSource {
     }
   }
 
-  /** How many there are. */
-  get size(): number {
-    return this.#objects.size;
-  }
-
   #tell(object: KubeObject, what: 'set' | 'delete'): void {
     for (const handlers of this.#handlers.get(object.kind) ?? []) handlers[what](object);
   }

@@ -46,12 +46,6 @@ export class TimerWheel {
     return id < this.#slot.length && this.#slot[id] !== NONE;
   }
 
-  /** Microseconds until `id` is due, 0 when overdue; undefined when not armed. */
-  remainingUs(id: number): number | undefined {
-    if (!this.isArmed(id)) return undefined;
-    return Math.max(0, this.#dueTick[id]! * this.#tickUs - this.#clock.nowUs());
-  }
-
   /** Sets `id` (a small non-negative integer chosen by the caller) to fire `delayUs` from now; an armed timer is moved. */
   arm(id: number, delayUs: number): void {
     if (this.#closed) return;

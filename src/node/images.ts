@@ -13,7 +13,6 @@ export interface Image {
   readonly entrypoint: readonly string[];
   readonly cmd: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
-  readonly workingDir?: string;
   /** Turns a command line of the image's own program into that of the workload that stands for it. */
   readonly program?: { readonly path: RegExp; readonly workload: (argv: readonly string[]) => string[] };
 }

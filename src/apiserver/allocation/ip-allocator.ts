@@ -39,10 +39,6 @@ export class IpAllocator {
     return this.#size - this.#taken.size;
   }
 
-  has(address: number): boolean {
-    return this.#taken.has(address);
-  }
-
   contains(address: number): boolean {
     return address >= this.#first && address < this.#first + this.#size;
   }

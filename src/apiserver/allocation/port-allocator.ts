@@ -25,10 +25,6 @@ export class PortAllocator {
     this.#rng = rng;
   }
 
-  has(port: number): boolean {
-    return this.#taken.has(port);
-  }
-
   /** Takes this port. Throws AllocationError when it is taken or outside. */
   allocate(port: number): void {
     if (port < this.#from || port > this.#to) {

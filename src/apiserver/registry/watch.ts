@@ -38,11 +38,6 @@ export class RegistryWatch<T extends KubeObject> {
     this.#markEnd = settings.markEnd;
   }
 
-  /** Everything up to this revision has been read. */
-  get revision(): number {
-    return this.#store.revision;
-  }
-
   /** Events in order, about `max`; [] when there is none now, then `wake` is called. Throws StatusError 410. */
   read(max: number): WatchEvent<T>[] {
     if (this.#initialAt < this.#initial.length) {

@@ -75,11 +75,6 @@ export class Drops {
     skb.free();
   }
 
-  /** Packets dropped for this reason. */
-  count(reason: DropReason): number {
-    return this.counts[reason]!;
-  }
-
   /** Counts a packet that is freed elsewhere, such as one thrown out of a neighbour's queue. */
   tally(iif: number, reason: DropReason): void {
     this.counts[reason]!++;

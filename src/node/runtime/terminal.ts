@@ -22,13 +22,11 @@ interface Entry {
 }
 
 const DEFAULT_COLUMNS = 80;
-const DEFAULT_ROWS = 24;
 
 export class Terminal {
   /** For all that programs write: a newline also returns to the first column. */
   readonly output: Writable;
   columns = DEFAULT_COLUMNS;
-  rows = DEFAULT_ROWS;
   readonly #screen: Writable;
   readonly #decoder = new StringDecoder();
   readonly #stack: Entry[] = [];

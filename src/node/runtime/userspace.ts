@@ -168,8 +168,8 @@ class UserspaceProcess implements RunningProcess {
     else if (name === 'SIGKILL') this.#killAnyway();
   }
 
-  resize(columns: number, rows: number): void {
-    if (this.#terminal) Object.assign(this.#terminal, { columns, rows });
+  resize(columns: number): void {
+    if (this.#terminal) this.#terminal.columns = columns;
   }
 
   #killAnyway: () => void = () => {};

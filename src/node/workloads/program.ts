@@ -44,16 +44,13 @@ export type ProgramTable = ReadonlyMap<string, Program>;
 /** A Pod's small in-memory file system: whole files only, no directories of their own. */
 export class PodFiles {
   readonly #files = new Map<string, string>();
-  readonly #watchers = new Map<string, Set<() => void>>();
 
   read(path: string): string | undefined {
     return this.#files.get(path);
   }
 
   write(path: string, text: string): void {
-    if (this.#files.get(path) === text) return;
     this.#files.set(path, text);
-    for (const watcher of this.#watchers.get(path) ?? []) watcher();
   }
 
   remove(path: string): boolean {
@@ -63,12 +60,5 @@ export class PodFiles {
   /** Paths in order. */
   list(): string[] {
     return [...this.#files.keys()].sort();
-  }
-
-  /** Calls `changed` after each write that changes `path`; returns the function that ends it. */
-  watch(path: string, changed: () => void): () => void {
-    const set = this.#watchers.get(path) ?? new Set();
-    this.#watchers.set(path, set.add(changed));
-    return () => set.delete(changed);
   }
 }

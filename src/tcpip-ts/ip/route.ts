@@ -143,11 +143,6 @@ export class RouteTable {
     return true;
   }
 
-  /** The prefix routes, longest first. */
-  list(): readonly Route[] {
-    return this.#routes;
-  }
-
   /**
    * Takes note that the path to `daddr` carries packets of `mtu` bytes only (RFC 1191). Never raises what is known, never goes
    * below 552. The oldest of 256 destinations gives way.

@@ -317,11 +317,6 @@ export class TcpLayer implements Transport {
     settle(c);
   }
 
-  /** Every connection, for showing. */
-  *connections(): Generator<Connection> {
-    for (const c of this.#connections) if (c) yield c;
-  }
-
   /** Listening ports, for showing. */
   *listeners(): Generator<TcpListener> {
     for (const l of this.#listeners) if (l) yield l;
