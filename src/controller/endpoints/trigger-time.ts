@@ -8,26 +8,21 @@ import { formatTimeNano, parseTime } from '../time.ts';
 
 export const LAST_CHANGE = 'endpoints.kubernetes.io/last-change-trigger-time';
 
-interface Known {
-  serviceMs: number;
-  /** By Pod name: when it last became ready or not ready. */
-  pods: Map<string, number>;
-}
-
 export class TriggerTimes {
-  readonly #services = new Map<string, Known>();
+  /** Of the Services that were asked for, by Pod name: when it last became ready or not ready. */
+  readonly #services = new Map<string, Map<string, number>>();
 
   /** The earliest change of the Service and its Pods since the last call, as text; undefined when nothing is new. */
   next(key: string, service: Stored<Service>, pods: readonly Stored<Pod>[]): string | undefined {
     const known = this.#services.get(key);
     const serviceMs = parseTime(service.metadata.creationTimestamp);
-    const now: Known = { serviceMs, pods: new Map() };
+    const now = new Map<string, number>();
     let earliestMs = Number.POSITIVE_INFINITY;
     for (const pod of pods) {
       const ms = parseTime(condition(pod.status?.conditions, 'Ready')?.lastTransitionTime);
       if (Number.isNaN(ms)) continue;
-      now.pods.set(pod.metadata.name, ms);
-      const before = known?.pods.get(pod.metadata.name);
+      now.set(pod.metadata.name, ms);
+      const before = known?.get(pod.metadata.name);
       if (known && (before === undefined || ms > before)) earliestMs = Math.min(earliestMs, ms);
       if (!known) earliestMs = Math.min(earliestMs, Math.max(ms, serviceMs));
     }
