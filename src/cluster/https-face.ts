@@ -37,6 +37,7 @@ export interface HttpsFace {
 
 const USER = 'kubernetes-admin';
 
+/** Listens, then writes the kubeconfig. Rejects with the system error when no address can be had, and leaves nothing open. */
 export async function startHttpsFace(env: HttpsFaceEnv, options: HttpsFaceOptions): Promise<HttpsFace> {
   const { api, clock, rng, authority, nodes, settings } = env;
   const { staticTokens } = options;

@@ -9,6 +9,7 @@ import { formatIPv4 } from '../tcpip-ts/wire/address.ts';
 import type { ProbeActions } from './kubelet/prober.ts';
 import type { Sandbox } from './runtime/runtime.ts';
 
+/** Each action resolves when the probe succeeds and rejects with the kubelet's words; times are of `clock`, in milliseconds. */
 export function probeActions(stack: Stack, clock: Clock, podIP: number, sandbox: Sandbox): ProbeActions {
   const host = formatIPv4(podIP);
 

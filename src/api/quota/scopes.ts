@@ -6,6 +6,7 @@ import type { Pod, ResourceQuota, ScopeRequirement } from '../core-v1.ts';
 /** What may stand in spec.scopes, and in spec.scopeSelector beside PriorityClass. */
 export const SCOPES = ['Terminating', 'NotTerminating', 'BestEffort', 'NotBestEffort', 'PriorityClass'] as const;
 
+/** Both forms of it in one list. */
 export function scopesOf({ spec }: ResourceQuota): ScopeRequirement[] {
   const named = (spec?.scopes ?? []).map((scopeName) => ({ scopeName, operator: 'Exists' }));
   return [...named, ...(spec?.scopeSelector?.matchExpressions ?? [])];

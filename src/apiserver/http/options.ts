@@ -112,6 +112,7 @@ function decoded(body: unknown): GivenOptions {
   }
 }
 
+/** Throws StatusError 400 or 422: what does not go together, a selector that cannot be read. */
 export function listOptions(query: URLSearchParams, info: RequestInfo): ChunkedListOptions {
   const errors = new FieldErrors();
   const limit = integer(query, 'limit');
@@ -138,6 +139,7 @@ export function listOptions(query: URLSearchParams, info: RequestInfo): ChunkedL
   };
 }
 
+/** As listOptions. */
 export function watchOptions(query: URLSearchParams, info: RequestInfo): RegistryWatchOptions {
   const errors = new FieldErrors();
   const resourceVersion = query.get('resourceVersion');

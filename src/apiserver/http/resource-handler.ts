@@ -79,6 +79,7 @@ const NEWLINE = Buffer.from('\n');
 const MIN_WATCH_S = 1800;
 const MAX_WATCH_S = 24 * 3600;
 
+/** Answers one request about a resource, a watch until it ends. Rejects with StatusError, as long as nothing has been sent. */
 export async function handleResource(call: ResourceRequest, env: HandlerEnv): Promise<void> {
   const { info, query, response, registry } = call;
   const { type } = registry;

@@ -16,6 +16,7 @@ const FINALIZER_FOREGROUND = 'foregroundDeletion';
 
 export type Deletion<T> = { kind: 'remove' } | { kind: 'pending' } | { kind: 'mark'; draft: T };
 
+/** What is to be done; nothing has been yet. `mark`: store the draft. `pending`: it is being deleted as asked. Throws StatusError 409. */
 export function planDeletion<T extends KubeObject>(
   strategy: Strategy<T>,
   object: Stored<T>,

@@ -30,6 +30,7 @@ interface Pair {
   timer: Timer;
 }
 
+/** Serves the socket until it closes; connections to the Pod go with it. */
 export function forwardOverSpdy(socket: WebSocket, clock: Clock, forward: Forward): void {
   const pairs = new Map<string, Pair>();
   const connection = new SpdyConnection(
@@ -73,6 +74,7 @@ export function forwardOverSpdy(socket: WebSocket, clock: Clock, forward: Forwar
   socket.on('error', () => {}); // 'close' follows
 }
 
+/** Serves the socket, a connection for each of `ports`; closes it when all of them have ended. */
 export function forwardOverChannels(socket: WebSocket, ports: readonly number[], forward: Forward): void {
   let open = ports.length;
   const inputs = ports.map((port, i) => {

@@ -6,6 +6,7 @@ import { podName } from '../pod-name.ts';
 import { type AskedTrace, resolveService, splitHostPort } from '../trace-question.ts';
 import type { OfflineObjects } from './objects.ts';
 
+const MAX_LISTED = 10;
 const CLUSTER_DOMAIN = 'cluster.local';
 
 /** Throws Error with a message for the user. */
@@ -17,7 +18,7 @@ export function offlineQuestion({ pods, services }: OfflineObjects, asked: Asked
   if (asked.pod) {
     const [podNamespace, name] = podName(asked.pod);
     const pod = pods.find((p) => p.metadata.namespace === podNamespace && p.metadata.name === name);
-    if (!pod) throw new Error(`the files have no Pod ${asked.pod}`);
+    if (!pod) throw new Error(`the files have no Pod ${asked.pod}; they have ${listed(pods)}`);
     namespace = podNamespace;
     from = addressOf(pod, host);
   }
@@ -37,4 +38,10 @@ export function offlineQuestion({ pods, services }: OfflineObjects, asked: Asked
 function addressOf({ status }: Pod, to: string): string {
   const addresses = [status!.podIP!, ...(status!.podIPs ?? []).map(({ ip }) => ip)];
   return addresses.find((ip) => ip.includes(':') === to.includes(':')) ?? addresses[0]!;
+}
+
+function listed(pods: readonly Pod[]): string {
+  const names = pods.slice(0, MAX_LISTED).map(({ metadata: { namespace, name } }) => `${namespace}/${name}`);
+  if (pods.length > MAX_LISTED) names.push(`${pods.length - MAX_LISTED} more`);
+  return names.join(', ') || 'none';
 }

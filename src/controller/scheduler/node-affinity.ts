@@ -2,6 +2,7 @@
 // k8s.io/component-helpers/scheduling/corev1/nodeaffinity (1.32).
 import type { Node, NodeSelectorRequirement, Pod } from '../../api/core-v1.ts';
 
+/** True without a required affinity. */
 export function matchesNodeAffinity(pod: Pod, node: Node): boolean {
   const required = pod.spec.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution;
   if (!required) return true;

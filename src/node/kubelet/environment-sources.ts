@@ -5,6 +5,7 @@ import { isStatus } from '../../api/status-error.ts';
 import type { ApiClient } from '../../client/client.ts';
 import type { EnvironmentSources } from './environment.ts';
 
+/** By name, those that are there: whether a missing one matters is the variable's to say. Rejects when the API does. */
 export async function environmentSources(
   namespace: string,
   { env = [], envFrom = [] }: Container,

@@ -11,6 +11,7 @@ import { NO_SEGMENT } from './segment-table.ts';
 import { seqDiff, seqGt, seqLt } from './seq.ts';
 import { SYN_RECV, SYN_SENT } from './state.ts';
 
+/** `seq` is the quoted sequence number, `mtu` that of the next hop (0: not said). The connection may be gone afterwards. */
 export function onIcmpError(c: Connection, seq: number, type: number, code: number, mtu: number): void {
   const { layer } = c;
   if (seqLt(seq, c.sndUna) || seqGt(seq, c.sndNxt)) {

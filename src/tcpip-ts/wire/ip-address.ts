@@ -29,6 +29,7 @@ export function parseIpOf(family: IpFamily, text: string): IpAddress | undefined
   return text.includes(':') === (family === 6) ? parseIpAddress(text) : undefined;
 }
 
+/** Undefined when it is none, or has a zone (`%eth0`). */
 export function parseIPv6(text: string): bigint | undefined {
   if (!isIPv6(text) || text.includes('%')) return undefined;
   const dotted = /^(.*:)(\d+\.[\d.]+)$/.exec(text);

@@ -71,6 +71,7 @@ export interface CurlStop {
   readonly stderr: string;
 }
 
+/** What to fetch and how; or what to print and exit with instead, as after `curl -V` or a wrong option. */
 export function parseCurl(
   args: readonly string[],
   files: PodFiles,

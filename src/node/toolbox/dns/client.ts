@@ -155,6 +155,7 @@ export function askUdp(transport: DnsTransport, queries: readonly DnsQuery[]): P
   });
 }
 
+/** Rejects with DnsFailure, or with Interrupted when the command is ended. */
 export function askTcp(transport: DnsTransport, query: DnsQuery): Promise<DnsReply> {
   const { stack, rng, server, port } = transport;
   let connecting = true;

@@ -18,6 +18,7 @@ export interface OpenRedirection {
 /** The command does not run; worded as dash words it. */
 export class RedirectionError extends Error {}
 
+/** The streams after all of them, from left to right. Throws RedirectionError; files named before it are written to, as by dash. */
 export function redirect(
   outer: Streams,
   redirections: readonly OpenRedirection[],
