@@ -147,7 +147,6 @@ export async function handleResource(call: ResourceRequest, env: HandlerEnv): Pr
       return send(call, 200, formOf(call, env).list(list));
     }
   }
-  response.destroy();
 }
 
 async function apply(call: ResourceRequest, env: HandlerEnv): Promise<void> {
