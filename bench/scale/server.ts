@@ -26,7 +26,14 @@ export interface Usage {
 const none = (): never => {
   throw new Error('no Nodes here');
 };
-const NO_NODES: PodBackend = { exec: none, attach: none, portForward: none, logs: none, followLogs: none };
+const NO_NODES: PodBackend = {
+  exec: none,
+  attach: none,
+  portForward: none,
+  connect: none,
+  logs: none,
+  followLogs: none,
+};
 
 const clock = new RealClock();
 const rng = unseededRng();

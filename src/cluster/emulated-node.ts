@@ -2,6 +2,7 @@
 // that has a clock and an API client; a worker thread in a real cluster, the test's own thread on a virtual clock.
 import { statfsSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
+import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Capture, type CaptureNames, TapList } from '../capture/capture.ts';
 import { compileFilter } from '../capture/filter.ts';
@@ -40,6 +41,7 @@ import type {
   AttachRequest,
   CaptureRequest,
   CaptureSession,
+  ConnectRequest,
   ExecRequest,
   ExecSession,
   ExecStreams,
@@ -50,7 +52,7 @@ import type {
   PortForwardRequest,
   PortForwardStreams,
 } from './node-handle.ts';
-import { serveHttp } from './node-http.ts';
+import { connectLocally, serveHttp } from './node-http.ts';
 import { NodeNames } from './node-names.ts';
 import { podRuntime } from './pod-runtime.ts';
 import { PROGRAMS } from './programs.ts';
@@ -186,8 +188,15 @@ export class EmulatedNode implements NodeHandle {
     };
   }
 
-  portForward({ namespace, pod, port }: PortForwardRequest, { stdin, stdout }: PortForwardStreams): ExecSession {
-    const connected = this.#kubelet.connect(namespace, pod, port);
+  portForward({ namespace, pod, port }: PortForwardRequest, streams: PortForwardStreams): ExecSession {
+    return this.#join(this.#kubelet.connect(namespace, pod, port), streams);
+  }
+
+  connect({ port }: ConnectRequest, streams: PortForwardStreams): ExecSession {
+    return this.#join(connectLocally(this.#stack, this.#env.node.address, port), streams);
+  }
+
+  #join(connected: Promise<Duplex>, { stdin, stdout }: PortForwardStreams): ExecSession {
     return {
       exit: connected.then(async (socket) => {
         // As containerd: once the Pod has ended, the client has a second to. Deviation: when the client ends first, the Pod has all the

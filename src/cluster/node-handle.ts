@@ -37,6 +37,9 @@ export interface PortForwardRequest {
   readonly port: number;
 }
 
+/** Of the Node's own. */
+export type ConnectRequest = Pick<PortForwardRequest, 'port'>;
+
 export type PortForwardStreams = Pick<ExecStreams, 'stdout'> & { readonly stdin: Readable };
 
 export interface LogRequest {
@@ -84,6 +87,8 @@ export interface NodeHandle {
   attach(request: AttachRequest, streams: ExecStreams): ExecSession;
   /** Connects to a port of the Pod; `stdout` ends when the Pod ends. `exit` rejects when nothing listens. */
   portForward(request: PortForwardRequest, streams: PortForwardStreams): ExecSession;
+  /** The same with a port of the Node's own: on its address, else on its loopback address. */
+  connect(request: ConnectRequest, streams: PortForwardStreams): ExecSession;
   logs(request: LogRequest): Promise<readonly LogLine[]>;
   /** `onLines` first gets every line there is (perhaps none), then the new ones. */
   followLogs(request: LogRequest, onLines: (lines: readonly LogLine[]) => void): LogFollow;

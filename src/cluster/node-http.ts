@@ -1,9 +1,11 @@
-// HTTP on the Node's own stack: what its kube-proxy serves. Reached as any port of the Node is, by Pods and from outside.
+// HTTP on the Node's own stack: what its kube-proxy serves. Reached as any port of the Node is, by Pods and from outside; and from the
+// Node itself, by which what listens on its loopback address can be had.
 import { createServer, type RequestListener } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { ListenAddress } from '../proxy/own-servers.ts';
 import { TcpServer } from '../tcpip-ts/socket/tcp-server.ts';
-import type { TcpHost, TcpSocket } from '../tcpip-ts/socket/tcp-socket.ts';
+import { type TcpHost, TcpSocket } from '../tcpip-ts/socket/tcp-socket.ts';
 
 /** `failed` hears when the address cannot be had. Closing ends its connections, too. */
 export function serveHttp(
@@ -29,4 +31,20 @@ export function serveHttp(
       for (const socket of sockets) socket.destroy();
     },
   };
+}
+
+/** A connection from the Node to itself, the caller's to destroy. Rejects when nothing listens, on either address. */
+export async function connectLocally(stack: TcpHost, address: string, port: number): Promise<Duplex> {
+  return connect(stack, address, port).catch(() => connect(stack, '127.0.0.1', port));
+}
+
+function connect(stack: TcpHost, host: string, port: number): Promise<Duplex> {
+  const socket = new TcpSocket(stack, { allowHalfOpen: true });
+  return new Promise((resolve, reject) => {
+    socket.once('error', reject);
+    socket.connect(port, host, () => {
+      socket.off('error', reject);
+      resolve(socket);
+    });
+  });
 }

@@ -10,6 +10,7 @@ import { EmulatedNode } from './emulated-node.ts';
 import type {
   AttachRequest,
   CaptureRequest,
+  ConnectRequest,
   ExecRequest,
   LogRequest,
   PortForwardRequest,
@@ -56,6 +57,10 @@ async function main(): Promise<void> {
     portForward: (params, call) => {
       const request = params as SessionRequest<PortForwardRequest>;
       return serveSession(request, (streams) => node.portForward(request, streams as PortForwardStreams), call);
+    },
+    connect: (params, call) => {
+      const request = params as SessionRequest<ConnectRequest>;
+      return serveSession(request, (streams) => node.connect(request, streams as PortForwardStreams), call);
     },
     logs: (params) => node.logs(params as LogRequest),
     followLogs: (params, call) => serveFollow(node, params as LogRequest, call),

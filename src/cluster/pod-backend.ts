@@ -23,6 +23,10 @@ export class NodesBackend implements PodBackend {
     return this.#node(name).portForward({ namespace: name.namespace, pod: name.pod, port }, streams);
   }
 
+  connect(nodeName: string, port: number, streams: ForwardStreams): CommandSession {
+    return this.#node({ nodeName }).connect({ port }, streams);
+  }
+
   logs(name: ContainerName, previous: boolean): Promise<readonly LogLine[]> {
     return this.#node(name).logs({ ...request(name), previous });
   }
@@ -31,7 +35,7 @@ export class NodesBackend implements PodBackend {
     return this.#node(name).followLogs(request(name), onLines);
   }
 
-  #node({ nodeName }: PodName): NodeHandle {
+  #node({ nodeName }: Pick<PodName, 'nodeName'>): NodeHandle {
     const node = this.#nodes.find((candidate) => candidate.name === nodeName);
     if (!node) throw new Error(`error dialing backend: no node "${nodeName}"`);
     return node;

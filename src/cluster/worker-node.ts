@@ -8,6 +8,7 @@ import type {
   AttachRequest,
   CaptureRequest,
   CaptureSession,
+  ConnectRequest,
   ExecRequest,
   ExecSession,
   ExecStreams,
@@ -71,6 +72,10 @@ export class WorkerNode implements NodeHandle {
 
   portForward(request: PortForwardRequest, streams: PortForwardStreams): ExecSession {
     return callSession(this.#rpc, 'portForward', request, streams);
+  }
+
+  connect(request: ConnectRequest, streams: PortForwardStreams): ExecSession {
+    return callSession(this.#rpc, 'connect', request, streams);
   }
 
   async logs(request: LogRequest): Promise<readonly LogLine[]> {

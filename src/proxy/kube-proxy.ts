@@ -81,7 +81,7 @@ export class KubeProxy {
   readonly #endpoints = new Map<string, readonly Endpoint[]>();
   /** Service ports with a health-check node port. */
   readonly #healthChecked = new Map<string, ServicePort>();
-  readonly #metrics = new ProxyMetrics();
+  #metrics = new ProxyMetrics();
   readonly #health: HealthChecks | undefined;
   readonly #own: OwnServers | undefined;
   #triggerTimesMs: number[] = [];
@@ -100,7 +100,7 @@ export class KubeProxy {
     if (options.listen) {
       this.#health = new HealthChecks(options.listen, clock, (path, code) => this.#metrics.answered(path, code));
       const metrics = answerMetrics(
-        () => this.mode,
+        () => this.#config,
         () => this.#metrics.text(this.#state()),
       );
       this.#own = new OwnServers(options.listen, this.#health.answerOwn, metrics);
@@ -157,6 +157,7 @@ export class KubeProxy {
     this.#runner = this.#makeRunner(config);
     this.#own?.serve(config);
     if (!this.#started) return notices;
+    this.#countAnew();
     this.#proxier.prepare();
     if (this.#ready) this.#runner.runNow();
     return notices;
@@ -207,6 +208,15 @@ export class KubeProxy {
     this.#own?.close();
     this.#health?.close();
     for (const informer of [this.#services, this.#slices, this.#node]) informer.close();
+  }
+
+  /** As the restart would that a new configuration takes: what is there has come just now. */
+  #countAnew(): void {
+    this.#metrics = new ProxyMetrics();
+    this.#startedMs = this.#options.clock.unixMs();
+    this.#triggerTimesMs = [];
+    for (const _ of this.#services.list()) this.#metrics.serviceChanged();
+    for (const _ of this.#slices.list()) this.#metrics.endpointsChanged();
   }
 
   #serviceChanged(old: Service | undefined, service: Service | undefined): void {

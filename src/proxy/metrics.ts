@@ -1,5 +1,6 @@
 // What kube-proxy counts, in Prometheus' text format under the real names. After pkg/proxy/metrics/metrics.go, v1.34, and the places
 // in pkg/proxy that write to it. What can be looked up is looked up when somebody asks, and costs a sync nothing.
+// All of it is of ip_family IPv4, the one that the packet path has; a dual-stack kube-proxy would have each series twice.
 // Leaves out: full and partial syncs apart, rules written in the last sync, the conntrack reconciler, nfacct's packets, Go's runtime.
 import { Registry } from '../lib/metrics.ts';
 import type { ProxyMode } from './config.ts';

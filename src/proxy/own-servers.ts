@@ -1,8 +1,9 @@
 // kube-proxy's two servers about itself, at the addresses that its configuration says: healthz, which health-check.ts answers, and
-// metrics: /metrics, /proxyMode and /healthz. After serveHealthz() and serveMetrics() of cmd/kube-proxy/app/server.go, v1.32.
-// Leaves out: /configz, /flagz, /statusz and profiling; another try every five seconds when an address cannot be had.
+// metrics: /metrics, /proxyMode, /configz and /healthz. After serveHealthz() and serveMetrics() of cmd/kube-proxy/app/server.go, v1.34.
+// Leaves out: /flagz, /statusz and profiling; another try every five seconds when an address cannot be had.
 import type { RequestListener, ServerResponse } from 'node:http';
-import type { KubeProxyConfig, ProxyMode } from './config.ts';
+import type { KubeProxyConfig } from './config.ts';
+import { configz } from './configz.ts';
 
 export interface ListenAddress {
   /** `0.0.0.0`: all of the Node's. */
@@ -48,11 +49,12 @@ export class OwnServers {
 }
 
 /** Answers what the metrics server is asked. */
-export function answerMetrics(mode: () => ProxyMode, metrics: () => string): RequestListener {
+export function answerMetrics(config: () => KubeProxyConfig, metrics: () => string): RequestListener {
   return ({ url }, response) => {
     const path = (url ?? '').split('?')[0];
     if (path === '/metrics') send(response, 'text/plain; version=0.0.4; charset=utf-8', metrics());
-    else if (path === '/proxyMode') send(response, 'text/plain; charset=utf-8', mode());
+    else if (path === '/proxyMode') send(response, 'text/plain; charset=utf-8', config().mode);
+    else if (path === '/configz') send(response, 'application/json', JSON.stringify(configz(config())));
     else if (path === '/healthz') send(response, 'text/plain; charset=utf-8', 'ok');
     else {
       response.statusCode = 404;

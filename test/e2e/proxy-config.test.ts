@@ -100,6 +100,12 @@ if (needsKubectl(t)) {
     const about = async (path: string): Promise<string> =>
       (await podwire.exec('default/test-pod', 'curl', '-s', '--max-time', '2', `192.168.49.2:10249/${path}`)).stdout;
     t.equal(await about('proxyMode'), '', 'metrics are for the Node alone');
+    const onNode = async (path: string): Promise<string> =>
+      (await kubectl.args(['get', '--raw', `/api/v1/nodes/node-1:${path}`])).stdout;
+    t.equal(await onNode('10249/proxy/proxyMode'), 'ipvs', 'which the API server asks');
+    t.match(await onNode('10249/proxy/metrics'), /^kubeproxy_sync_proxy_rules_last_timestamp_seconds/m);
+    t.match(await onNode('10256/proxy/healthz'), '"nodeEligible": true');
+    t.match(JSON.parse(await onNode('10249/proxy/configz')), { 'kubeproxy.config.k8s.io': { Mode: 'ipvs' } });
     await patch(`${await config()}metricsBindAddress: 0.0.0.0\n`);
     await eventually('metrics are for everybody', async () => (await about('proxyMode')) === 'ipvs');
     const syncs = /^kubeproxy_sync_proxy_rules_duration_seconds_count\{ip_family="IPv4"\} [1-9]/m;

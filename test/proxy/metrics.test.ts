@@ -155,12 +155,42 @@ t.test('health-check node ports are where NodePorts are', async (t) => {
   b.close();
 });
 
+t.test('a new configuration begins to count anew, as the restart would that a real one takes', async (t) => {
+  const b = await bench();
+  await b.client.create(SERVICES, service('web', { clusterIP: '10.96.0.10', ports: [{ port: 80 }] }));
+  await b.client.create(SERVICES, service('shop', { clusterIP: '10.96.0.11', ports: [{ port: 80 }] }));
+  await b.client.create(ENDPOINTSLICES, endpointSlice('web', SLICE_PORTS, [ready(POD_B)]));
+  await b.client.delete(SERVICES, 'default', 'shop');
+  await settle(b);
+  // A set of that name is there, of another type: every sync in IPVS mode fails.
+  b.lab.netlink.commit([{ op: 'ipset-create', name: 'KUBE-CLUSTER-IP', type: 'hash:net' }]);
+  b.proxy.reconfigure(config({ mode: 'ipvs' }));
+  await settle(b);
+  const failures = 'sync_proxy_rules_iptables_restore_failures_total{ip_family="IPv4"}';
+  t.ok(b.metrics().get(failures)! > 0);
+  t.equal(b.ports.get(10256, '/healthz').code, 200);
+  t.equal(b.metrics().get('proxy_healthz_total{code="200"}'), 1);
+  b.proxy.reconfigure(config({ mode: 'iptables' }));
+  const after = b.metrics();
+  t.equal(after.get(failures), 0);
+  t.equal(after.get('sync_proxy_rules_duration_seconds_count{ip_family="IPv4"}'), 1, 'the first sync');
+  t.equal(after.get('sync_proxy_rules_service_changes_total'), 1, 'the Service that there is');
+  t.equal(after.get('sync_proxy_rules_endpoint_changes_total'), 1);
+  t.notOk(after.has('proxy_healthz_total{code="200"}'));
+  b.close();
+});
+
 t.test('it listens where the configuration says, and moves with it', async (t) => {
   const b = await bench();
   t.same([...b.ports.open.keys()], ['0.0.0.0:10256', '127.0.0.1:10249']);
   t.match(b.ports.get(10249, '/proxyMode', '127.0.0.1'), { code: 200, body: 'iptables' });
   t.match(b.ports.get(10249, '/healthz', '127.0.0.1'), { code: 200, body: 'ok' });
   t.equal(b.ports.get(10249, '/', '127.0.0.1').code, 404);
+  const told = b.ports.get(10249, '/configz', '127.0.0.1');
+  t.equal(told.headers['Content-Type'], 'application/json');
+  t.match(JSON.parse(told.body), {
+    'kubeproxy.config.k8s.io': { Mode: 'iptables', MetricsBindAddress: '127.0.0.1:10249', SyncPeriod: '30s' },
+  });
   b.proxy.reconfigure(
     config({ mode: 'nftables', metricsBindAddress: '0.0.0.0', healthzBindAddress: `${NODE_IP}:1000` }),
   );

@@ -33,6 +33,9 @@ export const NO_NODES: PodBackend = {
   portForward: () => {
     throw new Error('no Nodes here');
   },
+  connect: () => {
+    throw new Error('no Nodes here');
+  },
   logs: () => Promise.reject(new Error('no Nodes here')),
   followLogs: () => ({ ended: Promise.resolve(), stop: () => {} }),
 };

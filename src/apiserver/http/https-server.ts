@@ -7,7 +7,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Pod } from '../../api/core-v1.ts';
 import type { KubeObject, ResourceType } from '../../api/meta.ts';
-import { PODS, RESOURCES, SERVICEACCOUNTS, SERVICES } from '../../api/resources.ts';
+import { PODS, RESOURCES, SERVICEACCOUNTS } from '../../api/resources.ts';
 import { StatusError } from '../../api/status-error.ts';
 import { TOKEN_REQUESTS } from '../../api/subresources.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -31,7 +31,7 @@ import { checkHealth, HEALTH_PATH, type HealthChecks } from './health.ts';
 import { serveOpenApi } from './openapi-handler.ts';
 import { OPENID_CONFIGURATION, OPENID_KEYS, openIdConfiguration } from './openid.ts';
 import { PodStreams } from './pod-streams.ts';
-import { serveProxy } from './proxy-handler.ts';
+import { isProxied, serveProxy } from './proxy-handler.ts';
 import { requestAttributes } from './request-attributes.ts';
 import { isTrue, methodNotAllowed, type RequestInfo, requestInfo } from './request-info.ts';
 import { type HandlerEnv, handleResource, noSuchResource } from './resource-handler.ts';
@@ -143,7 +143,7 @@ export class HttpsServer {
       if (type === PODS && isStream(info.subresource)) {
         throw new StatusError('BadRequest', 400, 'Upgrade request required');
       }
-      if ((type === PODS || type === SERVICES) && info.subresource === 'proxy' && info.namespace && info.name) {
+      if (isProxied(type) && info.subresource === 'proxy' && info.name) {
         return await serveProxy(info, url, request, response, this.#options);
       }
       const registry = await this.#options.api.registry(type);

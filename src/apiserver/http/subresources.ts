@@ -1,6 +1,6 @@
 // Which subresources the API serves, as discovery tells them.
 import type { ResourceType } from '../../api/meta.ts';
-import { NAMESPACES, PODS, SERVICEACCOUNTS, SERVICES } from '../../api/resources.ts';
+import { NAMESPACES, NODES, PODS, SERVICEACCOUNTS, SERVICES } from '../../api/resources.ts';
 import type { Strategy } from '../registry/strategy.ts';
 import type { SubresourceInfo } from './discovery.ts';
 
@@ -31,6 +31,9 @@ export function subresourcesOf(type: ResourceType, strategy: Strategy): Subresou
   }
   if (type.resource === SERVICES.resource && type.group === SERVICES.group) {
     found.push({ name: 'proxy', group: '', version: 'v1', kind: 'ServiceProxyOptions', verbs: PROXY });
+  }
+  if (type.resource === NODES.resource && type.group === NODES.group) {
+    found.push({ name: 'proxy', group: '', version: 'v1', kind: 'NodeProxyOptions', verbs: PROXY });
   }
   if (type.resource === SERVICEACCOUNTS.resource && type.group === SERVICEACCOUNTS.group) {
     found.push({

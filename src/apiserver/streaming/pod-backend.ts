@@ -1,5 +1,5 @@
 // What the API server asks of the Nodes, as the real one asks their kubelets: to run a command in a container, to join it, for its
-// log, and to connect to a port of a Pod. The cluster implements it.
+// log, and to connect to a port of a Pod or of the Node. The cluster implements it.
 import type { ForwardStreams } from './port-forward.ts';
 import type { CommandSession, CommandStreams } from './remote-command.ts';
 
@@ -31,6 +31,8 @@ export interface PodBackend {
   attach(name: ContainerName, tty: boolean, streams: CommandStreams): CommandSession;
   /** Connects to a port on the Pod's loopback address. See port-forward.ts. */
   portForward(name: PodName, port: number, streams: ForwardStreams): CommandSession;
+  /** Connects to a port of the Node itself. */
+  connect(nodeName: string, port: number, streams: ForwardStreams): CommandSession;
   /** Of the present run, or the one before. Rejects when there is none. */
   logs(name: ContainerName, previous: boolean): Promise<readonly LogLine[]>;
   /** Every line there is, then each new one. */

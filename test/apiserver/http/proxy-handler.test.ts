@@ -3,12 +3,13 @@ import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import t, { type Test } from 'tap';
-import { ENDPOINTS, PODS, SERVICES } from '../../../src/api/resources.ts';
+import { ENDPOINTS, NODES, PODS, SERVICES } from '../../../src/api/resources.ts';
 import type { PodBackend } from '../../../src/apiserver/streaming/pod-backend.ts';
 import { HttpsApi, NO_NODES } from '../../support/https-api.ts';
 
 const NAMESPACE = '/api/v1/namespaces/default';
 const POD_PORT = 8080;
+const NODE_PORT = 10249;
 
 interface Seen {
   readonly method: string;
@@ -34,6 +35,13 @@ async function withPod(t: Test): Promise<{ api: HttpsApi; seen: Seen[] }> {
   const { port: serverPort } = server.address() as AddressInfo;
   const backend: PodBackend = {
     ...NO_NODES,
+    connect: (name, port, { stdin, stdout }) => {
+      if (name !== 'node-1' || port !== NODE_PORT)
+        return { exit: Promise.reject(new Error('connection refused')), resize() {}, kill() {} };
+      const socket = connect(serverPort, '127.0.0.1');
+      stdin.pipe(socket).pipe(stdout);
+      return { exit: once(socket, 'close').then(() => 0), resize() {}, kill: () => void socket.destroy() };
+    },
     portForward: (name, port, { stdin, stdout }) => {
       t.same(name, { namespace: 'default', pod: 'web', nodeName: 'node-1' });
       if (port !== POD_PORT)
@@ -103,6 +111,35 @@ t.test('a request reaches the Pod, by its name or that of a Service, and its ans
   });
   t.equal(seen[0]!.headers.host, '10.244.0.9:8080');
   t.equal(seen[0]!.headers['x-forwarded-uri'], `${NAMESPACE}/pods/web/proxy/a/b%2Fc/`);
+});
+
+t.test('a request reaches a port of the Node, and what cannot be is said', async (t) => {
+  const { api, seen } = await withPod(t);
+  const client = api.api.client();
+  const addresses = [{ type: 'InternalIP' as const, address: '192.168.49.2' }];
+  await client.create(NODES, { apiVersion: 'v1', kind: 'Node', metadata: { name: 'node-1' }, status: { addresses } });
+  const get = (place: string) => api.fetch('GET', `/api/v1/nodes/${place}`);
+  t.match(await get('node-1:10249/proxy/a/b?x=1'), { code: 200, text: 'GET /a/b?x=1 ' });
+  t.match(await get('http:node-1:10249/proxy/'), { code: 200, text: 'GET / ' });
+  t.match(await get('node-1:10249/proxy'), { code: 301, headers: { location: '/api/v1/nodes/node-1:10249/proxy/' } });
+  t.equal(seen[0]!.headers.host, '192.168.49.2:10249');
+  t.match(await get('node-1:9/proxy/'), {
+    code: 503,
+    json: { message: /trying to reach service: connection refused$/ },
+  });
+  t.match(await get('node-1/proxy/metrics'), {
+    code: 503,
+    json: { message: /name a port, as in nodes\/node-1:10249/ },
+  });
+  t.match(await get('node-2:10249/proxy/'), { code: 404, json: { message: 'nodes "node-2" not found' } });
+  t.match(await get('node-1:http/proxy/'), { code: 400, json: { message: 'invalid node request "node-1:http"' } });
+  const { token } = (await api.api.requestToken('default', 'default', { spec: {} } as never)).status as {
+    token: string;
+  };
+  t.match(await api.fetch('GET', '/api/v1/nodes/node-1:10249/proxy/', { token }), {
+    code: 403,
+    json: { message: /cannot get resource "nodes\/proxy" in API group "" at the cluster scope/ },
+  });
 });
 
 t.test('who asks stays with the API server', async (t) => {
