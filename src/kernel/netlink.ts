@@ -122,7 +122,7 @@ export interface IpvsConnection<A = number> {
   readonly dport: number;
   /** As in /proc/net/ip_vs_conn: `ESTABLISHED`, `UDP`. */
   readonly state: string;
-  /** Conntrack knows the client's tuple: its packets are not new. */
+  /** Conntrack knows it: its packets are not new, and come to IPVS. */
   readonly tracked: boolean;
   /** Conntrack has seen a reply. */
   readonly answered: boolean;

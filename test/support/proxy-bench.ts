@@ -89,6 +89,11 @@ export class Connection {
     return this.#request('PA', 1001, 5001) && this.#reply('PA', 5001, 1001);
   }
 
+  /** Data from the server, translated. */
+  hears(): boolean {
+    return this.#reply('PA', 5001, 1001);
+  }
+
   /** Both ends; the client first. */
   close(): boolean {
     return this.#request('FA', 1001, 5001) && this.#reply('FA', 5001, 1002) && this.#request('A', 1002, 5002);

@@ -13,7 +13,7 @@ import type { Skb } from '../../tcpip-ts/skb.ts';
 import { get16, word } from '../../tcpip-ts/wire/bytes.ts';
 import { ipProto } from '../../tcpip-ts/wire/ipv4.ts';
 import type { Net } from '../core/context.ts';
-import { IPS_SEEN_REPLY } from '../netfilter/conntrack/ctinfo.ts';
+import { IPS_DST_NAT, IPS_SEEN_REPLY } from '../netfilter/conntrack/ctinfo.ts';
 import {
   NF_INET_FORWARD,
   NF_INET_LOCAL_IN,
@@ -209,12 +209,12 @@ export class Ipvs implements IpvsControl {
       if ((conns.flags[id]! & CONN_F_TEMPLATE) !== 0) return;
       const [proto, cport, vport] = [conns.proto[id]!, conns.cport[id]!, conns.vport[id]!];
       const [caddr, vaddr] = [conns.caddr[id]! >>> 0, conns.vaddr[id]! >>> 0];
-      const handle = conntrack.find(proto, caddr, cport, vaddr, vport);
+      const ct = this.#conntrackOf(id);
       found.push({
         ...{ proto, caddr, cport, vaddr, vport, daddr: conns.daddr[id]! >>> 0, dport: conns.dport[id]! },
         state: stateName(proto, conns.state[id]!),
-        tracked: handle !== 0,
-        answered: handle !== 0 && (conntrack.status[handle >> 1]! & IPS_SEEN_REPLY) !== 0,
+        tracked: ct !== 0,
+        answered: ct !== 0 && (conntrack.status[ct]! & IPS_SEEN_REPLY) !== 0,
       });
     });
     return found;
@@ -272,17 +272,22 @@ export class Ipvs implements IpvsControl {
 
   /** The connection ends, and netfilter's with it (ip_vs_conn_drop_conntrack). */
   #dropConntrack(id: ConnId): void {
+    if ((this.conns.flags[id]! & (CONN_F_NFCT | CONN_F_TEMPLATE | CONN_F_ONE_PACKET)) !== CONN_F_NFCT) return;
+    const ct = this.#conntrackOf(id);
+    if (ct !== 0) this.net.conntrack.delete(ct);
+  }
+
+  /**
+   * Netfilter's entry for the connection, 0 without. Deviation: Linux takes any with the client's tuple, and so ends one that a nat table
+   * has translated since, its client having taken the same port again after IPVS mode was left.
+   */
+  #conntrackOf(id: ConnId): number {
     const { conns } = this;
-    if ((conns.flags[id]! & (CONN_F_NFCT | CONN_F_TEMPLATE | CONN_F_ONE_PACKET)) !== CONN_F_NFCT) return;
     const { conntrack } = this.net;
-    const handle = conntrack.find(
-      conns.proto[id]!,
-      conns.caddr[id]!,
-      conns.cport[id]!,
-      conns.vaddr[id]!,
-      conns.vport[id]!,
-    );
-    if (handle !== 0) conntrack.delete(handle >> 1);
+    const cport = conns.cport[id]!;
+    const vport = conns.vport[id]!;
+    const ct = conntrack.find(conns.proto[id]!, conns.caddr[id]!, cport, conns.vaddr[id]!, vport) >> 1;
+    return (conntrack.status[ct]! & IPS_DST_NAT) === 0 ? ct : 0;
   }
 }
 

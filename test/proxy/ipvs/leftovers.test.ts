@@ -84,6 +84,21 @@ t.test('a request that is under way when iptables mode comes is answered', async
   b.close();
 });
 
+for (const mode of ['iptables', 'nftables'] as const) {
+  t.test(`a client that takes a port again has its connection in ${mode} mode, whatever IPVS remembers`, async (t) => {
+    const b = await started();
+    const old = new Connection(b.lab, 40000);
+    t.ok(old.open() && old.close());
+    t.equal(switchTo(b, mode).length, 1, 'nothing to tell');
+    const fresh = new Connection(b.lab, 40000);
+    t.ok(fresh.open());
+    await b.lab.clock.run(30_000);
+    t.ok(fresh.hears(), 'when IPVS has let go of the old one');
+    t.ok(fresh.works());
+    b.close();
+  });
+}
+
 t.test('back in ipvs mode what was left is taken over, connections and all', async (t) => {
   const b = await started();
   const old = new Connection(b.lab, 40000);
