@@ -239,13 +239,7 @@ export class Kernel implements Net, DeviceInput, Pollable {
   /** From the Node's stack, in or out of the breath: its timers and sockets keep their own time. */
   #sendLocal(skb: Skb): void {
     this.nowUs = this.clock.nowUs();
-    skb.iif = 0;
-    skb.oif = 0;
-    skb.mark = 0;
-    skb.ct = 0;
-    skb.ctinfo = 0;
-    skb.cb0 = 0;
-    skb.ipvs = false;
+    skb.scrub();
     this.#output.localOut(skb);
   }
 

@@ -141,7 +141,7 @@ export class RingLink implements Link {
     }
     this.counters[RX_PACKETS]!++;
     this.counters[RX_BYTES]! += lengthOn(this.kind, skb);
-    scrub(skb, this.kind);
+    asReceived(skb, this.kind);
     this.receiver.receive(skb);
   }
 }
@@ -159,18 +159,10 @@ function lengthOn(kind: 'ether' | 'ip', skb: Skb): number {
   return skb.tail - (kind === 'ether' ? skb.mh : skb.nh);
 }
 
-/** Forgets what the sending host knew of the packet, as skb_scrub_packet does when a veth hands it over. */
-function scrub(skb: Skb, kind: 'ether' | 'ip'): void {
+/** As a device that has just received it sees the packet. */
+function asReceived(skb: Skb, kind: 'ether' | 'ip'): void {
   if (kind === 'ether') skb.nh = skb.mh + ETH_HLEN;
   else skb.mh = skb.nh;
   skb.th = skb.nh;
-  skb.iif = 0;
-  skb.oif = 0;
-  skb.nexthop = 0;
-  skb.mark = 0;
-  skb.ct = 0;
-  skb.ctinfo = 0;
-  skb.cb0 = 0;
-  skb.cb1 = 0;
-  skb.next = null;
+  skb.scrub();
 }

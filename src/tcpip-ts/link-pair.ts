@@ -91,16 +91,7 @@ class PairEnd implements Link {
       skb.free();
       return;
     }
-    // A packet carries nothing of one host to the next but its bytes and what the link takes (skb_scrub_packet).
-    skb.iif = 0;
-    skb.oif = 0;
-    skb.nexthop = 0;
-    skb.mark = 0;
-    skb.ct = 0;
-    skb.ctinfo = 0;
-    skb.cb0 = 0;
-    skb.cb1 = 0;
-    skb.next = null;
+    skb.scrub();
     this.#receiver.receive(skb);
   }
 }

@@ -102,6 +102,11 @@ export class Skb {
     this.csumField = 0;
     this.gsoType = GSO_NONE;
     this.gsoSize = 0;
+    this.scrub();
+  }
+
+  /** Forgets what a host knew of the packet, between one and the next (skb_scrub_packet). The bytes and what a link takes stay. */
+  scrub(): void {
     this.iif = 0;
     this.oif = 0;
     this.nexthop = 0;

@@ -154,7 +154,7 @@ t.test('a super-segment crosses whole, but what the sender knew of it is forgott
     gsoType: GSO_TCPV4,
     gsoSize: 1448,
   });
-  Object.assign(skb, { iif: 3, oif: 4, mark: 0x4000, ct: 17, ctinfo: 1, nexthop: 99, cb0: 1, cb1: 2 });
+  Object.assign(skb, { iif: 3, oif: 4, mark: 0x4000, ct: 17, ctinfo: 1, nexthop: 99, ipvs: true, cb0: 1, cb1: 2 });
   let arrived: object = {};
   b.attach({
     receive(skb) {
@@ -171,7 +171,7 @@ t.test('a super-segment crosses whole, but what the sender knew of it is forgott
     gsoSize: 1448,
     csumStart: skb.nh + 20,
   });
-  t.match(arrived, { iif: 0, oif: 0, mark: 0, ct: 0, ctinfo: 0, nexthop: 0, cb0: 0, cb1: 0 });
+  t.match(arrived, { iif: 0, oif: 0, mark: 0, ct: 0, ctinfo: 0, nexthop: 0, ipvs: false, cb0: 0, cb1: 0 });
 });
 
 t.test('closing the backlog frees what waits in it', async (t) => {
