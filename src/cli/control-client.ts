@@ -1,5 +1,6 @@
 // The client of a running cluster's control socket (src/cluster/control-server.ts).
 import { type IncomingMessage, request } from 'node:http';
+import { json } from 'node:stream/consumers';
 import { WebSocket } from 'ws';
 import { CHANNEL, CHANNEL_PROTOCOL, exitCodeOf } from '../apiserver/streaming/remote-command.ts';
 import { runDir } from '../cluster/run-dir.ts';
@@ -9,24 +10,28 @@ const NO_CLUSTER = 'no cluster is running; start one with `podwire up`';
 
 /** JSON of a GET, or of a POST. Rejects with CliError: no cluster, or what the cluster answered. */
 export async function ask(path: string, method: 'GET' | 'POST' = 'GET'): Promise<unknown> {
-  const response = await open(path, method);
-  const chunks: Buffer[] = [];
-  for await (const chunk of response) chunks.push(chunk as Buffer);
-  const body: unknown = JSON.parse(Buffer.concat(chunks).toString());
-  if (response.statusCode !== 200) throw new CliError((body as { message: string }).message);
-  return body;
+  return json(await open(path, method));
 }
 
-/** The response of a request whose body is a stream. */
-export function open(path: string, method: 'GET' | 'POST' = 'GET'): Promise<IncomingMessage> {
-  return new Promise((resolve, reject) => {
+/** The response of a request whose body is a stream. Rejects as `ask` does. */
+export async function open(path: string, method: 'GET' | 'POST' = 'GET'): Promise<IncomingMessage> {
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
     const call = request({ socketPath: runDir().controlSocket, path, method }, resolve);
-    call.on('error', (cause: NodeJS.ErrnoException) => {
-      const absent = cause.code === 'ENOENT' || cause.code === 'ECONNREFUSED';
-      reject(new CliError(absent ? NO_CLUSTER : `control socket: ${cause.message}`, { cause }));
-    });
+    call.on('error', (cause) => reject(unreachable(cause)));
     call.end();
   });
+  if (response.statusCode !== 200) throw await refusal(response);
+  return response;
+}
+
+function unreachable(cause: NodeJS.ErrnoException): CliError {
+  const absent = cause.code === 'ENOENT' || cause.code === 'ECONNREFUSED';
+  return new CliError(absent ? NO_CLUSTER : `control socket: ${cause.message}`, { cause });
+}
+
+/** Any answer but 200 says why. */
+async function refusal(response: IncomingMessage): Promise<CliError> {
+  return new CliError(((await json(response)) as { message: string }).message);
 }
 
 export interface ExecOptions {
@@ -86,16 +91,11 @@ export function exec(options: ExecOptions): Promise<number> {
       }
     });
     socket.on('unexpected-response', (_request, response: IncomingMessage) => {
-      let body = '';
-      response.on('data', (chunk: Buffer) => {
-        body += chunk.toString();
-      });
-      response.on('end', () => reject(new CliError((JSON.parse(body) as { message: string }).message)));
+      refusal(response).then(reject, reject);
     });
-    socket.on('error', (cause: NodeJS.ErrnoException) => {
+    socket.on('error', (cause) => {
       restore();
-      const absent = cause.code === 'ENOENT' || cause.code === 'ECONNREFUSED';
-      reject(new CliError(absent ? NO_CLUSTER : cause.message, { cause }));
+      reject(unreachable(cause));
     });
     stdout.on('error', () => {
       restore();

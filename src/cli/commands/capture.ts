@@ -17,11 +17,6 @@ export async function capture(
   const query = new URLSearchParams({ filter: filter.join(' '), ...(options.node ? { node: options.node } : {}) });
   for (const pod of options.pod) query.append('pod', pod);
   const response = await open(`/capture?${query}`);
-  if (response.statusCode !== 200) {
-    let body = '';
-    for await (const chunk of response) body += String(chunk);
-    throw new CliError((JSON.parse(body) as { message: string }).message);
-  }
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => response.destroy());
   const sink = options.write === '-' ? process.stdout : createWriteStream(options.write);
   await pipeline(response, sink).catch((error: NodeJS.ErrnoException) => {

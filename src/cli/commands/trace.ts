@@ -82,7 +82,6 @@ async function live(options: TraceOptions): Promise<void> {
   process.stdout.on('error', () => lines.close());
   let packet = 0;
   for await (const line of lines) {
-    if (response.statusCode !== 200) throw new CliError((JSON.parse(line) as { message: string }).message);
     if (options.output === 'json') {
       process.stdout.write(`${line}\n`);
       continue;
