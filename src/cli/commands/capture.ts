@@ -19,7 +19,7 @@ export async function capture(
   const response = await open(`/capture?${query}`);
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => response.destroy());
   const sink = options.write === '-' ? process.stdout : createWriteStream(options.write);
-  await pipeline(response, sink).catch((error: NodeJS.ErrnoException) => {
+  await pipeline(response, sink, { end: sink !== process.stdout }).catch((error: NodeJS.ErrnoException) => {
     const ended = error.code === 'EPIPE' || error.code === 'ERR_STREAM_PREMATURE_CLOSE' || error.code === 'ECONNRESET';
     if (!ended) throw new CliError(`${options.write}: ${error.message}`, { cause: error });
   });
