@@ -3,6 +3,14 @@
 import { createNetlink } from '../../src/kernel/core/netlink.ts';
 import { Ipvs } from '../../src/kernel/ipvs/ipvs.ts';
 import { Kernel } from '../../src/kernel/kernel.ts';
+import { IP_CT_UNTRACKED } from '../../src/kernel/netfilter/conntrack/ctinfo.ts';
+import {
+  NF_ACCEPT,
+  NF_INET_LOCAL_OUT,
+  NF_INET_PRE_ROUTING,
+  NF_IP_PRI_RAW,
+  type Verdict,
+} from '../../src/kernel/netfilter/hooks.ts';
 import type { IptablesRestoreOp } from '../../src/kernel/netlink.ts';
 import { Breath } from '../../src/lib/breath.ts';
 import { VirtualClock } from '../../src/lib/clock.ts';
@@ -26,7 +34,7 @@ export class KernelWorld implements ReplayWorld {
   readonly #outside = new CollectingLink();
   readonly #local: Director;
 
-  constructor({ vips, nodeIP, nat, masquerade }: WorldOptions) {
+  constructor({ vips, nodeIP, nat, tracked, masquerade }: WorldOptions) {
     const { clock } = this;
     this.kernel = new Kernel({
       clock,
@@ -34,8 +42,8 @@ export class KernelWorld implements ReplayWorld {
       pool,
       breath: this.#breath,
       hostname: 'director',
-      conntrackMax: 1024,
-      limitsIcmp: false, // as the oracle's guest
+      conntrackMax: 4096, // as of the oracle's guest, and so is this
+      limitsIcmp: false,
     });
     this.ipvs = new Ipvs(this.kernel);
     const netlink = createNetlink(this.kernel, this.ipvs);
@@ -43,6 +51,10 @@ export class KernelWorld implements ReplayWorld {
     this.kernel.addresses.add(t0, ipv4(nodeIP), 32);
     this.kernel.fib.add({ network: 0, prefixLen: 0, oif: t0.ifindex, prefsrc: ipv4(nodeIP) });
     this.#local = new Director(this.kernel);
+    if (!tracked) {
+      const hooks = [NF_INET_PRE_ROUTING, NF_INET_LOCAL_OUT] as const;
+      for (const hook of hooks) this.kernel.hooks.register(hook, NF_IP_PRI_RAW, untrack);
+    }
     netlink.commit([
       { op: 'link-add', name: 'kube-ipvs0', kind: 'dummy' },
       ...vips.map((vip) => ({ op: 'addr-add' as const, dev: 'kube-ipvs0', addr: ipv4(vip), prefixLen: 32 })),
@@ -76,6 +88,13 @@ export class KernelWorld implements ReplayWorld {
     this.ipvs.close();
     this.kernel.close();
   }
+}
+
+/** Linux tracks connections only once something needs it: its hooks are not there. */
+function untrack(skb: Skb): Verdict {
+  skb.ct = 0;
+  skb.ctinfo = IP_CT_UNTRACKED;
+  return NF_ACCEPT;
 }
 
 class CollectingLink implements Link {

@@ -3,7 +3,7 @@
 // What is to expire with the next tick (a connection that a SYN put aside, those of a deleted real server) still counts, and is still
 // found, until that tick; and the kernel's timers fire on ticks of a grid, coarser the longer they are (conn.ts), that began when the
 // guest was booted. Neither is in the results, and the oracle itself answers differently from play to play. So a scenario agrees
-// if its results are those of some run of ticks: at most one between two packets, and the grid at some offset.
+// if its results are those of some run of ticks: at most one between two looks at the kernel, and the grid at some offset.
 
 import { type MakeWorld, Player, type Ticks } from './ipvs-replay.ts';
 import { same } from './ipvs-replay-compare.ts';
@@ -29,11 +29,14 @@ export interface Outcome {
 
 const NO_TICKS: Ticks = { before: new Set(), atStart: 0 };
 /** How far back from a difference a tick is looked for, in moments. */
-const LOOK_BACK = 64;
-/** Plays of one scenario at most. */
-const PLAYS = 400;
-/** Offsets of the clock in the grid of the timers of up to 40 s, the greatest first halved and halved again. */
-const OFFSETS = [0, 4, 2, 6, 1, 3, 5, 7].flatMap((fine) => [0, 32, 16, 48, 8, 24, 40, 56].map((c) => c + fine));
+const LOOK_BACK = 96;
+/** Plays of one scenario at most, and those after which a tick is looked for before the last wait, too. */
+const PLAYS = 1600;
+const NEAR_PLAYS = 300;
+/** Offsets of the clock in the grid of the timers of up to 5 s, and then of those of up to 40 s. */
+const OFFSETS = [0, 32, 16, 48, 8, 24, 40, 56].flatMap((coarse) =>
+  [0, 4, 2, 6, 1, 3, 5, 7].map((fine) => coarse + fine),
+);
 
 export function replay(scenario: Scenario, makeWorld: MakeWorld): Outcome {
   const events = scenario.events.filter((event) => !isToolOutput(event)).length;
@@ -103,10 +106,16 @@ class Search {
 
   best(): Ticks {
     const sleeps = this.#scenario.events.some((event) => Number(event['sleep'] ?? 0) >= 0.5);
-    for (const atStart of sleeps ? OFFSETS : [0]) {
-      if (this.#plays >= PLAYS || this.#extends(this.#play({ before: new Set(), atStart }))) break;
-    }
+    if (!this.#found(sleeps ? OFFSETS : [0], NEAR_PLAYS, false) && sleeps) this.#found(OFFSETS, PLAYS, true);
     return this.#best!.ticks;
+  }
+
+  #found(offsets: readonly number[], plays: number, far: boolean): boolean {
+    for (const atStart of offsets) {
+      if (this.#plays >= plays) return false;
+      if (this.#extends(this.#play({ before: new Set(), atStart }), plays, far)) return true;
+    }
+    return false;
   }
 
   #play(ticks: Ticks): Run {
@@ -117,14 +126,13 @@ class Search {
   }
 
   /** Whether the run, or one with more ticks, agrees to the end. */
-  #extends(run: Run): boolean {
+  #extends(run: Run, plays: number, far: boolean): boolean {
     if (run.differences.length === 0) return true;
-    for (let m = run.moments; m > Math.max(run.lastTick, run.moments - LOOK_BACK) && this.#plays < PLAYS; m--) {
-      const next = this.#play({
-        ...run.ticks,
-        before: new Set([...run.ticks.before, m]),
-      });
-      if (isLonger(next, run) && this.#extends(next)) return true;
+    const first = Math.max(far ? 0 : run.lastTick, run.moments - LOOK_BACK);
+    for (let m = run.moments; m > first && this.#plays < plays; m--) {
+      if (run.ticks.before.has(m)) continue;
+      const next = this.#play({ ...run.ticks, before: new Set([...run.ticks.before, m]) });
+      if (isLonger(next, run) && this.#extends(next, plays, far)) return true;
     }
     return false;
   }

@@ -30,8 +30,10 @@ export interface ReplayWorld {
 export interface WorldOptions {
   readonly vips: readonly string[];
   readonly nodeIP: string;
-  /** kube-proxy-like NAT rules, hence conntrack. */
+  /** kube-proxy-like NAT rules. */
   readonly nat: boolean;
+  /** Whether conntrack sees packets. */
+  readonly tracked: boolean;
   /** Mark these services' packets for masquerading. */
   readonly masquerade: readonly {
     readonly vip: string;
@@ -70,6 +72,7 @@ const STEPS: Readonly<Record<string, readonly string[]>> = {
   open: ['syn', 'ssynack', 'ack'],
   close: ['fin', 'sfin', 'ack'],
 };
+const FTPPORT = 21;
 const SETTLE_MS = 50;
 /** Of the oracle's guest, HZ=100. */
 const TICK_US = 10_000;
@@ -84,7 +87,10 @@ interface PacketEvent {
   readonly raw?: boolean;
 }
 
-/** When ticks fall: before which moments, a moment being a packet or another event; and the clock's ticks at the start. */
+/**
+ * When ticks fall: before which moments, and how many before the start. A moment is a packet, the look at its real server's counters
+ * after it, another event, or the look at the connections within a dump.
+ */
 export interface Ticks {
   readonly before: ReadonlySet<number>;
   readonly atStart: number;
@@ -113,6 +119,7 @@ export class Player {
       vips: [...new Set(this.#services.map((s) => s.vip))],
       nodeIP: scenario.node_ip ?? '192.0.2.1',
       nat,
+      tracked: nat || this.#services.some((s) => s.port === FTPPORT), // which IPVS itself asks for (ip_vs_register_conntrack)
       masquerade: scenario.masquerade_all ? this.#services : [],
     });
     this.#world.advance(ticks.atStart * TICK_US);
@@ -179,23 +186,18 @@ export class Player {
       return result;
     }
     this.#moment();
+    const dest = { ...(a?.dest ?? a), ...(a?.weight === undefined ? {} : { weight: a.weight }) };
     switch (kind) {
       case 'add':
-        this.ports.add((a.dest ?? a).port);
-        ipvs.addDest(keyOf(service), realServer(a.dest ?? a));
+        this.ports.add(dest.port);
+        ipvs.addDest(keyOf(service), realServer(dest));
         return { ok: true };
       case 'del':
-        ipvs.deleteDest(keyOf(service), realServer(a.dest ?? a));
+        ipvs.deleteDest(keyOf(service), realServer(dest));
         this.#settle(a.settle);
         return { ok: true };
       case 'weight':
-        ipvs.updateDest(
-          keyOf(service),
-          realServer({
-            ...(a.dest ?? a),
-            ...(a.weight === undefined ? {} : { weight: a.weight }),
-          }),
-        );
+        ipvs.updateDest(keyOf(service), realServer(dest));
         return { ok: true };
       case 'edit': {
         const { svc = 0, ...fields } = a;
@@ -298,6 +300,7 @@ export class Player {
       }
     }
     if (Object.keys(result).length === 0) result['drop'] = true;
+    this.#moment();
     const counters = 'to' in result ? this.#counters(si, result['to'] as string) : undefined;
     if (counters) result['c'] = counters;
     return result;
@@ -328,6 +331,7 @@ export class Player {
             .map((d) => [`${text(d.addr)}:${d.port}`, d.weight, d.activeConns, d.inactiveConns, d.persistConns]),
     );
     if (!withConns) return { services };
+    this.#moment();
     const conns = connRows(this.#world.ipvs).map((c) => [c.proto, c.client, c.vip, c.dest, c.state, c.secondsLeft]);
     return { services, conns };
   }

@@ -7,12 +7,12 @@
 //
 // Theory of operation. A row is born by `create` (bound to its dest, counted inactive or persistent), restarted by each
 // packet (`touch`), and dies when its timer fires: it leaves the bucket, its dest and its template. A template that still
-// controls connections lives on for 60 s at a time. `expireNow` lets the timer fire one tick later, `kill` at once. Timers
-// are lazy: a packet only stores the new expiry; the wheel finds out when the old one comes due. Only a timeout that
-// becomes shorter moves the timer itself.
+// controls connections lives on for 60 s at a time. `expireNow` lets the timer fire one tick later, `kill` at once.
 //
 // A timer fires late, by up to an eighth of its length, as Linux's do (kernel/time/timer.c): its wheel has levels of 64 slots, each
-// eight times as coarse as the one before, and rounds up. Meanwhile the row is still found and counted, with no seconds left.
+// eight times as coarse as the one before, and rounds up. Meanwhile the row is still found and counted, with no seconds left. So a
+// packet mostly stores the new expiry and leaves the timer in its slot; only when that is another one is the timer moved. Of timers
+// in one slot the last moved there fires first, which decides whether a template still controls a connection of the same timeout.
 //
 // Limits: rows double when they run out (never per packet). Times are microseconds. Addresses are host-order words, signed
 // in here (| 0): a word above 2^31 passed between functions would be boxed, and a packet may allocate nothing.
@@ -73,8 +73,10 @@ export class ConnTable {
   nControl!: Int32Array;
   timeoutUs!: Float64Array;
   expiresUs!: Float64Array;
-  /** When the wheel will look; 0: never. */
+  /** When the timer fires, 0: never; the expiries that have it fire then, from #slotUs on; and the timeout that made it so. */
   #armedUs!: Float64Array;
+  #slotUs!: Float64Array;
+  #slotTimeoutUs!: Float64Array;
   #next!: Int32Array;
   /** Hash heads; NO_CONN ends a chain. */
   #heads: Int32Array;
@@ -184,12 +186,12 @@ export class ConnTable {
       this.#forget(id);
       return;
     }
-    const expiresUs = this.#now.nowUs + this.timeoutUs[id]!;
+    const timeoutUs = this.timeoutUs[id]!;
+    const expiresUs = this.#now.nowUs + timeoutUs;
     this.expiresUs[id] = expiresUs;
-    const armedUs = this.#armedUs[id]!;
-    if (armedUs !== 0 && expiresUs >= armedUs) return;
-    const firesUs = this.#firesUs(id);
-    if (armedUs === 0 || firesUs < armedUs) this.#arm(id, firesUs);
+    if (expiresUs < this.#armedUs[id]! && expiresUs >= this.#slotUs[id]! && timeoutUs === this.#slotTimeoutUs[id]!)
+      return;
+    this.#arm(id);
   }
 
   /** Lets `template` control `id`. */
@@ -203,7 +205,9 @@ export class ConnTable {
     const nowUs = floorToTick(this.#now.nowUs);
     if (this.#armedUs[id] === 0 || floorToTick(this.expiresUs[id]!) <= nowUs) return;
     this.expiresUs[id] = EXPIRES_NOW;
-    this.#arm(id, nowUs + TICK_US);
+    this.#armedUs[id] = nowUs + TICK_US;
+    this.#slotTimeoutUs[id] = 0;
+    this.#wheel.arm(id, nowUs + TICK_US - this.#clock.nowUs());
   }
 
   /** Ends the row now, and its template with it when that has no other use and never saw an established connection. */
@@ -294,31 +298,28 @@ export class ConnTable {
   }
 
   #expired(id: ConnId): void {
-    const firesUs = this.expiresUs[id] === EXPIRES_NOW ? 0 : this.#firesUs(id);
-    if (firesUs > this.#clock.nowUs())
-      this.#arm(id, firesUs); // packets came meanwhile
-    else if (this.nControl[id]! > 0) this.#keepControlling(id);
+    if (this.nControl[id]! > 0) this.#keepControlling(id);
     else this.#forget(id);
   }
 
   #keepControlling(id: ConnId): void {
     this.timeoutUs[id] = CONTROLLING_TIMEOUT_US;
     this.expiresUs[id] = this.#clock.nowUs() + CONTROLLING_TIMEOUT_US;
-    this.#arm(id, this.#firesUs(id));
+    this.#arm(id);
   }
 
-  /** When Linux's timer for the row's expiry and timeout would fire (calc_index). */
-  #firesUs(id: ConnId): number {
-    const ticks = this.timeoutUs[id]! / TICK_US;
+  /** Puts the timer where Linux's would be (calc_index). */
+  #arm(id: ConnId): void {
+    const timeoutUs = this.timeoutUs[id]!;
+    const ticks = timeoutUs / TICK_US;
     let shift = 0;
     while (shift < LVL_MAX_SHIFT && ticks >= LVL_TICKS << shift) shift += LVL_CLK_SHIFT;
-    const granularityUs = TICK_US * (1 << shift);
-    return (Math.floor(this.expiresUs[id]! / granularityUs) + 1) * granularityUs;
-  }
-
-  #arm(id: ConnId, firesUs: number): void {
-    this.#armedUs[id] = firesUs;
-    this.#wheel.arm(id, firesUs - this.#clock.nowUs());
+    const slotUs = TICK_US * (1 << shift);
+    const expiresUs = this.expiresUs[id]!;
+    this.#slotUs[id] = expiresUs - (expiresUs % slotUs);
+    this.#armedUs[id] = this.#slotUs[id]! + slotUs;
+    this.#slotTimeoutUs[id] = timeoutUs;
+    this.#wheel.arm(id, this.#armedUs[id]! - this.#clock.nowUs());
   }
 
   #forget(id: ConnId): void {
@@ -350,6 +351,8 @@ export class ConnTable {
     this.timeoutUs = grown(this.timeoutUs, Float64Array, capacity);
     this.expiresUs = grown(this.expiresUs, Float64Array, capacity);
     this.#armedUs = grown(this.#armedUs, Float64Array, capacity);
+    this.#slotUs = grown(this.#slotUs, Float64Array, capacity);
+    this.#slotTimeoutUs = grown(this.#slotTimeoutUs, Float64Array, capacity);
     const next = this.#next ?? new Int32Array(0);
     this.#next = new Int32Array(capacity);
     this.#freeIds = new Int32Array(capacity);

@@ -196,7 +196,8 @@ function affinity(
 ): ConnId | -1 {
   const { conns } = ipvs;
   const cnet = saddr & svc.netmask;
-  const vport = dport === svc.port && svc.port !== FTPPORT ? dport : 0;
+  const own = dport === svc.port && svc.port !== FTPPORT;
+  const vport = own ? dport : 0;
   const found = conns.findTemplate(svc.proto, cnet, daddr, vport);
   if (found !== NO_CONN) {
     const dest = ipvs.destTable.at(conns.dest[found]!);
@@ -206,7 +207,7 @@ function affinity(
   const dest = svc.scheduler.schedule(saddr, sport, daddr);
   if (!dest) return REFUSE;
   const template = conns.create(svc.proto, cnet, 0, daddr, vport, CONN_F_TEMPLATE, dest.id);
-  if (vport === 0) conns.dport[template] = 0;
+  if (!own) conns.dport[template] = 0;
   conns.timeoutUs[template] = svc.timeoutS * 1e6;
   return template;
 }
