@@ -38,7 +38,8 @@ import {
 } from './rows.ts';
 import { nextInTurn } from './scheduler/rr.ts';
 import { SVC_F_ONEPACKET, SVC_F_PERSISTENT } from './scheduler/scheduler.ts';
-import { FTPDATA, FTPPORT, type VirtualService } from './service.ts';
+import type { VirtualService } from './service.ts';
+import { FTPDATA, FTPPORT } from './service-table.ts';
 import {
   DIR_INPUT,
   DIR_OUTPUT,

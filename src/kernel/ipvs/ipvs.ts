@@ -38,7 +38,8 @@ import { ipvsOut } from './out.ts';
 import { ipvsadmSave } from './save.ts';
 import { schedulers } from './scheduler/registry.ts';
 import type { SchedulerFactory } from './scheduler/scheduler.ts';
-import { ServiceTable, VirtualService } from './service.ts';
+import { VirtualService } from './service.ts';
+import { ServiceTable } from './service-table.ts';
 import { stateName, Timeouts } from './state.ts';
 
 /** net.ipv4.vs.*, with the kernel's defaults. */

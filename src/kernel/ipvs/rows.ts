@@ -1,8 +1,8 @@
 // What a packet reads and writes of a virtual service and of a real server: a row each in a typed array. A connection's first
 // packet among ten thousand Services finds everything of its Service cold, and as objects (the service, its scheduler, the real
-// server) that was eight lines of the processor's cache, half of what the whole path costs; as rows it is two or three.
+// server) that was eight lines of the processor's cache, half of what the whole path costs; as rows it is two.
 //
-//   service (ServiceTable.words)   address | proto, port | next row of the chain | flags | head | cursor | is rr | -
+//   service (ServiceTable.words)   address | proto, port | flags | head | cursor | is rr | - | -
 //   dest (DestTable.words)         port, flags | active | inactive | persistent | next | address
 //        (DestTable.stats)         five counters, doubles, in the rest of the same 64 bytes
 
@@ -14,15 +14,14 @@ export const SVC_ROW = 8;
 export const SVC_ADDR = 0;
 /** proto << 16 | port */
 export const SVC_KEY = 1;
-export const SVC_CHAIN = 2;
 /** SVC_F_* */
-export const SVC_FLAGS = 3;
+export const SVC_FLAGS = 2;
 /** The first dest of the list. */
-export const SVC_HEAD = 4;
+export const SVC_HEAD = 3;
 /** Of round robin: the dest chosen last, NONE at first. */
-export const SVC_CURSOR = 5;
+export const SVC_CURSOR = 4;
 /** 1: the scheduler is rr, which needs the rows alone. Others are asked through the VirtualService. */
-export const SVC_IS_RR = 6;
+export const SVC_IS_RR = 5;
 
 /** Words and doubles of a dest's row: 64 bytes. */
 export const DEST_ROW = 16;

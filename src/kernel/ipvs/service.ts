@@ -1,14 +1,11 @@
 // Virtual services: address, port and protocol of a service, its dests in kernel order (newest first) and its scheduler,
 // after struct ip_vs_service and ip_vs_ctl.c of Linux 6.1. Left out: firewall-mark services.
-// The table finds a service by what a packet carries in one chained hash lookup over columns.
-import { IPPROTO_TCP } from '../../tcpip-ts/wire/ipv4.ts';
 import type { Dest, DestOptions, DestTable } from './dest.ts';
 import {
   NONE,
   STAT_CONNS,
   STATS,
   SVC_ADDR,
-  SVC_CHAIN,
   SVC_CURSOR,
   SVC_FLAGS,
   SVC_HEAD,
@@ -227,114 +224,4 @@ function setDest(dest: Dest, options: DestOptions): void {
   if (uThreshold === 0 || uThreshold > dest.uThreshold) dest.overloaded = false;
   dest.uThreshold = uThreshold;
   dest.lThreshold = options.lThreshold ?? 0;
-}
-
-const GOLDEN_RATIO_32 = 0x61c88647;
-export const FTPDATA = 20;
-export const FTPPORT = 21;
-/** Ports from here on are anybody's (sysctl ip_unprivileged_port_start). */
-const PROT_SOCK = 1024;
-
-/** Services by (protocol, address, port): chains over rows, twice as many heads as rows. */
-export class ServiceTable {
-  words = new Int32Array(32 * SVC_ROW);
-  #heads = new Int32Array(64).fill(NONE);
-  #services: (VirtualService | undefined)[] = [];
-  readonly #free: number[] = [];
-  #size = 0;
-  /** Services that take packets of other ports than their own: FTP's (its data), and those of port zero (all). */
-  #anyPort = 0;
-
-  get size(): number {
-    return this.#size;
-  }
-
-  /** The row, or NONE; `addr` is a word, signed or not. One hash and, on average, half a step along a chain; allocates nothing. */
-  find(proto: number, addr: number, port: number): number {
-    addr |= 0;
-    const key = (proto << 16) | port;
-    const words = this.words;
-    for (let row = this.#heads[this.#slot(addr, key)]!; row !== NONE; row = words[row * SVC_ROW + SVC_CHAIN]!) {
-      if (words[row * SVC_ROW + SVC_ADDR] === addr && words[row * SVC_ROW + SVC_KEY] === key) return row;
-    }
-    return NONE;
-  }
-
-  /**
-   * The service that takes packets of a port that has none: FTP's, where they may be data of it, else the service of port zero
-   * (ip_vs_service_find). The row, or NONE.
-   */
-  findAnyPort(proto: number, addr: number, port: number): number {
-    if (this.#anyPort === 0) return NONE;
-    if (proto === IPPROTO_TCP && (port === FTPDATA || port >= PROT_SOCK)) {
-      const row = this.find(proto, addr, FTPPORT);
-      if (row !== NONE) return row;
-    }
-    return this.find(proto, addr, 0);
-  }
-
-  /** The service of a row. */
-  at(row: number): VirtualService {
-    return this.#services[row]!;
-  }
-
-  lookup(proto: number, addr: number, port: number): VirtualService | undefined {
-    const row = this.find(proto, addr, port);
-    return row === NONE ? undefined : this.#services[row];
-  }
-
-  add(svc: VirtualService): void {
-    if (this.#size * SVC_ROW === this.words.length) this.#grow();
-    const row = this.#free.pop() ?? this.#size;
-    svc.moveTo(this, row * SVC_ROW);
-    this.#services[row] = svc;
-    this.#link(row);
-    this.#size++;
-    if (takesOtherPorts(svc)) this.#anyPort++;
-  }
-
-  delete(svc: VirtualService): void {
-    const { words } = this;
-    const slot = this.#slot(words[svc.at]!, words[svc.at + SVC_KEY]!);
-    let before = NONE;
-    for (let row = this.#heads[slot]!; row !== NONE; before = row, row = words[row * SVC_ROW + SVC_CHAIN]!) {
-      if (this.#services[row] !== svc) continue;
-      if (before === NONE) this.#heads[slot] = words[row * SVC_ROW + SVC_CHAIN]!;
-      else words[before * SVC_ROW + SVC_CHAIN] = words[row * SVC_ROW + SVC_CHAIN]!;
-      svc.moveTo({ words: new Int32Array(SVC_ROW) }, 0);
-      this.#services[row] = undefined;
-      this.#free.push(row);
-      this.#size--;
-      if (takesOtherPorts(svc)) this.#anyPort--;
-      return;
-    }
-  }
-
-  *[Symbol.iterator](): Generator<VirtualService> {
-    for (const svc of this.#services) if (svc) yield svc;
-  }
-
-  #slot(addr: number, key: number): number {
-    return Math.imul(addr ^ Math.imul(key, 0x9e3779b1), GOLDEN_RATIO_32) >>> (Math.clz32(this.#heads.length) + 1);
-  }
-
-  #link(row: number): void {
-    const at = row * SVC_ROW;
-    const slot = this.#slot(this.words[at]!, this.words[at + SVC_KEY]!);
-    this.words[at + SVC_CHAIN] = this.#heads[slot]!;
-    this.#heads[slot] = row;
-  }
-
-  #grow(): void {
-    const { words } = this;
-    this.words = new Int32Array(words.length * 2);
-    this.words.set(words);
-    const rows = words.length / SVC_ROW;
-    this.#heads = new Int32Array(rows * 4).fill(NONE);
-    for (let row = 0; row < rows; row++) if (this.#services[row]) this.#link(row);
-  }
-}
-
-function takesOtherPorts(svc: VirtualService): boolean {
-  return svc.port === FTPPORT || svc.port === 0;
 }

@@ -9,7 +9,8 @@ import {
 } from '../../../src/kernel/ipvs/conn.ts';
 import { type Dest, DestTable } from '../../../src/kernel/ipvs/dest.ts';
 import { schedulers } from '../../../src/kernel/ipvs/scheduler/registry.ts';
-import { ServiceTable, VirtualService } from '../../../src/kernel/ipvs/service.ts';
+import { VirtualService } from '../../../src/kernel/ipvs/service.ts';
+import { ServiceTable } from '../../../src/kernel/ipvs/service-table.ts';
 import { VirtualClock } from '../../../src/lib/clock.ts';
 import { SeededRng } from '../../../src/lib/rng.ts';
 
