@@ -86,6 +86,8 @@ class UserspaceSandbox implements Sandbox {
     const command = config.argv[0] ?? '';
     const program = this.#env.programs.get(command.slice(command.lastIndexOf('/') + 1));
     const { io } = config;
+    // One that was killed is at an end for whoever started it, and may yet write before it notices.
+    for (const output of [io.stdout, io.stderr]) output.on('error', () => {});
     const terminal = io.tty ? new Terminal(io.stdin, io.stdout) : undefined;
     const foreground = terminal?.enter(() => process.signal('SIGINT'));
     const process: UserspaceProcess = new UserspaceProcess(program ?? notFound, terminal, (signal) => ({

@@ -1,14 +1,13 @@
 // Reading a program's input: named files, or stdin until its end or the process's.
 import type { ProcessContext } from '../workloads/program.ts';
 import { absolutePath, isDirectory } from './paths.ts';
-import { signalled } from './wait.ts';
+import { unlessSignalled } from './wait.ts';
 
 /** The chunks of stdin as they come; ends early when the process is signalled. */
-export async function* stdinChunks({ stdin, signal }: ProcessContext): AsyncGenerator<Buffer> {
-  const stop = signalled({ signal }).then(() => undefined);
-  const chunks = stdin.iterator({ destroyOnReturn: false });
+export async function* stdinChunks(ctx: ProcessContext): AsyncGenerator<Buffer> {
+  const chunks = ctx.stdin.iterator({ destroyOnReturn: false });
   for (;;) {
-    const next = await Promise.race([chunks.next(), stop]);
+    const next = await unlessSignalled(ctx, chunks.next());
     if (!next || next.done) return;
     yield next.value as Buffer;
   }

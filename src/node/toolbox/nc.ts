@@ -10,7 +10,7 @@ import { ConnectTimeout, connectTcp } from './connect.ts';
 import { Interrupted } from './dns/client.ts';
 import { ResolveError, resolve, reverseLookup } from './dns/resolver.ts';
 import { strerror } from './socket-errors.ts';
-import { exitBySignal, signalled, sleepMs } from './wait.ts';
+import { exitBySignal, signalled, sleepMs, unlessSignalled } from './wait.ts';
 
 const SPEC = {
   ...{ z: false, v: false, u: false, n: false, l: false, k: false, N: false, 4: false, h: false, d: false },
@@ -245,8 +245,7 @@ async function listen(ctx: ProcessContext, port: number, options: Options): Prom
     }
     if (options.verbose) ctx.stderr.write(`Listening on 0.0.0.0 ${port}\n`);
     do {
-      if (waiting.length === 0)
-        await Promise.race([signalled(ctx), new Promise<void>((resolve) => void (wake = resolve))]);
+      if (waiting.length === 0) await unlessSignalled(ctx, new Promise<void>((resolve) => void (wake = resolve)));
       const socket = waiting.shift();
       if (!socket) return exitBySignal(ctx.signal);
       if (!options.keepListening) server.close();

@@ -23,6 +23,20 @@ export function signalled(ctx: Pick<ProcessContext, 'signal'>): Promise<void> {
   });
 }
 
+/** What `work` resolves to, or undefined once the process is signalled; leaves no listener behind. */
+export async function unlessSignalled<T>(
+  { signal }: Pick<ProcessContext, 'signal'>,
+  work: Promise<T>,
+): Promise<T | undefined> {
+  if (signal.aborted) return undefined;
+  let abandon = (): void => {};
+  const stop = new Promise<undefined>((resolve) => {
+    abandon = () => resolve(undefined);
+  });
+  signal.addEventListener('abort', abandon);
+  return Promise.race([work, stop]).finally(() => signal.removeEventListener('abort', abandon));
+}
+
 const SIGNALS: Readonly<Record<string, number>> = { SIGINT: 2, SIGPIPE: 13, SIGKILL: 9, SIGTERM: 15 };
 
 /** What a shell shows for a process that a signal ended. */

@@ -1,6 +1,7 @@
 // One URL of curl's command line, redirects included: look up, connect (or take an idle connection), ask, write what comes.
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { Timer } from '../../../lib/clock.ts';
 import type { TcpSocket } from '../../../tcpip-ts/socket/tcp-socket.ts';
 import { formatIPv4, parseIPv4 } from '../../../tcpip-ts/wire/address.ts';
 import type { ProcessContext } from '../../workloads/program.ts';
@@ -10,7 +11,6 @@ import { ResolveError, resolve } from '../dns/resolver.ts';
 import { absolutePath, whyNotWritable } from '../paths.ts';
 import { strerror } from '../socket-errors.ts';
 import type { StackAgent } from '../stack-agent.ts';
-import { sleepMs } from '../wait.ts';
 import type { CurlOptions } from './options.ts';
 import * as outcomes from './outcome.ts';
 import { CurlError, newOutcome, type Outcome } from './outcome.ts';
@@ -172,8 +172,11 @@ export class Transfer {
     try {
       const addresses = resolve(this.#ctx, host);
       if (maxTimeMs === Number.POSITIVE_INFINITY) return (await addresses)[0]!;
-      const expired = sleepMs(this.#ctx, maxTimeMs - this.#elapsedUs() / 1000).then(() => undefined);
-      const found = await Promise.race([addresses, expired]);
+      let timer: Timer | undefined;
+      const expired = new Promise<undefined>((resolve) => {
+        timer = this.#ctx.clock.after(maxTimeMs * 1000 - this.#elapsedUs(), () => resolve(undefined));
+      });
+      const found = await Promise.race([addresses, expired]).finally(() => timer?.cancel());
       addresses.catch(() => {}); // when nobody waits for it any more
       if (found) return found[0]!;
       const message = `Resolving timed out after ${this.#elapsedMs()} milliseconds`;

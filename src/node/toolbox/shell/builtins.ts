@@ -1,6 +1,6 @@
 // Commands that a shell must run itself, because they change it. Worded as dash's.
 import { absolutePath, isDirectory } from '../paths.ts';
-import { exitBySignal, signalled } from '../wait.ts';
+import { exitBySignal, unlessSignalled } from '../wait.ts';
 import type { Interpreter, Scope } from './interpreter.ts';
 import { Exit, LoopJump } from './jumps.ts';
 import { readLine } from './line-reader.ts';
@@ -162,7 +162,7 @@ const source: Builtin = async (call) => {
 const wait: Builtin = async ({ shell, argv, scope }) => {
   const pids = argv.length > 1 ? argv.slice(1).map(Number) : [...shell.background.keys()];
   const codes = Promise.all(pids.map((pid) => shell.background.get(pid)?.done ?? 127));
-  const result = await Promise.race([codes, signalled(scope).then(() => undefined)]);
+  const result = await unlessSignalled(scope, codes);
   if (!result) return exitBySignal(scope.signal);
   for (const pid of pids) shell.background.delete(pid);
   return argv.length > 1 ? result.at(-1)! : 0;

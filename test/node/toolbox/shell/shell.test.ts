@@ -1,5 +1,6 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: it is the shell that expands them
 import { execFileSync } from 'node:child_process';
+import { getEventListeners } from 'node:events';
 import { readlinkSync } from 'node:fs';
 import { PassThrough } from 'node:stream';
 import t from 'tap';
@@ -200,4 +201,15 @@ t.test('at a terminal: prompts, unfinished commands, ^C and ^D', async (t) => {
   t.equal(await type('fi\r'), 'fi\r\nbash: Syntax error: "fi" unexpected\r\nroot@jump:~# ');
   t.equal(await type('\x04'), 'exit\r\n');
   t.equal(code, 2);
+});
+
+world.startWeb(['--port', '8080']);
+t.test('a loop leaves no listener for the end of its process behind', async (t) => {
+  const { signal } = new AbortController();
+  const body =
+    'curl -s -m 60 -o /dev/null ent:8080; sleep 1 & wait; cat </etc/hostname >/dev/null; echo | cat >/dev/null';
+  const script = `for i in 1 2 3; do ${body}; done`;
+  const result = await world.run(['sh', '-c', script], { signal });
+  t.match(result, { code: 0, stderr: '' });
+  t.same(getEventListeners(signal, 'abort'), []);
 });
