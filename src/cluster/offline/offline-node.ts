@@ -116,7 +116,9 @@ export class OfflineNode {
     const pods = this.#ownPods(objects);
     for (const [network, prefixLen] of podCIDRs) {
       if (typeof network === 'bigint') continue;
-      if (!pods.includes(network + 1)) table.add(cni0, network + 1, 32); // unless a Pod has it, as in files by hand
+      const gateway = network + 1;
+      // Files by hand may have given it to a Pod, or name a range twice.
+      if (!pods.includes(gateway) && !fib.isLocal(gateway)) table.add(cni0, gateway, 32);
       fib.add({ network, prefixLen, oif: cni0.ifindex });
     }
     for (const addr of pods) {
@@ -135,7 +137,8 @@ export class OfflineNode {
     const pods = this.#ownPods(objects);
     for (const [network, prefixLen] of podCIDRsOf(node)) {
       if (typeof network === 'number') continue;
-      if (!pods.includes(network + 1n)) net.addAddress(cni0, network + 1n, 128);
+      const gateway = network + 1n;
+      if (!pods.includes(gateway) && !net.isLocal(gateway)) net.addAddress(cni0, gateway, 128);
       net.addRoute(network, prefixLen, cni0);
     }
     for (const addr of pods) if (typeof addr === 'bigint' && !net.isLocal(addr)) net.addRoute(addr, 128, cni0);

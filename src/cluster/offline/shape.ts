@@ -1,6 +1,6 @@
 // Objects of manifests with the shape of their kinds, as an API server would have read them: wrong types are refused in its words,
 // nulls are taken for absent, fields that the kind does not have are left out and told of. Nobody validates further: what kube-proxy
-// makes nothing of, an address that is none, is told of too, as that shows nowhere else.
+// makes nothing of, an address or a port that is none, is left out and told of too, as that shows nowhere else.
 import type { Node, Service } from '../../api/core-v1.ts';
 import type { EndpointSlice } from '../../api/discovery-v1.ts';
 import { ManifestError, type ManifestObject } from '../../api/manifest.ts';
@@ -32,9 +32,35 @@ export function shaped(manifest: ManifestObject, warn: (text: string) => void): 
   const what = `${type.kind} ${namespace === undefined ? '' : `${namespace}/`}${name}`;
   if ('spec' in schema.fields) draft.spec ??= {};
   for (const path of unknown) warn(error(`${what}: unknown field ${JSON.stringify(path)}`).message);
+  for (const [path, port] of leaveOutPorts(type.kind, draft))
+    warn(error(`${what}: ${path}: ${port ?? 'nothing'} is not a port, and is left out`).message);
   for (const [path, text, wanted] of unreadable(type.kind, draft))
     warn(error(`${what}: ${path}: ${JSON.stringify(text)} is not ${wanted}, and is left out`).message);
   return draft;
+}
+
+type NoPort = readonly [path: string, port: number | undefined];
+
+/** Takes out what is no port. Every port of a Service must have one; a slice's without one says nothing. */
+function leaveOutPorts(kind: string, object: KubeObject): NoPort[] {
+  const noPorts: NoPort[] = [];
+  const isPort = (path: string, port: number | undefined): boolean => {
+    const is = port !== undefined && port > 0 && port < 65_536;
+    if (!is) noPorts.push([path, port]);
+    return is;
+  };
+  if (kind === ENDPOINTSLICES.kind) {
+    const slice = object as EndpointSlice;
+    if (slice.ports) slice.ports = slice.ports.filter(({ port }) => !port || isPort('ports.port', port));
+  }
+  if (kind !== SERVICES.kind) return noPorts;
+  const { spec } = object as Service;
+  if (spec.ports) spec.ports = spec.ports.filter(({ port }) => isPort('spec.ports.port', port));
+  for (const port of spec.ports ?? [])
+    if (port.nodePort && !isPort('spec.ports.nodePort', port.nodePort)) delete port.nodePort;
+  if (spec.healthCheckNodePort && !isPort('spec.healthCheckNodePort', spec.healthCheckNodePort))
+    delete spec.healthCheckNodePort;
+  return noPorts;
 }
 
 type Unreadable = readonly [path: string, text: string, wanted: string];

@@ -75,6 +75,49 @@ t.test('fields that the kind does not have, and addresses that are none, are tol
   t.end();
 });
 
+t.test('ports that are none are told of and left out, in each mode', (t) => {
+  const ports = [{ name: 'a', port: 80, nodePort: 70_000 }, { name: 'b', port: 70_000 }, { name: 'c' }];
+  const web = service({ type: 'LoadBalancer', clusterIP: '10.96.0.10', ports, healthCheckNodePort: -1 });
+  const slice = {
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: { namespace: 'ns', name: 'web-1', labels: { 'kubernetes.io/service-name': 'web' } },
+    addressType: 'IPv4',
+    endpoints: [{ addresses: ['10.0.1.1'] }],
+    ports: [{ name: 'a', port: 65_536 }, { name: 'a', port: 8080 }, { name: 'b' }],
+  };
+  const objects = read(web, slice);
+  t.same(objects.warnings, [
+    'a.yml:1:1: Service ns/web: spec.ports.port: 70000 is not a port, and is left out',
+    'a.yml:1:1: Service ns/web: spec.ports.port: nothing is not a port, and is left out',
+    'a.yml:1:1: Service ns/web: spec.ports.nodePort: 70000 is not a port, and is left out',
+    'a.yml:1:1: Service ns/web: spec.healthCheckNodePort: -1 is not a port, and is left out',
+    'a.yml:3:1: EndpointSlice ns/web-1: ports.port: 65536 is not a port, and is left out',
+  ]);
+  for (const mode of ['iptables', 'ipvs', 'nftables'] as const) {
+    const offline = new OfflineNode(objects, mode);
+    const answer = offline.explain({ from: '10.0.9.9', to: '10.96.0.10', toPort: 80, protocol: 'tcp' });
+    t.match(answer.endpoints, [{ address: '10.0.1.1', port: 8080, probability: 1 }], mode);
+    offline.close();
+  }
+  t.end();
+});
+
+t.test('a Node whose ranges overlap, with each other or with its address', (t) => {
+  const node = {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name: 'one' },
+    spec: { podCIDRs: ['10.1.0.0/24', '10.1.0.0/16', '10.1.0.0/24', 'fd00::/64', 'fd00::/64', '192.168.0.0/24'] },
+    status: { addresses: ['192.168.0.1', '192.168.0.1'].map((address) => ({ type: 'InternalIP', address })) },
+  };
+  const offline = new OfflineNode(read(node, service({ clusterIP: '10.96.0.10', ports: PORTS })), 'iptables');
+  const refused = { from: '10.1.0.5', to: '10.96.0.10', toPort: 80, protocol: 'tcp' } as const;
+  t.equal(offline.explain(refused).verdict, 'REJECT');
+  offline.close();
+  t.end();
+});
+
 t.test('nothing at all is no error: nulls, objects without a spec, headless Services, slices of names', (t) => {
   const bare = (apiVersion: string, kind: string): object => ({ apiVersion, kind, metadata: { name: 'bare' } });
   const objects = read(
