@@ -52,7 +52,9 @@ export class EndpointSliceCache {
 
   endpointsOf(service: string): EndpointsByPort {
     const merged = new Map<string, Map<string, Endpoint>>();
-    for (const slice of this.#slices.get(service)?.values() ?? []) {
+    // In the order of their names, so that of endpoints that differ it does not depend on history which one is kept.
+    const slices = [...(this.#slices.get(service) ?? [])].sort(([a], [b]) => (a < b ? -1 : 1));
+    for (const [, slice] of slices) {
       for (const port of slice.ports ?? []) {
         const proto = protocolNumber(port.protocol);
         if (proto === undefined || !port.port) continue;

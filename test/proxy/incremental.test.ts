@@ -74,8 +74,9 @@ for (const mode of MODES) {
       for (const object of versions[0]!) objects.set(keyOf(object), object);
       bench.sync();
       for (const { service, action, version, sync } of steps) {
-        const [asService, asSlice] = versions[version]!.slice(service * 2, service * 2 + 2) as [Manifest, Manifest];
-        for (const object of [asService, asSlice]) {
+        const name = `s${service + 1}`;
+        const own = versions[version]!.filter(({ metadata }) => metadata.name!.split('-')[0] === name);
+        for (const object of own) {
           const isMeant = action.endsWith(object.kind === 'Service' ? 'service' : 'slice') || action === 'both';
           if (!isMeant) continue;
           const isThere = objects.delete(keyOf(object));

@@ -25,6 +25,8 @@ export interface ObjectBenchOptions {
   /** The first is the Node's own. */
   readonly nodeIPs?: readonly string[];
   readonly serviceCIDR?: string;
+  /** Of the Node. */
+  readonly zone?: string;
   /** A Node that has its devices and addresses, for packets to be sent to; else one without neighbours is made. */
   readonly lab?: Lab;
   /** Of KubeProxyConfiguration. */
@@ -119,7 +121,7 @@ export class ObjectBench {
       ports: this.#ports,
       endpoints: this.#endpoints,
       changed,
-      zone: '',
+      zone: this.#options.zone ?? '',
       nodeIP: this.#nodeIP,
       local: localDetectorOf(this.#config, []),
       serviceCIDRs: [parseCIDR(this.#serviceCIDR)!],

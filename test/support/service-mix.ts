@@ -23,11 +23,12 @@ export const CLIENTS = {
 export type Client = keyof typeof CLIENTS;
 const CLIENT_NAMES = Object.keys(CLIENTS) as Client[];
 
-export const MIX_BENCH: Omit<ObjectBenchOptions, 'mode'> = {
+export const MIX_BENCH = {
   nodeIPs: NODE_IPS,
   serviceCIDR: '10.96.0.0/16',
+  zone: 'zone-a',
   config: { clusterCIDR: '10.244.0.0/16' },
-};
+} satisfies Omit<ObjectBenchOptions, 'mode'>;
 
 export interface WideQuestion {
   /** A hairpin is an endpoint of the Service itself, on this Node. */
@@ -37,7 +38,16 @@ export interface WideQuestion {
   readonly port: number;
   readonly protocol: 'tcp' | 'udp' | 'sctp';
   /** Which kind of address it is. */
-  readonly target: 'clusterIP' | 'externalIP' | 'loadBalancer' | 'nodePort' | 'secondary' | 'wrongPort' | 'unallocated';
+  readonly target:
+    | 'clusterIP'
+    | 'externalIP'
+    | 'loadBalancer'
+    | 'nodePort'
+    | 'secondary'
+    | 'wrongPort'
+    | 'unallocated'
+    | 'notOurs'
+    | 'healthCheck';
   readonly service: string;
   readonly spec: Service['spec'];
   readonly hasEndpoints: boolean;
@@ -70,9 +80,9 @@ function mixOf(rng: Rng, count: number, wide: boolean): Mix<WideQuestion> {
   const questions: WideQuestion[] = [];
   for (let i = 1; i <= count; i++) {
     const service = serviceOf(rng, i, wide);
-    const slice = sliceOf(rng, i, service.spec.ports!);
-    objects.push(service, slice);
-    for (const port of service.spec.ports!) questions.push(...questionsOf(service, port, slice, wide));
+    const slices = slicesOf(rng, i, service.spec.ports!);
+    objects.push(service, ...slices);
+    for (const port of service.spec.ports!) questions.push(...questionsOf(service, port, slices, wide));
   }
   const spec: Service['spec'] = { ports: [] };
   for (const client of CLIENT_NAMES) {
@@ -119,6 +129,15 @@ function serviceOf(rng: Rng, i: number, wide: boolean): Service {
     ...(isExternal ? { nodePort: 30_300 + i } : {}),
   };
   const withAffinity = rng.below(6) === 0;
+  // Two of a Service's own, and once an address that is the Node's already.
+  const externalIPs = [`198.51.100.${i}`, ...(rng.below(2) === 0 ? [`198.51.101.${i}`] : [])];
+  if (i === 1) externalIPs.push(NODE_IPS[1]);
+  const externalTrafficPolicy = pick(rng, ['Cluster', 'Local'] as const);
+  const hasHealthCheck = type === 'LoadBalancer' && externalTrafficPolicy === 'Local' && rng.below(2) === 0;
+  const ingress = [
+    { ip: `192.0.2.${i}` },
+    ...(rng.below(3) === 0 ? [{ ip: `203.0.114.${i}`, ipMode: 'Proxy' as const }] : []),
+  ];
   return {
     apiVersion: 'v1',
     kind: 'Service',
@@ -128,47 +147,82 @@ function serviceOf(rng: Rng, i: number, wide: boolean): Service {
       clusterIP: `10.96.1.${i}`,
       ports: wide && rng.below(3) === 0 ? [port, second] : [port],
       internalTrafficPolicy: rng.below(4) === 0 ? 'Local' : 'Cluster',
-      ...(isExternal ? { externalTrafficPolicy: pick(rng, ['Cluster', 'Local'] as const) } : {}),
-      ...(rng.below(3) === 0 ? { externalIPs: [`198.51.100.${i}`] } : {}),
+      ...(isExternal ? { externalTrafficPolicy } : {}),
+      ...(hasHealthCheck ? { healthCheckNodePort: 31_000 + i } : {}),
+      ...(rng.below(3) === 0 ? { externalIPs } : {}),
       ...(withAffinity ? { sessionAffinity: 'ClientIP' as const } : {}),
       ...(type === 'LoadBalancer' && rng.below(2) === 0
         ? { loadBalancerSourceRanges: ['203.0.113.0/25', ...(rng.below(2) === 0 ? ['192.168.49.0/24'] : [])] }
         : {}),
     },
-    ...(type === 'LoadBalancer' ? { status: { loadBalancer: { ingress: [{ ip: `192.0.2.${i}` }] } } } : {}),
+    ...(type === 'LoadBalancer' ? { status: { loadBalancer: { ingress } } } : {}),
   };
 }
 
-function sliceOf(rng: Rng, i: number, ports: readonly ServicePortSpec[]): EndpointSlice {
+/** Slices as given: while they are rearranged an endpoint stands in two of them, and is local when one says so. */
+function slicesOf(rng: Rng, i: number, ports: readonly ServicePortSpec[]): EndpointSlice[] {
   const n = pick(rng, [0, 1, 1, 2, 3, 5]);
   const from = rng.below(ENDPOINTS.length);
-  return {
+  const hints = pick(rng, ['none', 'none', 'zones', 'nodes', 'some'] as const);
+  const endpoints = Array.from({ length: n }, (_, k) =>
+    endpointOf(rng, ENDPOINTS[(from + k) % ENDPOINTS.length]!, hints),
+  );
+  // Of a port by another name the Service has no endpoints.
+  const named = rng.below(12) === 0 ? ports.map((port) => ({ ...port, name: `not-${port.name}` })) : ports;
+  const slice = (part: number, of: EndpointSlice['endpoints']): EndpointSlice => ({
     apiVersion: 'discovery.k8s.io/v1',
     kind: 'EndpointSlice',
-    metadata: { namespace: 'mix', name: `s${i}-1`, labels: { 'kubernetes.io/service-name': `s${i}` } },
+    metadata: { namespace: 'mix', name: `s${i}-${part}`, labels: { 'kubernetes.io/service-name': `s${i}` } },
     addressType: 'IPv4',
-    endpoints: Array.from({ length: n }, (_, k) => {
-      const state = rng.below(6);
-      return {
-        addresses: [ENDPOINTS[(from + k) % ENDPOINTS.length]!],
-        conditions:
-          state === 0
-            ? { ready: false, serving: true, terminating: true }
-            : state === 1
-              ? { ready: false, serving: false, terminating: false }
-              : { ready: true, serving: true, terminating: false },
-        nodeName: rng.below(2) === 0 ? 'test-node' : 'other-node',
-      };
-    }),
-    ports: ports.map(({ name, protocol = 'TCP' }) => ({ name: name!, port: TARGET_PORT[protocol], protocol })),
+    endpoints: of,
+    ports: named.map(({ name, protocol = 'TCP' }) => ({ name: name!, port: TARGET_PORT[protocol], protocol })),
+  });
+  if (n === 0 || rng.below(3) > 0) return [slice(1, endpoints)];
+  const at = rng.below(n);
+  const again = { ...endpoints[at]!, nodeName: pick(rng, ['test-node', 'other-node']) };
+  return [slice(1, endpoints.slice(0, at + 1)), slice(2, [again, ...endpoints.slice(at + 1)])];
+}
+
+type SliceEndpoint = EndpointSlice['endpoints'][number];
+
+/** Conditions that are not given count as ready; an endpoint without a Node is not local. */
+const CONDITIONS: readonly (SliceEndpoint['conditions'] | undefined)[] = [
+  { ready: false, serving: true, terminating: true },
+  { ready: false, serving: false, terminating: false },
+  { ready: false, serving: false, terminating: true },
+  { ready: true, serving: true, terminating: false },
+  { ready: true, serving: true, terminating: false },
+  { ready: true },
+  {},
+  undefined,
+];
+
+function endpointOf(rng: Rng, address: string, hints: 'none' | 'zones' | 'nodes' | 'some'): SliceEndpoint {
+  const conditions = pick(rng, CONDITIONS);
+  const nodeName = pick(rng, ['test-node', 'test-node', 'other-node', 'other-node', undefined]);
+  const zone = { forZones: [{ name: pick(rng, ['zone-a', 'zone-b']) }] };
+  const node = { ...zone, forNodes: [{ name: pick(rng, ['test-node', 'other-node']) }] };
+  const hint =
+    hints === 'none' || (hints === 'some' && rng.below(2) === 0) ? undefined : hints === 'nodes' ? node : zone;
+  return {
+    addresses: [address],
+    ...(conditions ? { conditions } : {}),
+    ...(nodeName ? { nodeName } : {}),
+    ...(hint ? { hints: hint } : {}),
   };
 }
 
-function questionsOf(service: Service, port: ServicePortSpec, slice: EndpointSlice, wide: boolean): WideQuestion[] {
+function questionsOf(
+  service: Service,
+  port: ServicePortSpec,
+  slices: readonly EndpointSlice[],
+  wide: boolean,
+): WideQuestion[] {
   const { spec } = service;
-  const ready = slice.endpoints.filter((e) => e.conditions?.ready);
-  const draining = slice.endpoints.filter((e) => e.conditions?.serving && e.conditions.terminating);
-  const isLocal = (e: { nodeName?: string }): boolean => e.nodeName === 'test-node';
+  const endpoints = slices.filter((s) => s.ports!.some((p) => p.name === port.name)).flatMap((s) => s.endpoints);
+  const ready = endpoints.filter((e) => e.conditions?.ready ?? true);
+  const draining = endpoints.filter((e) => e.conditions?.ready === false && e.conditions.serving);
+  const isLocal = (e: SliceEndpoint): boolean => e.nodeName === 'test-node';
   const common = {
     protocol: port.protocol!.toLowerCase() as WideQuestion['protocol'],
     service: service.metadata.name!,
@@ -179,7 +233,9 @@ function questionsOf(service: Service, port: ServicePortSpec, slice: EndpointSli
   const targets: [WideQuestion['target'], string, number][] = [['clusterIP', spec.clusterIP!, port.port]];
   if (port.name === 'p') targets.push(['wrongPort', spec.clusterIP!, 81]);
   for (const ip of spec.externalIPs ?? []) targets.push(['externalIP', ip, port.port]);
-  for (const { ip } of service.status?.loadBalancer?.ingress ?? []) targets.push(['loadBalancer', ip!, port.port]);
+  for (const { ip, ipMode } of service.status?.loadBalancer?.ingress ?? [])
+    targets.push([ipMode === 'Proxy' ? 'notOurs' : 'loadBalancer', ip!, port.port]);
+  if (spec.healthCheckNodePort) targets.push(['healthCheck', NODE_IPS[0], spec.healthCheckNodePort]);
   if (port.nodePort) {
     targets.push(['nodePort', NODE_IPS[0], port.nodePort]);
     targets.push(['secondary', NODE_IPS[1], port.nodePort]);
@@ -193,7 +249,8 @@ function questionsOf(service: Service, port: ServicePortSpec, slice: EndpointSli
   return clients.flatMap(({ client, from }) =>
     targets
       // A Node talks to its own second address from that address: another question than the others'.
-      .filter(([target]) => !(client === 'node' && target === 'secondary'))
+      .filter(([, to]) => !(client === 'node' && to === NODE_IPS[1]))
+      .filter(([target]) => target !== 'healthCheck' || common.protocol === 'tcp')
       .map(([target, to, number]) => ({ client, from, target, to, port: number, ...common })),
   );
 }

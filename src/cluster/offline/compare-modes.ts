@@ -54,6 +54,10 @@ const KNOWN: readonly (readonly [applies: (v: Verdicts, a: AnswersByMode) => boo
     'in IPVS mode Service addresses are on kube-ipvs0, so the Node itself answers for what no virtual server takes',
   ],
   [
+    (v, a) => isUntouched(v.ipvs) && a.ipvs.masquerade,
+    "IPVS mode knows node ports by their number alone: it masquerades what is for one on any of the Node's addresses, those that take none, too",
+  ],
+  [
     (v, a) => v.ipvs === v.iptables && !a.ipvs.masquerade && a.iptables.masquerade,
     "IPVS mode masquerades a ClusterIP's traffic only by its source; iptables mode by what it was sent to, too",
   ],
