@@ -2,6 +2,11 @@
 // API objects are such trees: shared when frozen, copied before they are changed. `undefined` members do not exist in JSON:
 // copies drop them and comparison ignores them.
 
+/** Whether it has members: an object, and no list. */
+export function isMap(value: unknown): value is Record<string, unknown> {
+  return value !== null && typeof value === 'object' && !Array.isArray(value);
+}
+
 /** A deep copy that shares nothing with `value` and may be written to. */
 export function clone<T>(value: T): T {
   if (value === null || typeof value !== 'object') return value;

@@ -1,7 +1,7 @@
 // Reads what a client sent against a schema: wrong types are refused with the words of Go's encoding/json (clients print them),
 // nulls are taken for absent as Go does, unknown fields are kept, dropped or reported. The result shares nothing with the input.
 // After k8s.io/apimachinery pkg/runtime/serializer/json (strict decoding).
-import { clone } from '../../lib/tree.ts';
+import { clone, isMap } from '../../lib/tree.ts';
 import { goType, type Scalar, type Schema, type Struct } from './schema.ts';
 
 /** The input does not have the shape of its kind. */
@@ -42,7 +42,7 @@ class Decoder {
     owner: string | undefined,
     depth: number,
   ): Record<string, unknown> {
-    if (!isObject(input)) throw mismatch(input, field, owner, schema);
+    if (!isMap(input)) throw mismatch(input, field, owner, schema);
     if (depth > MAX_DEPTH) throw new DecodeError('exceeded max depth');
     const out: Record<string, unknown> = {};
     for (const [name, member] of Object.entries(input)) {
@@ -79,7 +79,7 @@ class Decoder {
           return this.#value(schema.items, item, `${path}[${i}]`, field, owner, depth + 1);
         });
       case 'map': {
-        if (!isObject(input)) throw mismatch(input, field, owner, schema);
+        if (!isMap(input)) throw mismatch(input, field, owner, schema);
         const out: Record<string, unknown> = {};
         for (const [key, member] of Object.entries(input)) {
           if (key === '__proto__') continue;
@@ -152,8 +152,4 @@ function jsonType(input: unknown, schema: Schema): string {
 
 function isInteger(input: unknown): input is number {
   return typeof input === 'number' && Number.isSafeInteger(input);
-}
-
-function isObject(input: unknown): input is Record<string, unknown> {
-  return input !== null && typeof input === 'object' && !Array.isArray(input);
 }

@@ -5,8 +5,9 @@ import { apiVersionOf, type KubeObject, type ResourceType } from '../../api/meta
 import { memberSchema } from '../../api/schema/kinds.ts';
 import type { ListSchema, Scalar, Schema } from '../../api/schema/schema.ts';
 import { StatusError } from '../../api/status-error.ts';
+import { isMap } from '../../lib/tree.ts';
 import { pathText } from './fields-v1.ts';
-import { isMap, itemElement } from './typed.ts';
+import { itemElement } from './typed.ts';
 
 /** Throws StatusError. */
 export function checkConfiguration(type: ResourceType, schema: Schema, config: KubeObject): void {

@@ -2,8 +2,9 @@
 // sigs.k8s.io/structured-merge-diff typed/{merge,remove}.go (v6). Neither changes its arguments; results may share parts with them.
 import { memberSchema } from '../../api/schema/kinds.ts';
 import type { ListSchema, Schema } from '../../api/schema/schema.ts';
+import { isMap } from '../../lib/tree.ts';
 import { below, type FieldsV1, hasMember, isEmpty } from './fields-v1.ts';
-import { isLeaf, isMap, itemElement, itemsOf, type Tree } from './typed.ts';
+import { isLeaf, itemElement, itemsOf, type Tree } from './typed.ts';
 
 /** What `config` says, and where it says nothing, what `live` says. */
 export function merge(schema: Schema | undefined, live: unknown, config: unknown): unknown {

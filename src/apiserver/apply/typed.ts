@@ -3,7 +3,7 @@
 // content it does not describe, is taken whole.
 import { memberSchema } from '../../api/schema/kinds.ts';
 import type { ListSchema, Schema } from '../../api/schema/schema.ts';
-import { equal } from '../../lib/tree.ts';
+import { equal, isMap } from '../../lib/tree.ts';
 import { type FieldsV1, insert } from './fields-v1.ts';
 
 export type Tree = Readonly<Record<string, unknown>>;
@@ -23,10 +23,6 @@ export type Owned = (path: readonly string[]) => boolean;
  */
 const BY_VALUE = /^(ObjectMeta|PodTemplateSpec|JobTemplateSpec|(Deployment|\w+Update)Strategy|LoadBalancerStatus)$/;
 const BY_VALUE_FIELDS: ReadonlySet<string> = new Set(['spec', 'status', 'metadata', 'resources', 'state', 'lastState']);
-
-export function isMap(value: unknown): value is Tree {
-  return value !== null && typeof value === 'object' && !Array.isArray(value);
-}
 
 /** Whether ownership stops here: nothing below is told apart. */
 export function isLeaf(schema: Schema | undefined): boolean {

@@ -1,6 +1,6 @@
 // RFC 6902, JSON Patch, all or nothing: the first operation that fails ends it with 422.
 import { StatusError } from '../../api/status-error.ts';
-import { clone, equal } from '../../lib/tree.ts';
+import { clone, equal, isMap } from '../../lib/tree.ts';
 
 const MAX_OPERATIONS = 10_000;
 
@@ -25,7 +25,7 @@ export function applyJsonPatch(target: unknown, patch: unknown): unknown {
   // A holder makes the root an ordinary member.
   const holder: Record<string, unknown> = { root: target };
   for (const operation of patch) {
-    if (!isObject(operation) || typeof operation['op'] !== 'string') {
+    if (!isMap(operation) || typeof operation['op'] !== 'string') {
       throw new StatusError('BadRequest', 400, 'error decoding patch: an operation of a JSON patch has a member op');
     }
     apply(holder, operation as unknown as Operation);
@@ -75,10 +75,10 @@ function locate(holder: Record<string, unknown>, path: string): Place {
   let container: unknown = holder;
   for (const step of steps.slice(0, -1)) {
     if (Array.isArray(container)) container = container[index(container, step, false)];
-    else if (isObject(container) && Object.hasOwn(container, step)) container = container[step];
+    else if (isMap(container) && Object.hasOwn(container, step)) container = container[step];
     else throw doesNotApply();
   }
-  if (!Array.isArray(container) && !isObject(container)) throw doesNotApply();
+  if (!Array.isArray(container) && !isMap(container)) throw doesNotApply();
   return { container, key: steps.at(-1)! };
 }
 
@@ -119,10 +119,6 @@ function index(list: unknown[], step: string, end: boolean): number {
 
 function decodeStep(step: string): string {
   return step.replaceAll('~1', '/').replaceAll('~0', '~');
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return value !== null && typeof value === 'object' && !Array.isArray(value);
 }
 
 /** All the real server says, whatever the reason was. */

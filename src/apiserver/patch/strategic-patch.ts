@@ -5,7 +5,7 @@ import type { KubeObject, ResourceType } from '../../api/meta.ts';
 import { memberSchema, schemaOf } from '../../api/schema/kinds.ts';
 import type { Schema } from '../../api/schema/schema.ts';
 import { StatusError } from '../../api/status-error.ts';
-import { clone, equal } from '../../lib/tree.ts';
+import { clone, equal, isMap } from '../../lib/tree.ts';
 
 type Tree = Record<string, unknown>;
 
@@ -37,9 +37,9 @@ function mergeMap(schema: Schema | undefined, target: Tree, patch: Tree): Tree {
     const had = Object.hasOwn(target, key) ? target[key] : undefined;
     if (value === null) delete target[key];
     else if (Array.isArray(value)) target[key] = mergeList(inner, key, had, value, patch[ELEMENT_ORDER + key]);
-    else if (!isTree(value)) target[key] = value;
+    else if (!isMap(value)) target[key] = value;
     else if (value[DIRECTIVE] === 'delete') delete target[key];
-    else target[key] = mergeMap(inner, isTree(had) ? had : {}, value);
+    else target[key] = mergeMap(inner, isMap(had) ? had : {}, value);
   }
   // Lists that are only put in order, not changed.
   for (const [key, order] of Object.entries(patch)) {
@@ -60,21 +60,21 @@ function mergeList(
   order: unknown,
 ): unknown[] {
   const target: unknown[] = Array.isArray(had) ? had : [];
-  const replace = patch.some((item) => isTree(item) && item[DIRECTIVE] === 'replace');
+  const replace = patch.some((item) => isMap(item) && item[DIRECTIVE] === 'replace');
   const listSchema = schema?.kind === 'list' ? schema : undefined;
   if (replace || !(listSchema?.set || listSchema?.mergeKey)) {
-    return patch.filter((item) => !(isTree(item) && item[DIRECTIVE] === 'replace')).map((item) => stripDeep(item));
+    return patch.filter((item) => !(isMap(item) && item[DIRECTIVE] === 'replace')).map((item) => stripDeep(item));
   }
   const { mergeKey } = listSchema;
-  const keyOf = (item: unknown): unknown => (mergeKey === undefined || !isTree(item) ? item : item[mergeKey]);
+  const keyOf = (item: unknown): unknown => (mergeKey === undefined || !isMap(item) ? item : item[mergeKey]);
   const out = [...target];
   for (const item of patch) {
     if (mergeKey === undefined) {
       if (!out.some((o) => equal(o, item))) out.push(clone(item));
       continue;
     }
-    const key = isTree(item) ? item[mergeKey] : undefined;
-    if (!isTree(item) || key === undefined) {
+    const key = isMap(item) ? item[mergeKey] : undefined;
+    if (!isMap(item) || key === undefined) {
       throw bad(`map: ${JSON.stringify(item)} does not contain declared merge key: ${mergeKey} (in ${name})`);
     }
     const i = out.findIndex((o) => equal(keyOf(o), key));
@@ -128,7 +128,7 @@ function stripped(patch: Tree): Tree {
 /** What is taken over whole carries no directives any more. */
 function stripDeep(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(stripDeep);
-  if (!isTree(value)) return value;
+  if (!isMap(value)) return value;
   const out: Tree = {};
   for (const [key, member] of Object.entries(value)) {
     if (key === DIRECTIVE || key === RETAIN_KEYS || key === '__proto__') continue;
@@ -136,10 +136,6 @@ function stripDeep(value: unknown): unknown {
     out[key] = stripDeep(member);
   }
   return out;
-}
-
-function isTree(value: unknown): value is Tree {
-  return value !== null && typeof value === 'object' && !Array.isArray(value);
 }
 
 function bad(message: string): StatusError {
