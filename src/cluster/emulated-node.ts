@@ -1,9 +1,11 @@
 // One Node, put together: its kernel and devices, its own sockets, kube-proxy, kubelet with both runtimes. Runs in any thread
 // that has a clock and an API client; a worker thread in a real cluster, the test's own thread on a virtual clock.
+
 import { statfsSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { formatTime } from '../api/time.ts';
 import { Capture, type CaptureNames, TapList } from '../capture/capture.ts';
 import { compileFilter } from '../capture/filter.ts';
 import type { ApiClient } from '../client/client.ts';
@@ -25,7 +27,6 @@ import { Cni } from '../node/cni.ts';
 import type { LogLine } from '../node/container-log.ts';
 import { ImageCatalog } from '../node/images.ts';
 import { Ipam } from '../node/ipam.ts';
-import { timestamp } from '../node/kubelet/container.ts';
 import { Kubelet } from '../node/kubelet/kubelet.ts';
 import { type Machine, nodeObject } from '../node/kubelet/node-object.ts';
 import { probeActions } from '../node/probe-actions.ts';
@@ -135,7 +136,7 @@ export class EmulatedNode implements NodeHandle {
       onError,
     });
     const images = new ImageCatalog(settings.images);
-    const registered = nodeObject(node, machine(), images, timestamp(clock));
+    const registered = nodeObject(node, machine(), images, formatTime(clock.unixMs()));
     const runtimes = this.#runtimes(pool);
     const recorder = new EventRecorder({ client, clock, rng, onError }, 'kubelet', node.name);
     const proxyRecorder = new EventRecorder({ client, clock, rng, onError }, 'kube-proxy', node.name);

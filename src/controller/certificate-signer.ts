@@ -3,10 +3,10 @@
 // controllers that approve theirs and clean up.
 import { type CertificateSigningRequest, CLIENT_SIGNER, hasCondition } from '../api/certificates-v1.ts';
 import { CERTIFICATESIGNINGREQUESTS } from '../api/resources.ts';
+import { formatTime } from '../api/time.ts';
 import type { Informer } from '../client/informer.ts';
 import type { Controller, ControllerContext } from './context.ts';
 import { ControlLoop, tolerate } from './control-loop.ts';
-import { formatTime } from './time.ts';
 
 /** Signs a PKCS #10 request in base64 of PEM; the certificate comes back likewise. Rejects for one that is not sound. */
 export type SignClient = (request: string, seconds: number) => Promise<string>;

@@ -7,6 +7,7 @@ import type { Condition, KubeObject, ResourceType, Stored } from '../api/meta.ts
 import type { PodDisruptionBudget } from '../api/policy-v1.ts';
 import { DEPLOYMENTS, PODDISRUPTIONBUDGETS, PODS, REPLICASETS, STATEFULSETS } from '../api/resources.ts';
 import { labelSelectorMatcher } from '../api/selectors.ts';
+import { formatTime, parseTime } from '../api/time.ts';
 import { type Informer, keyOf } from '../client/informer.ts';
 import { BY_NAMESPACE, type Controller, type ControllerContext } from './context.ts';
 import { ControlLoop, tolerate } from './control-loop.ts';
@@ -15,7 +16,6 @@ import type { EventRecorder } from './events.ts';
 import { controllerOf } from './owner.ts';
 import { condition, isPodReady, isPodTerminal } from './pod.ts';
 import { nonZero } from './replicaset/status.ts';
-import { formatTime, parseTime } from './time.ts';
 
 const DISRUPTED_TIMEOUT_MS = 120_000;
 

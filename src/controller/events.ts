@@ -7,8 +7,8 @@ import type { Event, ObjectReference } from '../api/core-v1.ts';
 import type { KubeObject } from '../api/meta.ts';
 import { EVENTS } from '../api/resources.ts';
 import { isStatus } from '../api/status-error.ts';
+import { formatTime } from '../api/time.ts';
 import type { ControllerOptions } from './context.ts';
-import { formatTime } from './time.ts';
 
 const AGGREGATE_AFTER = 10; // different messages
 const AGGREGATE_WINDOW_US = 600e6;

@@ -6,11 +6,11 @@ import type { HorizontalPodAutoscaler, MetricSpec } from '../api/autoscaling-v2.
 import type { Condition, KubeObject, ResourceType, Stored } from '../api/meta.ts';
 import { DEPLOYMENTS, HORIZONTALPODAUTOSCALERS, REPLICASETS, STATEFULSETS } from '../api/resources.ts';
 import { isStatus } from '../api/status-error.ts';
+import { formatTime } from '../api/time.ts';
 import { type Informer, keyOf } from '../client/informer.ts';
 import type { Controller, ControllerContext } from './context.ts';
 import { ControlLoop, tolerate } from './control-loop.ts';
 import type { EventRecorder } from './events.ts';
-import { formatTime } from './time.ts';
 
 type Scaled = KubeObject & { spec: { replicas?: number } };
 type Status = NonNullable<HorizontalPodAutoscaler['status']>;

@@ -4,12 +4,12 @@
 import type { Node, Pod } from '../api/core-v1.ts';
 import type { Stored } from '../api/meta.ts';
 import { NODES, PODS } from '../api/resources.ts';
+import { formatTime } from '../api/time.ts';
 import type { Informer } from '../client/informer.ts';
 import type { Timer } from '../lib/clock.ts';
 import { BY_NODE, type Controller, type ControllerContext, inOrder } from './context.ts';
 import { tolerate } from './control-loop.ts';
 import { isPodTerminal } from './pod.ts';
-import { formatTime } from './time.ts';
 
 const PERIOD_US = 20e6;
 const QUARANTINE_US = 40e6;

@@ -2,7 +2,7 @@
 // pkg/controller/controller_utils.go (1.32).
 import type { Pod } from '../api/core-v1.ts';
 import type { Condition } from '../api/meta.ts';
-import { parseTime } from './time.ts';
+import { parseTime } from '../api/time.ts';
 
 export function condition(conditions: readonly Condition[] | undefined, type: string): Condition | undefined {
   return conditions?.find((c) => c.type === type);

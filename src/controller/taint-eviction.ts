@@ -4,12 +4,12 @@
 import type { Node, Pod } from '../api/core-v1.ts';
 import type { Stored } from '../api/meta.ts';
 import { NODES, PODS } from '../api/resources.ts';
+import { formatTime } from '../api/time.ts';
 import { type Informer, keyOf } from '../client/informer.ts';
 import { BY_NODE, type Controller, type ControllerContext } from './context.ts';
 import { ControlLoop, tolerate } from './control-loop.ts';
 import type { EventRecorder } from './events.ts';
 import { type Taint, tolerates } from './scheduler/filter.ts';
-import { formatTime } from './time.ts';
 
 export class TaintEvictionController implements Controller {
   readonly #ctx: ControllerContext;

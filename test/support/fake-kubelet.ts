@@ -4,9 +4,9 @@ import type { Pod } from '../../src/api/core-v1.ts';
 import type { Stored } from '../../src/api/meta.ts';
 import { NODES, PODS } from '../../src/api/resources.ts';
 import { isStatus } from '../../src/api/status-error.ts';
+import { formatTime } from '../../src/api/time.ts';
 import type { ApiClient } from '../../src/client/client.ts';
 import { Informer } from '../../src/client/informer.ts';
-import { formatTime } from '../../src/controller/time.ts';
 import type { Clock } from '../../src/lib/clock.ts';
 
 export interface FakeKubeletOptions {

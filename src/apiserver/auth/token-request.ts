@@ -1,12 +1,13 @@
 // serviceaccounts/NAME/token: authentication.k8s.io/v1 TokenRequest, what `kubectl create token` and kubelets send. After
 // kubernetes/pkg/registry/core/serviceaccount/storage/token.go and pkg/apis/authentication/validation.
+
 import type { BoundObjectReference, TokenRequest, TokenRequestSpec } from '../../api/authentication-v1.ts';
 import type { Pod, ServiceAccount } from '../../api/core-v1.ts';
 import type { ResourceType, Stored } from '../../api/meta.ts';
 import { NODES, PODS, SECRETS } from '../../api/resources.ts';
 import { notFound, StatusError } from '../../api/status-error.ts';
+import { formatTime } from '../../api/time.ts';
 import type { Lookup } from '../admission/admission.ts';
-import { timestamp } from '../registry/deletion.ts';
 import { type Bound, ISSUER, type ServiceAccountTokens } from './tokens.ts';
 
 /** As the real server: a token lives an hour unless asked otherwise, and ten minutes at least. */
@@ -39,7 +40,7 @@ export async function requestToken(
   return {
     kind: 'TokenRequest',
     apiVersion: 'authentication.k8s.io/v1',
-    metadata: { name, namespace: namespace!, creationTimestamp: timestamp(nowMs) },
+    metadata: { name, namespace: namespace!, creationTimestamp: formatTime(nowMs) },
     spec: {
       audiences: audiences.length > 0 ? audiences : [ISSUER],
       expirationSeconds: seconds,
@@ -47,7 +48,7 @@ export async function requestToken(
     },
     status: {
       token: tokens.issue(account, audiences, times, bound, nowMs),
-      expirationTimestamp: timestamp(nowMs + seconds * 1000),
+      expirationTimestamp: formatTime(nowMs + seconds * 1000),
     },
   };
 }

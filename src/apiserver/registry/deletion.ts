@@ -5,8 +5,10 @@
 //                    │ yes                            ▲
 //                    ▼                                │ finalizers empty and grace 0 (a second DELETE with grace 0, or the
 //             deletionTimestamp set ──────────────────┘ update that takes the last finalizer away)
+
 import type { KubeObject, ResourceType, Stored } from '../../api/meta.ts';
 import { StatusError } from '../../api/status-error.ts';
+import { formatTime } from '../../api/time.ts';
 import type { DeleteOptions } from '../../client/client.ts';
 import { clone } from '../../lib/tree.ts';
 import type { Strategy } from './strategy.ts';
@@ -44,7 +46,7 @@ export function planDeletion<T extends KubeObject>(
   const draft = clone(object) as T;
   const { metadata } = draft;
   const startMs = before === undefined ? nowMs : Date.parse(before) - (oldGrace ?? 0) * 1000;
-  if (before === undefined || oldGrace !== grace) metadata.deletionTimestamp = timestamp(startMs + grace * 1000);
+  if (before === undefined || oldGrace !== grace) metadata.deletionTimestamp = formatTime(startMs + grace * 1000);
   metadata.deletionGracePeriodSeconds = grace;
   if (finalizers.length > 0) metadata.finalizers = finalizers;
   else delete metadata.finalizers;
@@ -60,11 +62,6 @@ export function isReleased<T extends KubeObject>(strategy: Strategy<T>, draft: T
   const { deletionTimestamp, deletionGracePeriodSeconds = 0, finalizers = [] } = draft.metadata;
   if (deletionTimestamp === undefined || finalizers.length > 0) return false;
   return deletionGracePeriodSeconds === 0 && !(strategy.keptBy?.(draft) ?? false);
-}
-
-/** RFC 3339 in whole seconds, as metav1.Time. */
-export function timestamp(unixMs: number): string {
-  return `${new Date(unixMs).toISOString().slice(0, 19)}Z`;
 }
 
 /** Wording of rest.BeforeDelete, which names the kind and not the resource. */

@@ -1,14 +1,15 @@
 // The eviction of a Pod: a deletion that asks the PodDisruptionBudgets first. After
 // kubernetes/pkg/registry/core/pod/storage/eviction.go (1.32); wording as there.
+
 import type { Pod } from '../../api/core-v1.ts';
 import type { Stored } from '../../api/meta.ts';
 import type { PodDisruptionBudget } from '../../api/policy-v1.ts';
 import { PODDISRUPTIONBUDGETS, PODS } from '../../api/resources.ts';
 import { labelSelectorMatcher } from '../../api/selectors.ts';
 import { isStatus, StatusError } from '../../api/status-error.ts';
+import { formatTime } from '../../api/time.ts';
 import type { DeleteOptions } from '../../client/client.ts';
 import type { Registries } from '../local-client.ts';
-import { timestamp } from './deletion.ts';
 import type { RequestOptions } from './registry.ts';
 
 const MAX_DISRUPTED = 2000;
@@ -95,7 +96,7 @@ function takeOne(budget: Stored<PodDisruptionBudget>, pod: string, nowMs: number
     status: {
       ...status,
       disruptionsAllowed: status.disruptionsAllowed - 1,
-      disruptedPods: { ...status.disruptedPods, [pod]: timestamp(nowMs) },
+      disruptedPods: { ...status.disruptedPods, [pod]: formatTime(nowMs) },
     },
   };
 }

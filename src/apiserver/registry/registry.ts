@@ -4,11 +4,13 @@
 //
 // Optimistic concurrency: an update that names a resourceVersion fails with 409 when the object has moved on; one that does
 // not, and every patch, is tried again on the newest state. An update that changes nothing writes nothing.
+
 import { FieldErrors } from '../../api/field-errors.ts';
 import { apiVersionOf, type KubeObject, type List, type ResourceType, type Stored } from '../../api/meta.ts';
 import { generateName } from '../../api/names.ts';
 import { alreadyExists, conflict, invalid, notFound, StatusError } from '../../api/status-error.ts';
 import { SCALES, type Scale } from '../../api/subresources.ts';
+import { formatTime } from '../../api/time.ts';
 import { validateMeta, validateMetaUpdate } from '../../api/validation/meta.ts';
 import type { DeleteOptions, ListOptions, PatchType, Subresource } from '../../client/client.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -21,7 +23,7 @@ import type { User } from '../auth/user.ts';
 import { applyPatch } from '../patch/patch.ts';
 import { revisionOf, type Store } from '../storage/store.ts';
 import { type DecodeOptions, decodeObject, decodePatched } from './decode.ts';
-import { isReleased, planDeletion, timestamp } from './deletion.ts';
+import { isReleased, planDeletion } from './deletion.ts';
 import { type ChunkedListOptions, keyPrefix, Reading, type RegistryWatchOptions } from './reading.ts';
 import { scaled, scaleOf, workloadOfScale } from './scale.ts';
 import type { Allocation, ScaleStrategy, Strategy } from './strategy.ts';
@@ -126,7 +128,7 @@ export class Registry<T extends KubeObject> {
     if (!applied) this.#track(draft, undefined, undefined, options);
     await this.#context.admit(this.#admission('CREATE', draft, undefined, undefined, options));
     metadata.uid = newUid(rng);
-    metadata.creationTimestamp = timestamp(clock.unixMs());
+    metadata.creationTimestamp = formatTime(clock.unixMs());
     delete metadata.deletionTimestamp;
     delete metadata.deletionGracePeriodSeconds;
     if (this.strategy.generation) metadata.generation = 1;
@@ -351,7 +353,7 @@ export class Registry<T extends KubeObject> {
     } else {
       const apply = this.strategy.subresources?.[subresource];
       if (!apply) throw this.#noSubresource(old.metadata.name);
-      next = apply(draft, old, timestamp(this.#context.clock.unixMs()));
+      next = apply(draft, old, formatTime(this.#context.clock.unixMs()));
       // Who binds a Pod owns nothing of it: the real server's binding does not go through its field manager.
       if (subresource !== 'binding') this.#track(next, old, subresource, options);
       await this.#context.admit(this.#admission('UPDATE', next, old, subresource, options));
@@ -370,7 +372,7 @@ export class Registry<T extends KubeObject> {
     return {
       manager: fieldManager ?? DEFAULT_MANAGER,
       subresource: subresource ?? '',
-      now: timestamp(this.#context.clock.unixMs()),
+      now: formatTime(this.#context.clock.unixMs()),
       hasStatus: this.strategy.status !== undefined,
     };
   }

@@ -7,13 +7,13 @@ import { parseSchedule } from '../../api/cron.ts';
 import type { Stored } from '../../api/meta.ts';
 import { CRONJOBS, JOBS } from '../../api/resources.ts';
 import { isStatus } from '../../api/status-error.ts';
+import { formatTime, parseTime } from '../../api/time.ts';
 import { type Informer, keyOf } from '../../client/informer.ts';
 import { BY_OWNER, type Controller, type ControllerContext, inOrder } from '../context.ts';
 import { ControlLoop, isNamespaceTerminating, tolerate } from '../control-loop.ts';
 import type { EventRecorder } from '../events.ts';
 import { finishedAt, isTrue } from '../job/conditions.ts';
 import { controllerOf, controllerRef } from '../owner.ts';
-import { formatTime, parseTime } from '../time.ts';
 
 const SCHEDULED_AT = 'batch.kubernetes.io/cronjob-scheduled-timestamp';
 const MINUTE_MS = 60_000;

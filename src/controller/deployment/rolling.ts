@@ -2,7 +2,7 @@
 // be now, how far the old ones may shrink. Pure. After pkg/controller/deployment/{rolling.go,util/deployment_util.go} (1.32).
 import type { Deployment, ReplicaSet } from '../../api/apps-v1.ts';
 import type { IntOrString } from '../../api/meta.ts';
-import { parseTime } from '../time.ts';
+import { parseTime } from '../../api/time.ts';
 
 export function replicasOf(object: Deployment | ReplicaSet): number {
   return object.spec.replicas ?? 1;

@@ -5,8 +5,8 @@
 // pod-deletion-cost; more Pods of the same owner on its node; ready more recently; more restarts; created more recently.
 // The two ages are compared by the logarithm of their nanoseconds, ties by UID, so that Pods of about the same age go in random order.
 import type { ContainerStatus, Pod } from '../../api/core-v1.ts';
+import { parseTime } from '../../api/time.ts';
 import { condition, isPodActive, isPodReady } from '../pod.ts';
-import { parseTime } from '../time.ts';
 
 export const DELETION_COST = 'controller.kubernetes.io/pod-deletion-cost';
 

@@ -9,12 +9,12 @@ import type { RuntimeClass } from '../../api/discovery-v1.ts';
 import type { Stored } from '../../api/meta.ts';
 import { NODES, PODS, RUNTIMECLASSES } from '../../api/resources.ts';
 import { isStatus } from '../../api/status-error.ts';
+import { formatTime } from '../../api/time.ts';
 import { type Informer, keyOf } from '../../client/informer.ts';
 import type { Controller, ControllerContext } from '../context.ts';
 import { ControlLoop, tolerate } from '../control-loop.ts';
 import type { EventRecorder } from '../events.ts';
 import { condition, isPodTerminal } from '../pod.ts';
-import { formatTime } from '../time.ts';
 import { filterNode, fitError, type NodeLoad, type Requests, requestsOf } from './filter.ts';
 
 const BACKOFF_US = 1e6;

@@ -5,9 +5,11 @@
 //   waiting(CreateContainerConfigError) while a ConfigMap or Secret of its environment is missing
 //
 // State changes are told to the Pod's worker, which reports them to the API.
+
 import { createHash } from 'node:crypto';
 import { PassThrough } from 'node:stream';
 import type { Container, ContainerState, ContainerStatus, LifecycleHandler, Pod } from '../../api/core-v1.ts';
+import { formatTime } from '../../api/time.ts';
 import type { Clock, Timer } from '../../lib/clock.ts';
 import { ContainerLog } from '../container-log.ts';
 import type { ImageCatalog } from '../images.ts';
@@ -77,7 +79,7 @@ export class ContainerRunner {
       exitCode: 255,
       reason: 'Unknown',
       ...(before.state?.running?.startedAt ? { startedAt: before.state.running.startedAt } : {}),
-      finishedAt: timestamp(clock),
+      finishedAt: formatTime(clock.unixMs()),
       containerID: before.containerID,
     };
     if (env.rerun || this.#restarts(terminated.exitCode)) {
@@ -274,7 +276,7 @@ export class ContainerRunner {
     const stdout = this.log.writable('stdout');
     const stderr = this.log.writable('stderr');
     event('Normal', 'Created', `Created container: ${this.name}`);
-    let startedAt = timestamp(clock);
+    let startedAt = formatTime(clock.unixMs());
     let code: number;
     let message: string | undefined;
     try {
@@ -286,7 +288,7 @@ export class ContainerRunner {
       });
       this.#process = process;
       if (this.#stopping) process.signal('SIGTERM'); // stop() came while it was being started
-      startedAt = timestamp(clock);
+      startedAt = formatTime(clock.unixMs());
       this.#containerID = `podwire://${sha256(`${pod.metadata.uid}/${this.name}/${this.restartCount}`)}`;
       event('Normal', 'Started', `Started container ${this.name}`);
       await this.#postStart();
@@ -313,7 +315,7 @@ export class ContainerRunner {
         reason: message ? 'StartError' : code === 0 ? 'Completed' : 'Error',
         ...(message ? { message } : {}),
         startedAt,
-        finishedAt: timestamp(clock),
+        finishedAt: formatTime(clock.unixMs()),
         ...(this.#containerID ? { containerID: this.#containerID } : {}),
       },
     });
@@ -369,11 +371,6 @@ function sha256(text: string): string {
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
-}
-
-/** RFC 3339 in seconds, as metav1.Time. */
-export function timestamp(clock: Clock): string {
-  return new Date(clock.unixMs()).toISOString().replace(/\.\d+Z$/, 'Z');
 }
 
 /** Go's time.Duration text for whole seconds: 10s, 1m20s. */

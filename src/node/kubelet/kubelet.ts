@@ -1,16 +1,17 @@
 // The Node's agent, after pkg/kubelet: watches the Pods bound to this Node and keeps one worker for each; answers exec and
 // logs; registers the Node. All it knows of the cluster comes through the API client.
+
 import type { Duplex, Readable, Writable } from 'node:stream';
 import type { Node, Pod, Service } from '../../api/core-v1.ts';
 import type { Stored } from '../../api/meta.ts';
 import { CONFIGMAPS, NODES, PODS, SERVICES } from '../../api/resources.ts';
 import { isStatus, notFound } from '../../api/status-error.ts';
+import { formatTime } from '../../api/time.ts';
 import { Informer } from '../../client/informer.ts';
 import type { Timer } from '../../lib/clock.ts';
 import { parseIPv4 } from '../../tcpip-ts/wire/address.ts';
 import type { ContainerLog } from '../container-log.ts';
 import type { RunningProcess } from '../runtime/runtime.ts';
-import { timestamp } from './container.ts';
 import { NodeLease } from './node-lease.ts';
 import { nodeConditions } from './node-object.ts';
 import { PodWorker, type PodWorkerEnv } from './pod-worker.ts';
@@ -233,7 +234,7 @@ export class Kubelet {
       if (!isStatus(error, 'AlreadyExists')) throw error;
     }
     const { status } = await client.get(NODES, undefined, name);
-    const conditions = nodeConditions(status?.conditions ?? [], timestamp(this.#env.clock));
+    const conditions = nodeConditions(status?.conditions ?? [], formatTime(this.#env.clock.unixMs()));
     const patch = { status: { ...node.status, conditions } };
     const registered = await client.patch(NODES, undefined, name, 'merge', patch, 'status');
     this.#lease = new NodeLease(client, this.#env.clock, registered);
@@ -272,7 +273,7 @@ export class Kubelet {
     const { client, clock, node } = this.#env;
     const name = node.metadata.name!;
     const { status } = await client.get(NODES, undefined, name);
-    const ours = nodeConditions(status?.conditions ?? [], timestamp(clock));
+    const ours = nodeConditions(status?.conditions ?? [], formatTime(clock.unixMs()));
     const types = new Set(ours.map((condition) => condition.type));
     const others = (status?.conditions ?? []).filter((condition) => !types.has(condition.type));
     const patch = { status: { conditions: [...others, ...ours] } };

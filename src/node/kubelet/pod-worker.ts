@@ -6,10 +6,12 @@
 //   deletionTimestamp, or the Node's own shutdown → SIGTERM, grace, SIGKILL → sandbox closed → deleted from the API
 //
 // Status goes to the API coalesced: changes of one turn of the event loop are one write, one write at a time.
+
 import type { Container, LifecycleHandler, Pod, Service } from '../../api/core-v1.ts';
 import type { KubeObject, Stored } from '../../api/meta.ts';
 import { PODS } from '../../api/resources.ts';
 import { isStatus } from '../../api/status-error.ts';
+import { formatTime } from '../../api/time.ts';
 import type { ApiClient } from '../../client/client.ts';
 import type { Clock, Timer } from '../../lib/clock.ts';
 import { equal } from '../../lib/tree.ts';
@@ -17,7 +19,7 @@ import { formatIPv4, parseIPv4 } from '../../tcpip-ts/wire/address.ts';
 import type { ImageCatalog } from '../images.ts';
 import type { Runtime, Sandbox } from '../runtime/runtime.ts';
 import { Backoff } from './backoff.ts';
-import { ContainerRunner, timestamp } from './container.ts';
+import { ContainerRunner } from './container.ts';
 import { containerEnvironment } from './environment.ts';
 import { environmentSources } from './environment-sources.ts';
 import { podStatus } from './pod-status.ts';
@@ -89,7 +91,7 @@ export class PodWorker {
     this.#env = env;
     this.#pod = pod;
     this.#earlier = pod.status;
-    this.#startTime = timestamp(env.clock);
+    this.#startTime = formatTime(env.clock.unixMs());
     if (pod.status?.containerStatuses) this.#report(); // not ready any more, before anybody relies on it
     void this.#live();
   }
@@ -403,7 +405,7 @@ export class PodWorker {
         statuses: this.#containers.map((c) => c.status()),
         ephemeralStatuses: this.#ephemerals.map((c) => c.status()),
         initialized: this.#initialized,
-        now: timestamp(this.#env.clock),
+        now: formatTime(this.#env.clock.unixMs()),
       });
       try {
         this.#pod = await this.#env.client.patch(PODS, namespace, name, 'merge', { status }, 'status');

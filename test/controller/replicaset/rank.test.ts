@@ -1,7 +1,7 @@
 import t from 'tap';
 import type { Pod } from '../../../src/api/core-v1.ts';
+import { formatTime } from '../../../src/api/time.ts';
 import { compareForDeletion, DELETION_COST, podsToDelete } from '../../../src/controller/replicaset/rank.ts';
-import { formatTime } from '../../../src/controller/time.ts';
 
 const NOW_MS = Date.UTC(2026, 0, 2);
 
