@@ -83,6 +83,10 @@ function qualified(type: ResourceType): string {
   return type.group === '' ? type.resource : `${type.resource}.${type.group}`;
 }
 
+export function badRequest(message: string): StatusError {
+  return new StatusError('BadRequest', 400, message);
+}
+
 export function notFound(type: ResourceType, name: string): StatusError {
   return new StatusError('NotFound', 404, `${qualified(type)} "${name}" not found`, {
     name,

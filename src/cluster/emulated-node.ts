@@ -1,6 +1,5 @@
 // One Node, put together: its kernel and devices, its own sockets, kube-proxy, kubelet with both runtimes. Runs in any thread
 // that has a clock and an API client; a worker thread in a real cluster, the test's own thread on a virtual clock.
-
 import { statfsSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import type { Duplex } from 'node:stream';

@@ -84,6 +84,11 @@ export function soaRecord(name: string, ttl: number, mname: string, rname: strin
   return { name, type: TYPE.SOA, class: CLASS_IN, ttl, rdata: { before: NO_BYTES, names: [mname, rname], after } };
 }
 
+/** Of a SOA record; 0 for any other. */
+export function soaSerial({ rdata }: ResourceRecord): number {
+  return rdata instanceof Uint8Array ? 0 : new DataView(rdata.after.buffer, rdata.after.byteOffset).getUint32(0);
+}
+
 /** One character string of at most 255 ASCII characters. */
 export function txtRecord(name: string, ttl: number, text: string): ResourceRecord {
   const rdata = new Uint8Array(text.length + 1);

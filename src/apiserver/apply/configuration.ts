@@ -4,7 +4,7 @@
 import { apiVersionOf, type KubeObject, type ResourceType } from '../../api/meta.ts';
 import { memberSchema } from '../../api/schema/kinds.ts';
 import type { ListSchema, Scalar, Schema } from '../../api/schema/schema.ts';
-import { StatusError } from '../../api/status-error.ts';
+import { badRequest, StatusError } from '../../api/status-error.ts';
 import { isMap } from '../../lib/tree.ts';
 import { pathText } from './fields-v1.ts';
 import { itemElement } from './typed.ts';
@@ -13,14 +13,12 @@ import { itemElement } from './typed.ts';
 export function checkConfiguration(type: ResourceType, schema: Schema, config: KubeObject): void {
   const expected = apiVersionOf(type);
   if (config.apiVersion !== expected) {
-    throw new StatusError(
-      'BadRequest',
-      400,
+    throw badRequest(
       `Incorrect version specified in apply patch. Specified patch version: ${config.apiVersion}, expected: ${expected}`,
     );
   }
   if (config.metadata?.managedFields != null) {
-    throw new StatusError('BadRequest', 400, 'metadata.managedFields must be nil');
+    throw badRequest('metadata.managedFields must be nil');
   }
   const errors: string[] = [];
   check(schema, config, [], errors);

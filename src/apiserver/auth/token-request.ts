@@ -1,11 +1,10 @@
 // serviceaccounts/NAME/token: authentication.k8s.io/v1 TokenRequest, what `kubectl create token` and kubelets send. After
 // kubernetes/pkg/registry/core/serviceaccount/storage/token.go and pkg/apis/authentication/validation.
-
 import type { BoundObjectReference, TokenRequest, TokenRequestSpec } from '../../api/authentication-v1.ts';
 import type { Pod, ServiceAccount } from '../../api/core-v1.ts';
 import type { ResourceType, Stored } from '../../api/meta.ts';
 import { NODES, PODS, SECRETS } from '../../api/resources.ts';
-import { notFound, StatusError } from '../../api/status-error.ts';
+import { badRequest, notFound, StatusError } from '../../api/status-error.ts';
 import { formatTime } from '../../api/time.ts';
 import type { Lookup } from '../admission/admission.ts';
 import { type Bound, ISSUER, type ServiceAccountTokens } from './tokens.ts';
@@ -30,7 +29,7 @@ export async function requestToken(
   const { audiences = [], boundObjectRef } = spec ?? {};
   const { name, namespace } = account.metadata;
   if (!Array.isArray(audiences) || !audiences.every((audience) => typeof audience === 'string')) {
-    throw new StatusError('BadRequest', 400, 'spec.audiences: Invalid value: expected a list of strings');
+    throw badRequest('spec.audiences: Invalid value: expected a list of strings');
   }
   const seconds = secondsOf(spec?.expirationSeconds, name);
   const bound = boundObjectRef?.kind ? await bind(account, boundObjectRef, lookup) : {};
@@ -56,7 +55,7 @@ export async function requestToken(
 function secondsOf(asked: unknown, name: string): number {
   const seconds = asked === undefined || asked === 0 ? DEFAULT_SECONDS : asked;
   if (typeof seconds !== 'number' || !Number.isInteger(seconds)) {
-    throw new StatusError('BadRequest', 400, 'spec.expirationSeconds: Invalid value: expected a whole number');
+    throw badRequest('spec.expirationSeconds: Invalid value: expected a whole number');
   }
   const wrong =
     seconds < MIN_SECONDS
@@ -98,8 +97,4 @@ async function bind(account: Stored<ServiceAccount>, ref: BoundObjectReference, 
   const { nodeName } = object.spec;
   const node = nodeName ? await lookup.find(NODES, undefined, nodeName) : undefined;
   return { pod: reference, ...(node?.metadata.uid ? { node: { name: nodeName!, uid: node.metadata.uid } } : {}) };
-}
-
-function badRequest(message: string): StatusError {
-  return new StatusError('BadRequest', 400, message);
 }

@@ -6,7 +6,7 @@ import { apiVersionOf, type ResourceType } from '../../api/meta.ts';
 import type { PolicyRule } from '../../api/rbac-v1.ts';
 import { DecodeError, decode } from '../../api/schema/decode.ts';
 import { schemaOf } from '../../api/schema/kinds.ts';
-import { StatusError } from '../../api/status-error.ts';
+import { badRequest, StatusError } from '../../api/status-error.ts';
 import type { Attributes } from '../auth/attributes.ts';
 import type { Authorizer } from '../auth/rbac/authorizer.ts';
 import { compact } from '../auth/rbac/rules.ts';
@@ -81,7 +81,7 @@ function read(type: ResourceType, body: unknown): Record<string, unknown> {
   } catch (error) {
     if (!(error instanceof DecodeError)) throw error;
     const what = `${type.kind} in version "${type.version}" cannot be handled as a ${type.kind}`;
-    throw new StatusError('BadRequest', 400, `${what}: ${error.message}`);
+    throw badRequest(`${what}: ${error.message}`);
   }
 }
 
@@ -149,7 +149,7 @@ async function accessOf(attributes: Attributes, authorizer: Authorizer): Promise
 }
 
 async function rulesOf(user: User, namespace: string | undefined, authorizer: Authorizer): Promise<unknown> {
-  if (!namespace) throw new StatusError('BadRequest', 400, 'no namespace on request');
+  if (!namespace) throw badRequest('no namespace on request');
   const { rules, errors } = await authorizer.rules.rulesFor(user, namespace);
   const distinct = compact(rules.map(({ rule }) => rule));
   const ofPaths = (rule: PolicyRule): boolean => (rule.nonResourceURLs?.length ?? 0) > 0;

@@ -2,7 +2,7 @@
 // (limitedReadBody, transformDecodeError, summarizeData) and the codecs of apimachinery; wording as there.
 import type { IncomingMessage } from 'node:http';
 import { parse, YAMLParseError } from 'yaml';
-import { StatusError } from '../../api/status-error.ts';
+import { badRequest, StatusError } from '../../api/status-error.ts';
 import { decodeProtobuf, ProtobufError } from '../protobuf/decode.ts';
 import { duplicateMembers, JsonSyntaxError } from './json-scan.ts';
 
@@ -35,7 +35,7 @@ export function readBody(request: IncomingMessage): Promise<Buffer> {
     });
     request.on('end', () => resolve(Buffer.concat(chunks)));
     request.on('error', reject);
-    request.on('aborted', () => reject(new StatusError('BadRequest', 400, 'the client ended the request')));
+    request.on('aborted', () => reject(badRequest('the client ended the request')));
   });
 }
 
@@ -47,11 +47,7 @@ export function contentType(request: IncomingMessage): string {
 /** The object in the body, of `kind` as the URL has it. Throws StatusError 400 or 415. */
 export function decodeBody(body: Buffer, type: string, kind: string): Decoded {
   const unrecognized = (why: string): StatusError =>
-    new StatusError(
-      'BadRequest',
-      400,
-      `the object provided is unrecognized (must be of type ${kind}): ${why} (${summary(body)})`,
-    );
+    badRequest(`the object provided is unrecognized (must be of type ${kind}): ${why} (${summary(body)})`);
   switch (type) {
     case '':
     case 'application/json':
@@ -70,7 +66,7 @@ export function decodeBody(body: Buffer, type: string, kind: string): Decoded {
       try {
         return { value: decodeProtobuf(body), strictErrors: [] };
       } catch (error) {
-        if (error instanceof ProtobufError) throw new StatusError('BadRequest', 400, error.message);
+        if (error instanceof ProtobufError) throw badRequest(error.message);
         throw error;
       }
     default:
@@ -91,7 +87,7 @@ export function decodePatch(body: Buffer): Decoded {
   try {
     return scanned(body);
   } catch (error) {
-    throw new StatusError('BadRequest', 400, `error decoding patch: ${(error as Error).message}`);
+    throw badRequest(`error decoding patch: ${(error as Error).message}`);
   }
 }
 
@@ -100,7 +96,7 @@ export function decodeApply(body: Buffer): Decoded {
   try {
     return body[0] === 0x7b ? scanned(body) : parsedYaml(body);
   } catch (error) {
-    throw new StatusError('BadRequest', 400, `error decoding YAML: ${(error as Error).message}`);
+    throw badRequest(`error decoding YAML: ${(error as Error).message}`);
   }
 }
 

@@ -8,7 +8,7 @@ import type { Duplex } from 'node:stream';
 import type { Pod } from '../../api/core-v1.ts';
 import type { KubeObject, ResourceType } from '../../api/meta.ts';
 import { PODS, RESOURCES, SERVICEACCOUNTS } from '../../api/resources.ts';
-import { StatusError } from '../../api/status-error.ts';
+import { badRequest } from '../../api/status-error.ts';
 import { TOKEN_REQUESTS } from '../../api/subresources.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Rng } from '../../lib/rng.ts';
@@ -141,7 +141,7 @@ export class HttpsServer {
       const type = info && typeOf(info.group, info.version, info.resource);
       if (!info || !type) throw noSuchResource();
       if (type === PODS && isStream(info.subresource)) {
-        throw new StatusError('BadRequest', 400, 'Upgrade request required');
+        throw badRequest('Upgrade request required');
       }
       if (isProxied(type) && info.subresource === 'proxy' && info.name) {
         return await serveProxy(info, url, request, response, this.#options);

@@ -5,7 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { FieldErrors } from '../../api/field-errors.ts';
 import { DecodeError, decode } from '../../api/schema/decode.ts';
 import { DELETE_OPTIONS } from '../../api/schema/subresources.ts';
-import { StatusError } from '../../api/status-error.ts';
+import { badRequest, StatusError } from '../../api/status-error.ts';
 import type { DeleteOptions } from '../../client/client.ts';
 import type { User } from '../auth/user.ts';
 import type { FieldValidation } from '../registry/decode.ts';
@@ -108,7 +108,7 @@ function decoded(body: unknown): GivenOptions {
   } catch (error) {
     if (!(error instanceof DecodeError)) throw error;
     const what = 'DeleteOptions in version "v1" cannot be handled as a DeleteOptions';
-    throw new StatusError('BadRequest', 400, `${what}: ${error.message}`);
+    throw badRequest(`${what}: ${error.message}`);
   }
 }
 
@@ -184,7 +184,7 @@ export function integer(query: URLSearchParams, name: string): number | undefine
 
 function whole(text: string): number {
   if (/^[+-]?\d{1,15}$/.test(text)) return Number(text);
-  throw new StatusError('BadRequest', 400, `strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`);
+  throw badRequest(`strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`);
 }
 
 /** Throws StatusError 422 when there are errors. */

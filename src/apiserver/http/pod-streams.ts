@@ -5,7 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import type { Pod } from '../../api/core-v1.ts';
-import { StatusError } from '../../api/status-error.ts';
+import { badRequest } from '../../api/status-error.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { ContainerName, LogLine, PodBackend } from '../streaming/pod-backend.ts';
 import {
@@ -236,8 +236,4 @@ function begin(response: ServerResponse): void {
   response.statusCode = 200;
   response.setHeader('Content-Type', 'text/plain');
   response.setHeader('Cache-Control', 'no-cache, private');
-}
-
-function badRequest(message: string): StatusError {
-  return new StatusError('BadRequest', 400, message);
 }

@@ -14,7 +14,7 @@ import { Duplex, PassThrough } from 'node:stream';
 import type { Endpoints, Pod, Service } from '../../api/core-v1.ts';
 import type { ResourceType } from '../../api/meta.ts';
 import { ENDPOINTS, NODES, PODS, SERVICES } from '../../api/resources.ts';
-import { StatusError } from '../../api/status-error.ts';
+import { badRequest, StatusError } from '../../api/status-error.ts';
 import type { Rng } from '../../lib/rng.ts';
 import type { Registries } from '../local-client.ts';
 import type { PodBackend } from '../streaming/pod-backend.ts';
@@ -81,7 +81,7 @@ export async function serveProxy(
 async function podTarget(info: RequestInfo, { api, backend }: ProxyEnv): Promise<Target> {
   const { name, port } = splitName(info);
   const pod = await (await api.registry(PODS)).get(info.namespace, name);
-  if (!pod.status?.podIP) throw new StatusError('BadRequest', 400, 'address not allowed');
+  if (!pod.status?.podIP) throw badRequest('address not allowed');
   const first = pod.spec.containers.flatMap(({ ports = [] }) => ports)[0]?.containerPort;
   return targetOf(pod, port === '' ? (first ?? DEFAULT_PORT) : Number(port), backend);
 }
@@ -139,8 +139,8 @@ function splitName({ name: id = '', resource }: RequestInfo): { name: string; po
   const knownScheme = scheme === '' || scheme === 'http' || scheme === 'https';
   const knownPort = resource === SERVICES.resource || /^\d*$/.test(port ?? '');
   if (parts.length > 3 || !name || !knownScheme || !knownPort)
-    throw new StatusError('BadRequest', 400, `invalid ${resource.slice(0, -1)} request "${id}"`);
-  if (scheme === 'https') throw new StatusError('BadRequest', 400, 'this proxy speaks no https to what it leads to');
+    throw badRequest(`invalid ${resource.slice(0, -1)} request "${id}"`);
+  if (scheme === 'https') throw badRequest('this proxy speaks no https to what it leads to');
   return { name, port: port ?? '' };
 }
 

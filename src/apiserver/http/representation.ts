@@ -1,7 +1,7 @@
 // The form in which objects are sent, by the Accept header: as they are, as rows of a Table (what kubectl get prints), or only
 // their metadata. After k8s.io/apiserver/pkg/endpoints/handlers/response.go.
 import type { KubeObject, List, ResourceType } from '../../api/meta.ts';
-import { StatusError } from '../../api/status-error.ts';
+import { badRequest, StatusError } from '../../api/status-error.ts';
 import { columnDefinitions, type IncludeObject, tableRow } from '../printers/table.ts';
 
 export interface Representation {
@@ -48,7 +48,7 @@ export function negotiate(
 function includeOf(text: string | null): IncludeObject {
   if (text === null || text === '') return 'Metadata';
   if (text === 'None' || text === 'Metadata' || text === 'Object') return text;
-  throw new StatusError('BadRequest', 400, `unrecognized includeObject value: "${text}"`);
+  throw badRequest(`unrecognized includeObject value: "${text}"`);
 }
 
 class TableForm implements Representation {

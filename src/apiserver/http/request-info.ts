@@ -2,7 +2,7 @@
 //   /api/v1/namespaces/NS/pods/NAME/log     /apis/apps/v1/deployments     /api/v1/namespaces/NAME/finalize
 //   /api/v1/namespaces/NS/services/NAME/proxy/WHAT/EVER
 // Left out: /api/v1/watch/..., deprecated for the parameter `watch`.
-import { StatusError } from '../../api/status-error.ts';
+import { badRequest, StatusError } from '../../api/status-error.ts';
 
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete' | 'deletecollection';
 
@@ -78,13 +78,13 @@ function requirePathSegment(name: string): void {
       : /[/%]/.test(name)
         ? `may not contain '${/[/%]/.exec(name)![0]}'`
         : undefined;
-  if (why) throw new StatusError('BadRequest', 400, `invalid name ${JSON.stringify(name)}: ${why}`);
+  if (why) throw badRequest(`invalid name ${JSON.stringify(name)}: ${why}`);
 }
 
 function decode(part: string): string {
   try {
     return decodeURIComponent(part);
   } catch {
-    throw new StatusError('BadRequest', 400, `invalid URL escape in ${JSON.stringify(part)}`);
+    throw badRequest(`invalid URL escape in ${JSON.stringify(part)}`);
   }
 }

@@ -3,7 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { KubeObject, ResourceType, Stored } from '../../api/meta.ts';
 import { ENDPOINTS, JOBS, PODS } from '../../api/resources.ts';
-import { StatusError } from '../../api/status-error.ts';
+import { badRequest, StatusError } from '../../api/status-error.ts';
 import { BINDINGS, EVICTIONS, SCALES } from '../../api/subresources.ts';
 import type { DeleteOptions, PatchType, Subresource } from '../../client/client.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -187,7 +187,7 @@ async function create(call: ResourceRequest, env: HandlerEnv): Promise<void> {
     const eviction = decodeObject(EVICTIONS, (await bodyOf(call, EVICTIONS)).value ?? {}, {});
     const { name = info.name } = eviction.metadata;
     if (name !== info.name) {
-      throw new StatusError('BadRequest', 400, 'name in URL does not match name in Eviction object');
+      throw badRequest('name in URL does not match name in Eviction object');
     }
     const { deletion, dryRun: asked } = deleteOptions(new URLSearchParams(), eviction.deleteOptions);
     const options = writeOptions(call);
@@ -249,7 +249,7 @@ async function objectOf(call: ResourceRequest): Promise<{ object: KubeObject; op
 function placed(call: ResourceRequest, body: unknown): KubeObject {
   const { info } = call;
   if (body === null || typeof body !== 'object' || Array.isArray(body)) {
-    throw new StatusError('BadRequest', 400, "Object 'Kind' is missing in the body of the request");
+    throw badRequest("Object 'Kind' is missing in the body of the request");
   }
   const given: unknown = (body as Partial<KubeObject>).metadata ?? {};
   // What has not the shape of metadata is for the decoder to refuse.
@@ -258,21 +258,13 @@ function placed(call: ResourceRequest, body: unknown): KubeObject {
   if (info.namespace !== undefined && call.registry.type.namespaced) {
     metadata.namespace ||= info.namespace;
     if (metadata.namespace !== info.namespace) {
-      throw new StatusError(
-        'BadRequest',
-        400,
-        'the namespace of the provided object does not match the namespace sent on the request',
-      );
+      throw badRequest('the namespace of the provided object does not match the namespace sent on the request');
     }
   }
   if (info.name !== undefined) {
     metadata.name ||= info.name;
     if (metadata.name !== info.name) {
-      throw new StatusError(
-        'BadRequest',
-        400,
-        `the name of the object (${metadata.name}) does not match the name on the URL (${info.name})`,
-      );
+      throw badRequest(`the name of the object (${metadata.name}) does not match the name on the URL (${info.name})`);
     }
   }
   return { ...(body as KubeObject), metadata };

@@ -1,5 +1,5 @@
 // RFC 6902, JSON Patch, all or nothing: the first operation that fails ends it with 422.
-import { StatusError } from '../../api/status-error.ts';
+import { badRequest, StatusError } from '../../api/status-error.ts';
 import { clone, equal, isMap } from '../../lib/tree.ts';
 
 const MAX_OPERATIONS = 10_000;
@@ -13,8 +13,7 @@ interface Operation {
 
 /** Changes `target`, a private copy, and returns the result (another value when the root was replaced). */
 export function applyJsonPatch(target: unknown, patch: unknown): unknown {
-  if (!Array.isArray(patch))
-    throw new StatusError('BadRequest', 400, 'error decoding patch: a JSON patch is a list of operations');
+  if (!Array.isArray(patch)) throw badRequest('error decoding patch: a JSON patch is a list of operations');
   if (patch.length > MAX_OPERATIONS) {
     throw new StatusError(
       'RequestEntityTooLarge',
@@ -26,7 +25,7 @@ export function applyJsonPatch(target: unknown, patch: unknown): unknown {
   const holder: Record<string, unknown> = { root: target };
   for (const operation of patch) {
     if (!isMap(operation) || typeof operation['op'] !== 'string') {
-      throw new StatusError('BadRequest', 400, 'error decoding patch: an operation of a JSON patch has a member op');
+      throw badRequest('error decoding patch: an operation of a JSON patch has a member op');
     }
     apply(holder, operation as unknown as Operation);
   }

@@ -1,6 +1,6 @@
 // The three patch types of PATCH, applied to a copy. Server-side apply is no patch in this sense: see apiserver/apply.
 import type { KubeObject, ResourceType } from '../../api/meta.ts';
-import { StatusError } from '../../api/status-error.ts';
+import { badRequest } from '../../api/status-error.ts';
 import type { PatchType } from '../../client/client.ts';
 import { clone } from '../../lib/tree.ts';
 import { applyJsonPatch } from './json-patch.ts';
@@ -11,11 +11,7 @@ import { applyStrategicPatch } from './strategic-patch.ts';
 export function applyPatch(type: ResourceType, patchType: PatchType, target: KubeObject, patch: unknown): KubeObject {
   if (patchType === 'json') return object(applyJsonPatch(clone(target), patch));
   if (patch === null || typeof patch !== 'object' || Array.isArray(patch)) {
-    throw new StatusError(
-      'BadRequest',
-      400,
-      'error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}',
-    );
+    throw badRequest('error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}');
   }
   if (patchType === 'merge') return object(applyMergePatch(clone(target), patch));
   return object(applyStrategicPatch(type, clone(target), patch as Record<string, unknown>));
@@ -24,5 +20,5 @@ export function applyPatch(type: ResourceType, patchType: PatchType, target: Kub
 function object(value: unknown): KubeObject {
   if (value !== null && typeof value === 'object' && !Array.isArray(value) && 'metadata' in value)
     return value as KubeObject;
-  throw new StatusError('BadRequest', 400, 'the patched object has no metadata');
+  throw badRequest('the patched object has no metadata');
 }

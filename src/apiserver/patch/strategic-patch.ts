@@ -4,7 +4,7 @@
 import type { KubeObject, ResourceType } from '../../api/meta.ts';
 import { memberSchema, schemaOf } from '../../api/schema/kinds.ts';
 import type { Schema } from '../../api/schema/schema.ts';
-import { StatusError } from '../../api/status-error.ts';
+import { badRequest } from '../../api/status-error.ts';
 import { clone, equal, isMap } from '../../lib/tree.ts';
 
 type Tree = Record<string, unknown>;
@@ -24,7 +24,7 @@ function mergeMap(schema: Schema | undefined, target: Tree, patch: Tree): Tree {
   if (directive === 'replace') return stripped(patch);
   if (directive === 'delete') return {};
   if (directive !== undefined && directive !== 'merge') {
-    throw bad(`Unknown patch type found in merging a map: ${JSON.stringify(directive)}`);
+    throw badRequest(`Unknown patch type found in merging a map: ${JSON.stringify(directive)}`);
   }
   retainKeys(target, patch[RETAIN_KEYS]);
   for (const [key, value] of Object.entries(patch)) {
@@ -75,7 +75,7 @@ function mergeList(
     }
     const key = isMap(item) ? item[mergeKey] : undefined;
     if (!isMap(item) || key === undefined) {
-      throw bad(`map: ${JSON.stringify(item)} does not contain declared merge key: ${mergeKey} (in ${name})`);
+      throw badRequest(`map: ${JSON.stringify(item)} does not contain declared merge key: ${mergeKey} (in ${name})`);
     }
     const i = out.findIndex((o) => equal(keyOf(o), key));
     if (item[DIRECTIVE] === 'delete') {
@@ -110,7 +110,7 @@ function inOrder(
 
 function retainKeys(target: Tree, keys: unknown): void {
   if (keys === undefined) return;
-  if (!Array.isArray(keys)) throw bad(`invalid patch format of ${RETAIN_KEYS}`);
+  if (!Array.isArray(keys)) throw badRequest(`invalid patch format of ${RETAIN_KEYS}`);
   for (const key of Object.keys(target)) if (!keys.includes(key)) delete target[key];
 }
 
@@ -136,8 +136,4 @@ function stripDeep(value: unknown): unknown {
     out[key] = stripDeep(member);
   }
   return out;
-}
-
-function bad(message: string): StatusError {
-  return new StatusError('BadRequest', 400, message);
 }

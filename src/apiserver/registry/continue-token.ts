@@ -1,6 +1,6 @@
 // The opaque token by which a chunked list goes on: the revision of the first chunk and the last key. Same form as
 // k8s.io/apiserver/pkg/storage/continue.go, so that tools that peek into it find what they expect.
-import { StatusError } from '../../api/status-error.ts';
+import { badRequest, type StatusError } from '../../api/status-error.ts';
 
 export interface Continue {
   /** -1: the newest state will do (the list had to be restarted inconsistently). */
@@ -17,8 +17,7 @@ export function encodeContinue({ revision, after }: Continue): string {
 
 /** Throws StatusError 400, worded as there. */
 export function decodeContinue(token: string): Continue {
-  const invalid = (why: string): StatusError =>
-    new StatusError('BadRequest', 400, `invalid continue token: continue key is not valid${why}`);
+  const invalid = (why: string): StatusError => badRequest(`invalid continue token: continue key is not valid${why}`);
   let parsed: unknown;
   try {
     parsed = JSON.parse(Buffer.from(token, 'base64url').toString('utf8'));

@@ -4,7 +4,7 @@ import { apiVersionOf, type KubeObject, type ResourceType } from '../../api/meta
 import { resourceOfKind } from '../../api/resources.ts';
 import { DecodeError, decode } from '../../api/schema/decode.ts';
 import { schemaOf } from '../../api/schema/kinds.ts';
-import { StatusError } from '../../api/status-error.ts';
+import { badRequest, StatusError } from '../../api/status-error.ts';
 import { clone } from '../../lib/tree.ts';
 
 /**
@@ -26,13 +26,11 @@ export function decodeObject<T extends KubeObject>(type: ResourceType<T>, object
   const expected = apiVersionOf(type);
   const { apiVersion = expected, kind = type.kind } = (object ?? {}) as Partial<KubeObject>;
   const cannot = (why: string): StatusError =>
-    new StatusError(
-      'BadRequest',
-      400,
+    badRequest(
       `${kind} in version ${JSON.stringify(apiVersion.split('/').at(-1))} cannot be handled as a ${type.kind}: ${why}`,
     );
   if (typeof apiVersion !== 'string' || typeof kind !== 'string') {
-    throw new StatusError('BadRequest', 400, "couldn't get version/kind; apiVersion and kind are strings");
+    throw badRequest("couldn't get version/kind; apiVersion and kind are strings");
   }
   if (kind !== type.kind) {
     const known = resourceOfKind(apiVersion, kind);
@@ -43,9 +41,7 @@ export function decodeObject<T extends KubeObject>(type: ResourceType<T>, object
     );
   }
   if (apiVersion !== expected) {
-    throw new StatusError(
-      'BadRequest',
-      400,
+    throw badRequest(
       `the API version in the data (${apiVersion}) does not match the expected API version (${expected})`,
     );
   }

@@ -5,7 +5,6 @@
 //                    │ yes                            ▲
 //                    ▼                                │ finalizers empty and grace 0 (a second DELETE with grace 0, or the
 //             deletionTimestamp set ──────────────────┘ update that takes the last finalizer away)
-
 import type { KubeObject, ResourceType, Stored } from '../../api/meta.ts';
 import { StatusError } from '../../api/status-error.ts';
 import { formatTime } from '../../api/time.ts';

@@ -1,6 +1,5 @@
 // The eviction of a Pod: a deletion that asks the PodDisruptionBudgets first. After
 // kubernetes/pkg/registry/core/pod/storage/eviction.go (1.32); wording as there.
-
 import type { Pod } from '../../api/core-v1.ts';
 import type { Stored } from '../../api/meta.ts';
 import type { PodDisruptionBudget } from '../../api/policy-v1.ts';

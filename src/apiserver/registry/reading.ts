@@ -1,7 +1,7 @@
 // How one resource is read: lists, whole or page by page, at a revision or at least as new as one, and watches. After
 // k8s.io/apiserver/pkg/storage/etcd3/store.go (GetList) and cacher; resourceVersion as in the API concepts of Kubernetes.
 import { apiVersionOf, type KubeObject, type List, type ResourceType, type Stored } from '../../api/meta.ts';
-import { StatusError } from '../../api/status-error.ts';
+import { badRequest } from '../../api/status-error.ts';
 import type { ListOptions, WatchOptions } from '../../client/client.ts';
 import type { Store, StoreWatch } from '../storage/store.ts';
 import { decodeContinue, encodeContinue } from './continue-token.ts';
@@ -42,7 +42,7 @@ export class Reading<T extends KubeObject> {
     const prefix = this.#rangePrefix(options.namespace);
     const token = options.continue ? decodeContinue(options.continue) : undefined;
     if (token && options.resourceVersion && options.resourceVersion !== '0') {
-      throw new StatusError('BadRequest', 400, 'specifying resource version is not allowed when using continue');
+      throw badRequest('specifying resource version is not allowed when using continue');
     }
     let revision = token && token.revision > 0 ? token.revision : undefined;
     if (!token && options.resourceVersion && options.resourceVersionMatch === 'Exact') {
@@ -136,7 +136,7 @@ export class Reading<T extends KubeObject> {
     if (/^\d{1,15}$/.test(text)) return Number(text);
     const quoted = JSON.stringify(text);
     const why = `Invalid value: ${quoted}: strconv.ParseUint: parsing ${quoted}: invalid syntax`;
-    throw new StatusError('BadRequest', 400, `invalid resource version: resourceVersion: ${why}`);
+    throw badRequest(`invalid resource version: resourceVersion: ${why}`);
   }
 
   async #notOlderThan(text: string): Promise<void> {

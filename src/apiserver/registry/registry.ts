@@ -4,11 +4,10 @@
 //
 // Optimistic concurrency: an update that names a resourceVersion fails with 409 when the object has moved on; one that does
 // not, and every patch, is tried again on the newest state. An update that changes nothing writes nothing.
-
 import { FieldErrors } from '../../api/field-errors.ts';
 import { apiVersionOf, type KubeObject, type List, type ResourceType, type Stored } from '../../api/meta.ts';
 import { generateName } from '../../api/names.ts';
-import { alreadyExists, conflict, invalid, notFound, StatusError } from '../../api/status-error.ts';
+import { alreadyExists, badRequest, conflict, invalid, notFound, StatusError } from '../../api/status-error.ts';
 import { SCALES, type Scale } from '../../api/subresources.ts';
 import { formatTime } from '../../api/time.ts';
 import { validateMeta, validateMetaUpdate } from '../../api/validation/meta.ts';
@@ -102,10 +101,10 @@ export class Registry<T extends KubeObject> {
   async create(object: T, options: RequestOptions): Promise<Stored<T>> {
     const input = this.#decode(object, options);
     if (this.type.namespaced && !input.metadata.namespace) {
-      throw new StatusError('BadRequest', 400, 'an empty namespace may not be set during creation');
+      throw badRequest('an empty namespace may not be set during creation');
     }
     if (input.metadata.resourceVersion) {
-      throw new StatusError('BadRequest', 400, 'resourceVersion should not be set on objects to be created');
+      throw badRequest('resourceVersion should not be set on objects to be created');
     }
     for (let tries = 1; ; tries++) {
       const generated = !input.metadata.name && !!input.metadata.generateName;
@@ -429,7 +428,7 @@ export class Registry<T extends KubeObject> {
   #key(namespace: string | undefined, name: string): string {
     if (!this.type.namespaced) return this.#prefix + name;
     if (!namespace) {
-      throw new StatusError('BadRequest', 400, 'an empty namespace may not be set when a resource name is provided');
+      throw badRequest('an empty namespace may not be set when a resource name is provided');
     }
     return `${this.#prefix}${namespace}/${name}`;
   }

@@ -2,7 +2,7 @@
 // Wording of apimachinery's pkg/runtime (DefaultMetaV1FieldSelectorConversion) and kubernetes/pkg/apis/*/v1/conversion.go.
 import type { KubeObject, ResourceType, Stored } from '../../api/meta.ts';
 import { parseFieldSelector, parseLabelSelector, SelectorError } from '../../api/selectors.ts';
-import { StatusError } from '../../api/status-error.ts';
+import { badRequest } from '../../api/status-error.ts';
 import type { ListOptions } from '../../client/client.ts';
 import type { Strategy } from './strategy.ts';
 import type { Match } from './watch.ts';
@@ -27,7 +27,7 @@ export function selection<T extends KubeObject>({ type, fields = {} }: Strategy<
     if (selector.requirements.length === 0) return (object) => labels.matches(object.metadata.labels);
     return (object) => labels.matches(object.metadata.labels) && selector.matches(field(object));
   } catch (error) {
-    if (error instanceof SelectorError) throw new StatusError('BadRequest', 400, error.message);
+    if (error instanceof SelectorError) throw badRequest(error.message);
     throw error;
   }
 }

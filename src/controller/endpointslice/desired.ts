@@ -138,3 +138,8 @@ export function newSlice(
 export function isOwnedBy(slice: KubeObject, service: Service): boolean {
   return (slice.metadata.ownerReferences ?? []).some((o) => o.uid === service.metadata.uid && o.kind === 'Service');
 }
+
+/** `namespace/name` of the Service that the slice is of. */
+export function serviceKey(slice: EndpointSlice): string {
+  return `${slice.metadata.namespace}/${slice.metadata.labels?.[LABEL_SERVICE_NAME] ?? ''}`;
+}

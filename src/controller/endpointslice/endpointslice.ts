@@ -6,7 +6,7 @@
 // catches up starts it again.
 // Deviation: a Service is looked at without a batch period; changes coalesce only while a round is under way.
 import type { Node, Pod, Service } from '../../api/core-v1.ts';
-import { type EndpointSlice, LABEL_MANAGED_BY, LABEL_SERVICE_NAME } from '../../api/discovery-v1.ts';
+import { type EndpointSlice, LABEL_MANAGED_BY } from '../../api/discovery-v1.ts';
 import type { Stored } from '../../api/meta.ts';
 import { ENDPOINTSLICES, NODES, PODS, SERVICES } from '../../api/resources.ts';
 import { matchesSet } from '../../api/selectors.ts';
@@ -17,7 +17,7 @@ import { hasManagedEndpoints, servicesSelecting } from '../endpoints/membership.
 import { watchServicePods } from '../endpoints/pod-changes.ts';
 import { LAST_CHANGE, TriggerTimes } from '../endpoints/trigger-time.ts';
 import type { EventRecorder } from '../events.ts';
-import { addressTypes, desiredGroups, ENDPOINTSLICE_CONTROLLER, LABEL_ZONE } from './desired.ts';
+import { addressTypes, desiredGroups, ENDPOINTSLICE_CONTROLLER, LABEL_ZONE, serviceKey } from './desired.ts';
 import { planSlices, type SlicePlan } from './packing.ts';
 import { GIVE_UP_US, WrittenSlices } from './written.ts';
 
@@ -147,10 +147,6 @@ export class EndpointSliceController implements Controller {
 
 function isManaged(slice: EndpointSlice): boolean {
   return slice.metadata.labels?.[LABEL_MANAGED_BY] === ENDPOINTSLICE_CONTROLLER;
-}
-
-function serviceKey(slice: EndpointSlice): string {
-  return `${slice.metadata.namespace}/${slice.metadata.labels?.[LABEL_SERVICE_NAME] ?? ''}`;
 }
 
 function stamped<S extends EndpointSlice>(slice: S, trigger: string | undefined): S {

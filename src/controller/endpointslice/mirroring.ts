@@ -20,7 +20,7 @@ import { hasManagedEndpoints, isHeadless } from '../endpoints/membership.ts';
 import { MAX_ADDRESSES } from '../endpoints/subsets.ts';
 import { LAST_CHANGE } from '../endpoints/trigger-time.ts';
 import { controllerRef } from '../owner.ts';
-import type { AddressType } from './desired.ts';
+import { type AddressType, serviceKey } from './desired.ts';
 import { GIVE_UP_US, WrittenSlices } from './written.ts';
 
 const MIRRORING_CONTROLLER = 'endpointslicemirroring-controller.k8s.io';
@@ -122,10 +122,6 @@ function takeSame(wanted: EndpointSlice[], existing: EndpointSlice): boolean {
 
 function isMirrored(slice: EndpointSlice): boolean {
   return slice.metadata.labels?.[LABEL_MANAGED_BY] === MIRRORING_CONTROLLER;
-}
-
-function serviceKey(slice: EndpointSlice): string {
-  return `${slice.metadata.namespace}/${slice.metadata.labels?.[LABEL_SERVICE_NAME] ?? ''}`;
 }
 
 function shouldMirror(endpoints: Endpoints): boolean {

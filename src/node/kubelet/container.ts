@@ -5,7 +5,6 @@
 //   waiting(CreateContainerConfigError) while a ConfigMap or Secret of its environment is missing
 //
 // State changes are told to the Pod's worker, which reports them to the API.
-
 import { createHash } from 'node:crypto';
 import { PassThrough } from 'node:stream';
 import type { Container, ContainerState, ContainerStatus, LifecycleHandler, Pod } from '../../api/core-v1.ts';

@@ -1,6 +1,5 @@
 // The Node's agent, after pkg/kubelet: watches the Pods bound to this Node and keeps one worker for each; answers exec and
 // logs; registers the Node. All it knows of the cluster comes through the API client.
-
 import type { Duplex, Readable, Writable } from 'node:stream';
 import type { Node, Pod, Service } from '../../api/core-v1.ts';
 import type { Stored } from '../../api/meta.ts';

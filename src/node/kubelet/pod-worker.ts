@@ -6,7 +6,6 @@
 //   deletionTimestamp, or the Node's own shutdown → SIGTERM, grace, SIGKILL → sandbox closed → deleted from the API
 //
 // Status goes to the API coalesced: changes of one turn of the event loop are one write, one write at a time.
-
 import type { Container, LifecycleHandler, Pod, Service } from '../../api/core-v1.ts';
 import type { KubeObject, Stored } from '../../api/meta.ts';
 import { PODS } from '../../api/resources.ts';

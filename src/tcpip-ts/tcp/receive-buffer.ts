@@ -6,7 +6,6 @@
 //    ├──── length, readable ───┤·········├───────┤···········├─────┤ ─ ─ ─ right edge of the window
 //
 // Bounded: bytes by the window that the connection offered (the caller trims to it), ranges by OOO_RANGES_MAX.
-
 import { copyBytes } from '../copy.ts';
 import type { Block, BufferPool } from './buffer-pool.ts';
 import { type Seq, seqDiff, seqGeq, seqGt, seqLeq, seqLt, seqMax, seqMin } from './seq.ts';

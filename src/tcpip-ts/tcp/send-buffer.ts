@@ -3,7 +3,6 @@
 //
 //    0           sent, unacknowledged         not sent              length        capacity
 //    ├──────────────────────────────────────┼──────────────────────┼ ─ ─ ─ ─ ─ ─ ─ ┤
-
 import { copyBytes } from '../copy.ts';
 import type { Block, BufferPool } from './buffer-pool.ts';
 

@@ -4,7 +4,7 @@
 // Names are in lower case. The records are shared: never changed.
 import { TYPE } from '../../constants.ts';
 import { below, isSubdomain, labelsOf, trimZone } from '../../name.ts';
-import { nameRecord, type ResourceRecord } from '../../record.ts';
+import { nameRecord, type ResourceRecord, soaSerial } from '../../record.ts';
 
 type Types = Map<number, ResourceRecord[]>;
 
@@ -44,7 +44,7 @@ export class Zone {
     const soa = this.#names.get(origin)?.get(TYPE.SOA)?.[0];
     if (soa === undefined) throw new Error(`file "${file}" has no SOA record for origin ${origin}`);
     this.soa = soa;
-    this.serial = serialOf(soa);
+    this.serial = soaSerial(soa);
     for (const name of this.#names.keys()) {
       for (let up = parentOf(name); up.length > origin.length && !this.#names.has(up); up = parentOf(up))
         this.#nonTerminals.add(up);
@@ -267,10 +267,6 @@ function coveredBy(rdata: Uint8Array): number {
 /** The name in a record's data. */
 function targetOf({ rdata }: ResourceRecord): string {
   return rdata instanceof Uint8Array ? '.' : rdata.names[0]!;
-}
-
-function serialOf({ rdata }: ResourceRecord): number {
-  return rdata instanceof Uint8Array ? 0 : new DataView(rdata.after.buffer, rdata.after.byteOffset).getUint32(0);
 }
 
 /** The names from the origin down to `name`, both included. */

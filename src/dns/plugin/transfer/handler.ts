@@ -4,6 +4,7 @@
 import { RCODE, TYPE } from '../../constants.ts';
 import { matchZone } from '../../name.ts';
 import type { ResourceRecord } from '../../record.ts';
+import { soaSerial } from '../../record.ts';
 import {
   errorReply,
   type Handler,
@@ -88,7 +89,7 @@ function give(
       total++;
     }
   }
-  const serial = soa === undefined ? 0 : serialOf(soa);
+  const serial = soa === undefined ? 0 : soaSerial(soa);
   const { address } = request.origin;
   // Up to date: the SOA alone, and without the AA bit (the original answers it as any other question).
   const noop = total === 1;
@@ -104,8 +105,4 @@ function sizeOf({ name, rdata }: ResourceRecord): number {
       ? rdata.length
       : rdata.before.length + rdata.after.length + rdata.names.reduce((sum, one) => sum + one.length + 1, 0);
   return FIXED_BYTES + name.length + data;
-}
-
-function serialOf({ rdata }: ResourceRecord): number {
-  return rdata instanceof Uint8Array ? 0 : new DataView(rdata.after.buffer, rdata.after.byteOffset).getUint32(0);
 }
