@@ -198,6 +198,7 @@ class NetnsSandbox implements Sandbox {
       { stdio: ['pipe', 'pipe', 'pipe'] },
     );
     this.#holder = holder;
+    holder.stdin.on('error', () => {}); // it has ended, and `close` says so
     let complaint = '';
     holder.stderr.on('data', (chunk: Buffer) => {
       complaint += chunk.toString();
@@ -272,6 +273,7 @@ class NetnsProcess implements RunningProcess {
 /** Runs iproute2's `ip`. Rejects with what it printed. */
 async function ip(args: readonly string[], batch?: string): Promise<void> {
   const call = run('ip', [...args]);
+  call.child.stdin?.on('error', () => {}); // it has ended before it read everything: how it ended says why
   if (batch !== undefined) call.child.stdin?.end(`${batch}\n`);
   try {
     await call;
