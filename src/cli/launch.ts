@@ -120,6 +120,11 @@ export function readManifests(files: readonly string[]): ManifestObject[] {
   return valid(() => manifestFiles(files).flatMap((file) => parseManifests(readText(file), file).map(strict)));
 }
 
+/** Told how many Pods are ready, and, when nothing has changed for a while, what one of the others waits for. */
+export type Progress = (ready: number, of: number, waiting?: string) => void;
+
+/** Without a change for this long, whoever waits wants to know what for. */
+const STUCK_MS = 5_000;
 /** Pods that a store brought back are waited for this long: one that crashes again and again must not keep a cluster down. */
 const STORED_LIMIT_MS = 10_000;
 
@@ -130,11 +135,12 @@ const STORED_LIMIT_MS = 10_000;
 export async function podsReady(
   cluster: Cluster,
   limitMs: number,
-  progress: (ready: number, of: number) => void,
+  progress: Progress,
   stored: ReadonlySet<string> = new Set(),
 ): Promise<void> {
   const start = Date.now();
   const end = start + limitMs;
+  let changed = { of: '', atMs: start };
   for (;;) {
     const pods = (await cluster.client.list(PODS)).items;
     const mayLack = (p: Stored<Pod>) => Date.now() - start > STORED_LIMIT_MS && stored.has(p.metadata.uid);
@@ -145,26 +151,31 @@ export async function podsReady(
         !mayLack(p) &&
         !p.status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True'),
     );
-    progress(pods.length - waiting.length, pods.length);
+    const ready = pods.length - waiting.length;
+    progress(ready, pods.length);
     if (waiting.length === 0 && pods.length > 0) return;
-    if (Date.now() > end) {
-      const first = waiting[0];
+    if (Date.now() > end)
       throw new CliError(
         `${waiting.length} of ${pods.length} Pods are not ready after ${Math.round(limitMs / 1000)} s` +
-          (first ? `; ${first.metadata.namespace}/${first.metadata.name}: ${await whyNotReady(cluster, first)}` : ''),
+          (waiting[0] ? `; ${await whyNotReady(cluster, waiting[0])}` : ''),
       );
+    const of = `${ready} of ${pods.length}`;
+    if (of !== changed.of) changed = { of, atMs: Date.now() };
+    else if (waiting[0] && Date.now() - changed.atMs > STUCK_MS) {
+      progress(ready, pods.length, await whyNotReady(cluster, waiting[0]));
+      changed.atMs = Date.now();
     }
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
 
-/** As its container says, or its last warning; else its phase. */
+/** NAMESPACE/NAME: as its container says, or its last warning; else its phase. */
 async function whyNotReady(cluster: Cluster, pod: Stored<Pod>): Promise<string> {
+  const { namespace, name, uid } = pod.metadata;
   const waiting = pod.status?.containerStatuses?.find((c) => c.state?.waiting)?.state?.waiting;
-  if (waiting?.message) return waiting.message;
-  const events = (await cluster.client.list(EVENTS, { namespace: pod.metadata.namespace! })).items;
-  const warnings = events.filter((e) => e.type === 'Warning' && e.involvedObject.uid === pod.metadata.uid);
-  return warnings.at(-1)?.message ?? waiting?.reason ?? pod.status?.phase ?? 'Pending';
+  const events = waiting?.message ? [] : (await cluster.client.list(EVENTS, { namespace: namespace! })).items;
+  const warning = events.filter((e) => e.type === 'Warning' && e.involvedObject.uid === uid).at(-1);
+  return `${namespace}/${name}: ${waiting?.message ?? warning?.message ?? waiting?.reason ?? pod.status?.phase ?? 'Pending'}`;
 }
 
 function chooseRuntime(wanted: LaunchOptions['runtime'], say: (line: string) => void): RuntimeHandler {

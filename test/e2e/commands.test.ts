@@ -103,3 +103,23 @@ t.test('SIGINT ends a cluster in the foreground and leaves nothing', async (t) =
   t.equal(code, 130);
   t.same(podwire.leftovers(), []);
 });
+
+t.test('while Pods do not become ready, up says what one waits for', async (t) => {
+  const podwire = new Podwire(t);
+  const up = podwire.spawn('up', '--runtime', 'userspace', '--listen', '127.0.0.1:0', '-f', '-');
+  const manifest = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'odd' },
+    spec: { containers: [{ name: 'c', image: 'nosuch:1' }] },
+  };
+  up.stdin!.end(JSON.stringify(manifest));
+  let heard = '';
+  up.stderr!.on('data', (chunk: Buffer) => {
+    heard += chunk.toString();
+  });
+  await eventually('what it waits for', () => heard.includes('\n'));
+  t.match(heard, /^Pods ready: 2 of 3; waiting for default\/odd: .*nosuch:1.*not in the image catalog/);
+  up.kill('SIGTERM');
+  t.same(await once(up, 'exit'), [143, null]);
+});

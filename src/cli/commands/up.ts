@@ -10,7 +10,15 @@ import { makeDirectory } from '../../lib/make-directory.ts';
 import { captureToFile, openCapture } from '../capture-file.ts';
 import { CliError } from '../cli-error.ts';
 import { ask } from '../control-client.ts';
-import { type LaunchOptions, launch, podsReady, type Running, readManifests, stopOnSignals } from '../launch.ts';
+import {
+  type LaunchOptions,
+  launch,
+  type Progress,
+  podsReady,
+  type Running,
+  readManifests,
+  stopOnSignals,
+} from '../launch.ts';
 import { listenAddress, USUAL_ADDRESSES } from '../listen-address.ts';
 import { readText } from '../watched-files.ts';
 
@@ -77,11 +85,16 @@ function readTokens(file: string): ReturnType<typeof parseTokenFile> {
   }
 }
 
-/** A line that is written over on a terminal, and only its last state elsewhere. */
-export function progressLine(): (ready: number, of: number) => void {
+/** A line that is written over on a terminal, and only its last state elsewhere; and what a Pod waits for, once. */
+export function progressLine(): Progress {
   let last = '';
-  return (ready, of) => {
+  let told = '';
+  return (ready, of, waiting) => {
     const text = `Pods ready: ${ready} of ${of}`;
+    if (waiting !== undefined && waiting !== told) {
+      told = waiting;
+      process.stderr.write(`${process.stdout.isTTY ? '\n' : ''}${text}; waiting for ${waiting}\n`);
+    }
     if (text === last) return;
     last = text;
     if (process.stdout.isTTY) process.stdout.write(`\r${text}${ready === of ? '\n' : ''}`);
