@@ -57,6 +57,8 @@ export interface KernelEnv {
   readonly localMtu?: number;
   /** False: ICMP errors are sent without limit (sysctls icmp_ratemask 0, icmp_msgs_per_sec large). */
   readonly limitsIcmp?: boolean;
+  /** Whether packets may come in with an address of this host as their source (sysctl accept_local; 0 unless said). */
+  readonly acceptsLocal?: boolean;
 }
 
 export class Kernel implements Net, DeviceInput, Pollable {
@@ -90,7 +92,17 @@ export class Kernel implements Net, DeviceInput, Pollable {
   readonly #icmp: IcmpErrors;
   readonly #localLink: LocalLink;
 
-  constructor({ clock, rng, pool, breath, hostname, conntrackMax, localMtu = 1500, limitsIcmp = true }: KernelEnv) {
+  constructor({
+    clock,
+    rng,
+    pool,
+    breath,
+    hostname,
+    conntrackMax,
+    localMtu = 1500,
+    limitsIcmp = true,
+    acceptsLocal = false,
+  }: KernelEnv) {
     this.clock = clock;
     this.rng = rng;
     this.pool = pool;
@@ -106,7 +118,7 @@ export class Kernel implements Net, DeviceInput, Pollable {
     this.neighbours = new Neighbours({ clock, rng, pool, counters, drops, addresses, unreachable });
     this.#reassembly = new Reassembly(clock, pool, counters, (skb) => this.#incomplete(skb));
     this.#output = new IpOutput(this, this.neighbours, this.#reassembly);
-    this.#input = new IpInput(this, this.#output, this.#reassembly);
+    this.#input = new IpInput(this, this.#output, this.#reassembly, acceptsLocal);
     this.#icmp = new IcmpErrors(this, addresses, limitsIcmp ? clock : null);
     this.#localLink = new LocalLink(this.#input, localMtu, (skb) => this.#sendLocal(skb));
 

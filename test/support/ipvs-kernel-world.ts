@@ -44,6 +44,7 @@ export class KernelWorld implements ReplayWorld {
       hostname: 'director',
       conntrackMax: 4096, // as of the oracle's guest, and so is this
       limitsIcmp: false,
+      acceptsLocal: true,
     });
     this.ipvs = new Ipvs(this.kernel);
     const netlink = createNetlink(this.kernel, this.ipvs);
@@ -131,7 +132,8 @@ class Director implements LinkReceiver {
   receive(skb: Skb): void {
     const packet = parse(skb.bytes.slice(skb.nh, skb.tail), 'ip');
     if (packet.udp) this.#kernel.icmpSend(skb, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH, 0);
-    else if (packet.tcp && !packet.tcp.flags.includes('R')) this.#resets.push(resetOf(packet));
+    else if (packet.tcp && !packet.tcp.flags.includes('R') && packet.ip!.daddr !== '255.255.255.255')
+      this.#resets.push(resetOf(packet));
     skb.free();
   }
 

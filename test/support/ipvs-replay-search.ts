@@ -27,12 +27,15 @@ export interface Outcome {
   readonly placedTicks: boolean;
 }
 
-const NO_TICKS: Ticks = { before: new Set(), atStart: 0 };
+const NO_TICKS: Ticks = { before: new Set(), atStart: 0, lagUs: 0 };
 /** How far back from a difference a tick is looked for, in moments. */
 const LOOK_BACK = 96;
-/** Plays of one scenario at most, and those after which a tick is looked for before the last wait, too. */
-const PLAYS = 1600;
-const NEAR_PLAYS = 300;
+/** Plays of one scenario at most, in each of the ways below; and events played. */
+const PLAYS = 300;
+const FAR_PLAYS = 1600;
+const EVENTS = 100_000;
+/** What an event took beyond the waiting, which adds up where timers run. */
+const LAGS_US = [0, 250, 1000, 2500];
 /** Offsets of the clock in the grid of the timers of up to 5 s, and then of those of up to 40 s. */
 const OFFSETS = [0, 32, 16, 48, 8, 24, 40, 56].flatMap((coarse) =>
   [0, 4, 2, 6, 1, 3, 5, 7].map((fine) => coarse + fine),
@@ -104,16 +107,21 @@ class Search {
     this.#makeWorld = makeWorld;
   }
 
+  /** A tick is looked for since the last wait; then, where timers run, with all offsets and lags, and before the wait, too. */
   best(): Ticks {
-    const sleeps = this.#scenario.events.some((event) => Number(event['sleep'] ?? 0) >= 0.5);
-    if (!this.#found(sleeps ? OFFSETS : [0], NEAR_PLAYS, false) && sleeps) this.#found(OFFSETS, PLAYS, true);
+    if (!hasTimers(this.#scenario)) {
+      this.#found([0], 0, PLAYS, false);
+    } else if (!LAGS_US.some((lagUs) => this.#found(OFFSETS, lagUs, PLAYS, false))) {
+      LAGS_US.some((lagUs) => this.#found(OFFSETS, lagUs, FAR_PLAYS, true));
+    }
     return this.#best!.ticks;
   }
 
-  #found(offsets: readonly number[], plays: number, far: boolean): boolean {
+  #found(offsets: readonly number[], lagUs: number, plays: number, far: boolean): boolean {
+    const most = Math.min(this.#plays + plays, EVENTS / this.#scenario.events.length);
     for (const atStart of offsets) {
-      if (this.#plays >= plays) return false;
-      if (this.#extends(this.#play({ before: new Set(), atStart }), plays, far)) return true;
+      if (this.#plays >= most && this.#best) return false;
+      if (this.#extends(this.#play({ before: new Set(), atStart, lagUs }), most, far)) return true;
     }
     return false;
   }
@@ -140,4 +148,11 @@ class Search {
 
 function isLonger(a: Run, b: Run): boolean {
   return a.differences.length === 0 || (b.differences.length > 0 && a.differences[0]!.event > b.differences[0]!.event);
+}
+
+/** Whether a scenario waits long enough for timers that a grid makes late. */
+function hasTimers({ events, gap_ms: gapMs = 0 }: Scenario): boolean {
+  let waitsS = 0;
+  for (const event of events) waitsS += Number(event['sleep'] ?? 0) + gapMs / 1000;
+  return waitsS >= 0.5;
 }

@@ -88,12 +88,14 @@ interface PacketEvent {
 }
 
 /**
- * When ticks fall: before which moments, and how many before the start. A moment is a packet, the look at its real server's counters
+ * When ticks fall: before which moments, one each; and how many before the start. A moment is a packet, the look at its real server's counters
  * after it, another event, or the look at the connections within a dump.
  */
 export interface Ticks {
   readonly before: ReadonlySet<number>;
   readonly atStart: number;
+  /** What a moment takes, passing with the next wait. */
+  readonly lagUs: number;
 }
 
 export class Player {
@@ -109,6 +111,8 @@ export class Player {
   readonly #seenAs = new Map<string, string>();
   #moments = 0;
   #lastTick = 0;
+  /** The moment of the last wait. */
+  #waitedAt = 0;
 
   constructor(scenario: Scenario, makeWorld: MakeWorld, ticks: Ticks) {
     this.#scenario = scenario;
@@ -240,7 +244,8 @@ export class Player {
   /** Time that surely passes. */
   #wait(us: number): void {
     if (us === 0) return;
-    this.#world.advance(us);
+    this.#world.advance(us + (this.#moments - this.#waitedAt) * this.#ticks.lagUs);
+    this.#waitedAt = this.#moments;
     if (us >= TICK_US) this.#lastTick = this.#moments;
   }
 

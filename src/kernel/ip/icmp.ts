@@ -51,7 +51,7 @@ export class IcmpErrors {
     if ((skb.cb0 & IPCB_GROUP) !== 0 || (ipFrag(b, nh) & IP_OFFSET_MASK) !== 0) return;
     const to = ipSaddr(b, nh);
     const about = ipDaddr(b, nh);
-    if (to === 0 || to >>> 28 >= 14 || about >>> 28 >= 14) return;
+    if (to === 0 || isMulticastOrBroadcast(to) || isMulticastOrBroadcast(about)) return;
     const th = nh + ipHlen(b, nh);
     if (ipProto(b, nh) === IPPROTO_ICMP && (th >= skb.tail || isIcmpError(b[th]!))) return;
     const { fib, pool } = this.#net;
@@ -83,4 +83,9 @@ export class IcmpErrors {
     attachConntrack(out, skb);
     this.#net.localOut(out);
   }
+}
+
+/** Class E, from 240.0.0.0 on, is as good as any address; its last is the broadcast. */
+function isMulticastOrBroadcast(addr: number): boolean {
+  return addr >>> 28 === 14 || addr === 0xffffffff;
 }

@@ -33,9 +33,11 @@ export class IpInput {
   readonly #net: Net;
   readonly #output: IpOutput;
   readonly #reassembly: Reassembly;
+  readonly #acceptsLocal: boolean;
 
-  constructor(net: Net, output: IpOutput, reassembly: Reassembly) {
+  constructor(net: Net, output: IpOutput, reassembly: Reassembly, acceptsLocal: boolean) {
     this.#net = net;
+    this.#acceptsLocal = acceptsLocal;
     this.#output = output;
     this.#reassembly = reassembly;
   }
@@ -84,7 +86,7 @@ export class IpInput {
     const daddr = word(b, skb.nh + 16);
     if (skb.iif !== LOOPBACK_IFINDEX) {
       const reason = martian(saddr, daddr);
-      if (reason !== 0 || (saddr !== 0 && fib.isLocal(saddr))) {
+      if (reason !== 0 || (saddr !== 0 && !this.#acceptsLocal && fib.isLocal(saddr))) {
         drops.drop(skb, reason !== 0 ? reason : DropReason.IP_LOCAL_SOURCE);
         return;
       }
@@ -93,7 +95,7 @@ export class IpInput {
     const type = daddr === -1 ? RTN_BROADCAST : route === NO_ROUTE ? 0 : fib.typeOf(route);
     switch (type) {
       case RTN_UNICAST: {
-        if (daddr >>> 28 >= 14) break;
+        if (daddr >>> 28 === 14) break; // multicast, but class E is as good as any
         skb.oif = fib.oifOf(route);
         const gateway = fib.gatewayOf(route);
         skb.nexthop = gateway === 0 ? daddr >>> 0 : gateway;
@@ -111,7 +113,7 @@ export class IpInput {
         drops.drop(skb, DropReason.BLACKHOLE);
         return;
     }
-    if (daddr >>> 28 >= 14) {
+    if (daddr >>> 28 === 14) {
       drops.drop(skb, DropReason.IP_INVALID_DEST);
       return;
     }
@@ -140,7 +142,7 @@ export class IpInput {
 
 /** Why no packet from a wire may have these addresses, as signed words; 0: it may. */
 function martian(saddr: number, daddr: number): number {
-  if (saddr >>> 28 >= 14 || saddr >>> 24 === 127) return DropReason.IP_INVALID_SOURCE;
+  if (saddr >>> 28 === 14 || saddr === -1 || saddr >>> 24 === 127) return DropReason.IP_INVALID_SOURCE;
   if (saddr === 0 && daddr !== -1) return DropReason.IP_INVALID_SOURCE;
   if (daddr >>> 24 === 127) return DropReason.IP_LOCALNET;
   return daddr === 0 ? DropReason.IP_INVALID_DEST : 0;

@@ -114,8 +114,12 @@ export class ConnTable {
     return this.#count;
   }
 
-  /** The connection of a request caddr:cport -> vaddr:vport. */
+  /**
+   * The connection of a request caddr:cport -> vaddr:vport. Linux finds none of client port 0, which it takes for one whose port is yet
+   * to be told (IP_VS_CONN_F_NO_CPORT, of FTP): each packet from there is a new connection.
+   */
   findIn(proto: number, caddr: number, cport: number, vaddr: number, vport: number): ConnId {
+    if (cport === 0) return NO_CONN;
     const { caddr: caddrs, vaddr: vaddrs, cport: cports, vport: vports } = this;
     for (let id = this.#heads[this.#bucket(caddr, cport, proto)]!; id !== NO_CONN; id = this.#next[id]!) {
       if (caddrs[id] !== caddr || cports[id] !== cport || vaddrs[id] !== vaddr || vports[id] !== vport) continue;

@@ -41,6 +41,7 @@ export function natXmit(ipvs: Ipvs, skb: Skb, id: ConnId, hook: HookNumber): Ver
   return sendOrContinue(ipvs, skb, id, hook, route === LOCAL);
 }
 
+const LOOPBACK_IFINDEX = 1;
 const REMOTE = 0;
 const LOCAL = 1;
 const DROPPED = 2;
@@ -60,8 +61,12 @@ export function prepareRoute(ipvs: Ipvs, skb: Skb, daddr: number, hook: HookNumb
     return DROPPED;
   }
   const local = type === RTN_LOCAL;
-  if (local ? hook === NF_INET_FORWARD : b[skb.nh + 12] === 127) {
-    net.drops.drop(skb, DropReason.IP_LOCAL_SOURCE); // crosses_local_route_boundary()
+  // What comes from outside may not end at a loopback address, nor leave from one (ip_vs_nat_xmit, crosses_local_route_boundary).
+  const stopped = local
+    ? hook === NF_INET_FORWARD || (hook === NF_INET_LOCAL_IN && skb.iif !== LOOPBACK_IFINDEX && daddr >>> 24 === 127)
+    : b[skb.nh + 12] === 127;
+  if (stopped) {
+    net.drops.drop(skb, DropReason.IP_LOCAL_SOURCE);
     return DROPPED;
   }
   if (ipTtl(b, skb.nh) <= 1) {
