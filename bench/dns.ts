@@ -23,6 +23,7 @@ import {
   unbound,
 } from './dns/load.ts';
 import { type GrownFigure, grow } from './dns/scale.ts';
+import { median } from './median.ts';
 import { isInstalled } from './wire/contender.ts';
 
 const SUBJECT = 'Podwire';
@@ -37,12 +38,6 @@ interface Row {
   readonly name: string;
   readonly loads: Load[];
   latency?: Latency;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const mid = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[mid]! : (sorted[mid - 1]! + sorted[mid]!) / 2;
 }
 
 async function overTheWire(services: number, rounds: number, seconds: number): Promise<Row[]> {

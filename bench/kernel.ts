@@ -12,6 +12,7 @@ import { IPPROTO_TCP, IPPROTO_UDP } from '../src/tcpip-ts/wire/ipv4.ts';
 import { TCP_ACK, TCP_PSH, TCP_SYN } from '../src/tcpip-ts/wire/tcp.ts';
 import { allocated } from '../test/support/allocated.ts';
 import { BenchNode, HIGH, LOW } from './kernel/node.ts';
+import { median } from './median.ts';
 
 const FLOWS = 1000;
 /** First packets a round: more would fill the connection table. */
@@ -105,11 +106,6 @@ function timed(node: BenchNode, packets: number, work: () => void): number {
   const { user, system } = process.cpuUsage(start);
   if (node.sent - before !== packets) throw new Error(`${node.sent - before} of ${packets} packets came through`);
   return ((user + system) * 1000) / packets;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[sorted.length >> 1]!;
 }
 
 function summarize(row: Row, least: Row) {

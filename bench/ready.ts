@@ -12,6 +12,7 @@ import { missingForNetns } from '../src/cli/requirements.ts';
 import type { RuntimeHandler } from '../src/cluster/settings.ts';
 import { onEnd, scratch } from './clean-up.ts';
 import { runInPod } from './cluster/run-in-pod.ts';
+import { median } from './median.ts';
 
 const TARGET_S = 1; // DESIGN.md, section 7
 const LIMIT_MS = 60_000;
@@ -113,9 +114,4 @@ async function measure(runtime: RuntimeHandler): Promise<number> {
     await stop();
     await remove();
   }
-}
-
-function median(list: readonly number[]): number {
-  const sorted = [...list].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)]!;
 }

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { scratch } from './clean-up.ts';
+import { median } from './median.ts';
 import {
   type Contender,
   cLoop,
@@ -146,12 +147,6 @@ async function compare(
     for (const contender of made) await contender.close();
   }
   return { shape: shape.shape, series };
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const mid = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[mid]! : (sorted[mid - 1]! + sorted[mid]!) / 2;
 }
 
 /** Median over the rounds of the ratio within each round. */

@@ -276,3 +276,10 @@ export class PodWorld {
 export async function turns(count: number): Promise<void> {
   for (let i = 0; i < count; i++) await new Promise<void>((resolve) => setImmediate(resolve));
 }
+
+/** One that is closed with the test. */
+export function podWorld(t: { teardown(end: () => void): void }): PodWorld {
+  const world = new PodWorld();
+  t.teardown(() => world.close());
+  return world;
+}

@@ -1,16 +1,10 @@
 import { PassThrough } from 'node:stream';
 import t from 'tap';
 import { TcpSocket } from '../../../src/tcpip-ts/socket/tcp-socket.ts';
-import { PodWorld } from '../../support/pod-world.ts';
-
-function newWorld(t: { teardown(end: () => void): void }): PodWorld {
-  const world = new PodWorld();
-  t.teardown(() => world.close());
-  return world;
-}
+import { podWorld } from '../../support/pod-world.ts';
 
 t.test('-z, as netcat-openbsd says it', async (t) => {
-  const world = newWorld(t);
+  const world = podWorld(t);
   for (const port of [80, 8080, 5000]) world.serve(port, () => {});
   for (const [args, code, stderr] of [
     ['-zv ent 8080', 0, 'Connection to ent (10.0.0.2) 8080 port [tcp/http-alt] succeeded!\n'],
@@ -45,7 +39,7 @@ t.test('-z, as netcat-openbsd says it', async (t) => {
 });
 
 t.test('-w limits the connect and the silence after it', async (t) => {
-  const world = newWorld(t);
+  const world = podWorld(t);
   world.serve(80, (socket) => socket.resume());
   await world.run('ping -c 1 10.0.0.2');
   const idle = await world.run('nc -v -w 3 10.0.0.2 80');
@@ -61,7 +55,7 @@ t.test('-w limits the connect and the silence after it', async (t) => {
 });
 
 t.test('stdin goes out, what comes is written, until the peer closes', async (t) => {
-  const world = newWorld(t);
+  const world = podWorld(t);
   world.serve(7, (socket) => socket.once('data', (chunk: Buffer) => socket.end(`got ${chunk}`)));
   t.match(await world.run('nc 10.0.0.2 7', { stdin: 'hello' }), { code: 0, stdout: 'got hello' });
   // Without -N the end of stdin is not told to the peer.
@@ -79,7 +73,7 @@ t.test('stdin goes out, what comes is written, until the peer closes', async (t)
 });
 
 t.test('-l serves one connection', async (t) => {
-  const world = newWorld(t);
+  const world = podWorld(t);
   world.clock.after(1_000_000, () => {
     const client = new TcpSocket(world.far);
     client.on('error', () => {});
@@ -93,14 +87,14 @@ t.test('-l serves one connection', async (t) => {
 });
 
 t.test('udp: lines out, answers back, for as long as -w says', async (t) => {
-  const world = newWorld(t);
+  const world = podWorld(t);
   const echo = world.far.udp.bind({ port: 7 });
   echo.onMessage = (bytes, saddr, sport) => void echo.send(bytes, saddr, sport);
   t.match(await world.run('nc -u -w 1 10.0.0.2 7', { stdin: 'ping\n' }), { code: 0, stdout: 'ping\n' });
 });
 
 t.test('SIGINT ends a listener', async (t) => {
-  const world = newWorld(t);
+  const world = podWorld(t);
   const abort = new AbortController();
   world.clock.after(1_000_000, () => abort.abort('SIGINT'));
   t.match(await world.run('nc -l 8000', { signal: abort.signal }), { code: 130, seconds: 1 });

@@ -1,12 +1,6 @@
 import t from 'tap';
-import { PodWorld } from '../../support/pod-world.ts';
+import { podWorld } from '../../support/pod-world.ts';
 import type { Wire } from '../../support/wire.ts';
-
-function newWorld(t: { teardown(end: () => void): void }): PodWorld {
-  const world = new PodWorld();
-  t.teardown(() => world.close());
-  return world;
-}
 
 /** Loses the echo requests whose sequence number is in `lost`. */
 function losing(wire: Wire, ...lost: number[]): void {
@@ -15,7 +9,7 @@ function losing(wire: Wire, ...lost: number[]): void {
 }
 
 t.test('as iputils prints it', async (t) => {
-  const world = newWorld(t);
+  const world = podWorld(t);
   await world.run('ping -c 1 10.0.0.2');
   const line = (seq: number, from = '10.0.0.2', bytes = 64): string =>
     `${bytes} bytes from ${from}: icmp_seq=${seq} ttl=64 time=1.00 ms\n`;
@@ -80,7 +74,7 @@ t.test('as iputils prints it', async (t) => {
 });
 
 t.test('losses, late answers and duplicates', async (t) => {
-  const world = newWorld(t);
+  const world = podWorld(t);
   await world.run('ping -c 1 10.0.0.2');
   losing(world.hosts.wire, 2);
   const { stdout, seconds } = await world.run('ping -O -c 3 10.0.0.2');
@@ -93,7 +87,7 @@ t.test('losses, late answers and duplicates', async (t) => {
 });
 
 t.test('pipe: answers later than the next request', async (t) => {
-  const world = newWorld(t);
+  const world = podWorld(t);
   await world.run('ping -c 1 10.0.0.2');
   Object.assign(world.hosts.wire, { delayUs: 150_000 }); // 300 ms for the round trip
   const { stdout } = await world.run('ping -c 4 -i 0.09 10.0.0.2');
@@ -102,7 +96,7 @@ t.test('pipe: answers later than the next request', async (t) => {
 });
 
 t.test('a deadline counts requests as they fit', async (t) => {
-  const world = newWorld(t);
+  const world = podWorld(t);
   await world.run('ping -c 1 10.0.0.2');
   const { stdout, seconds } = await world.run('ping -w 3 10.0.0.2');
   t.match(stdout, /3 packets transmitted, 3 received/);
@@ -110,7 +104,7 @@ t.test('a deadline counts requests as they fit', async (t) => {
 });
 
 t.test('SIGINT shows the statistics, SIGTERM does not', async (t) => {
-  const world = newWorld(t);
+  const world = podWorld(t);
   for (const [signal, code, shown] of [
     ['SIGINT', 0, /2 packets transmitted, 2 received/],
     ['SIGTERM', 143, /icmp_seq=2 .*\n$/],
@@ -124,7 +118,7 @@ t.test('SIGINT shows the statistics, SIGTERM does not', async (t) => {
 });
 
 t.test('errors', async (t) => {
-  const world = newWorld(t);
+  const world = podWorld(t);
   for (const [args, code, stderr] of [
     ['-c 1 nosuch', 2, 'ping: nosuch: Temporary failure in name resolution\n'],
     ['-c 1 8.8.8.8', 2, 'ping: connect: Network is unreachable\n'],

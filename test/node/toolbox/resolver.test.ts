@@ -8,7 +8,7 @@ import {
 } from '../../../src/node/toolbox/dns/resolver.ts';
 import type { Program } from '../../../src/node/workloads/program.ts';
 import { formatIPv4, ipv4 } from '../../../src/tcpip-ts/wire/address.ts';
-import { a, clusterZone, PodWorld } from '../../support/pod-world.ts';
+import { a, clusterZone, type PodWorld, podWorld } from '../../support/pod-world.ts';
 import { fc } from '../../support/property.ts';
 
 /** A program that looks a name up and prints what it got. */
@@ -23,8 +23,7 @@ const getaddrinfo: Program = async (ctx) => {
 };
 
 function newWorld(t: { teardown(end: () => void): void }, resolvConf?: string): PodWorld {
-  const world = new PodWorld();
-  t.teardown(() => world.close());
+  const world = podWorld(t);
   if (resolvConf !== undefined) world.files.write('/etc/resolv.conf', resolvConf);
   return world;
 }

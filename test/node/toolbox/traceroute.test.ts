@@ -1,13 +1,12 @@
 import t from 'tap';
 import { ether, icmp, ip, MAC_A, MAC_B } from '../../support/packet.ts';
-import { PodWorld } from '../../support/pod-world.ts';
+import { type PodWorld, podWorld } from '../../support/pod-world.ts';
 
 const heading = (name: string): string => `traceroute to ${name} (10.0.0.2), 30 hops max, 60 byte packets\n`;
 
 /** Two routers on the way to 10.0.0.2, of which `silent` does not answer; the k-th takes k ms. */
 function routed(t: { teardown(end: () => void): void }, silent?: number): PodWorld {
-  const world = new PodWorld();
-  t.teardown(() => world.close());
+  const world = podWorld(t);
   const { wire } = world.hosts;
   wire.drop = ({ bytes, nh, tail }, from) => {
     const [ttl, protocol] = [bytes[nh + 8]!, bytes[nh + 9]];

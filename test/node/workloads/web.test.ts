@@ -2,13 +2,7 @@ import { PassThrough } from 'node:stream';
 import t from 'tap';
 import { web } from '../../../src/node/workloads/web.ts';
 import { TcpSocket } from '../../../src/tcpip-ts/socket/tcp-socket.ts';
-import { PodWorld } from '../../support/pod-world.ts';
-
-function newWorld(t: { teardown(end: () => void): void }): PodWorld {
-  const world = new PodWorld();
-  t.teardown(() => world.close());
-  return world;
-}
+import { type PodWorld, podWorld } from '../../support/pod-world.ts';
 
 /** Sends raw bytes to 10.0.0.2:PORT and tells all that comes back until the server closes, or for two seconds. */
 async function talk(world: PodWorld, port: number, ...requests: readonly string[]): Promise<string> {
@@ -31,7 +25,7 @@ const answer = (status: string, body: string, { type = 'text/plain; charset=utf-
   `HTTP/1.1 ${status}\r\nServer: test\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\nContent-Type: ${type}\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: keep-alive\r\n\r\n${shown}`;
 
 t.test('the same page for every path, with the hostname in it, and a line in the log', async (t) => {
-  const world = newWorld(t);
+  const world = podWorld(t);
   const log = world.startWeb(['--port', '80', '--server', 'test', '--body', 'I am %h, %h\n']);
   const got = await talk(
     world,
@@ -56,13 +50,13 @@ t.test('the same page for every path, with the hostname in it, and a line in the
 });
 
 t.test('a page that begins with a tag is HTML', async (t) => {
-  const world = newWorld(t);
+  const world = podWorld(t);
   world.startWeb(['--port', '80', '--server', 'test', '--body', '<p>']);
   t.equal(await talk(world, 80, 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'), answer('200 OK', '<p>', { type: 'text/html' }));
 });
 
 t.test('netexec answers by path', async (t) => {
-  const world = newWorld(t);
+  const world = podWorld(t);
   world.startWeb(['--port', '8080', '--server', 'test', '--netexec']);
   for (const [path, status, body] of [
     ['/hostname', '200 OK', 'jump'],
@@ -84,7 +78,7 @@ t.test('netexec answers by path', async (t) => {
 });
 
 t.test('the connection stays for HTTP/1.1 and goes when asked', async (t) => {
-  const world = newWorld(t);
+  const world = podWorld(t);
   world.startWeb(['--port', '80', '--server', 'test', '--body', 'x']);
   for (const [request, stays] of [
     ['GET / HTTP/1.1\r\nHost: x\r\n\r\n', true],
@@ -99,7 +93,7 @@ t.test('the connection stays for HTTP/1.1 and goes when asked', async (t) => {
 });
 
 t.test('an idle connection costs no timer', async (t) => {
-  const world = newWorld(t);
+  const world = podWorld(t);
   world.startWeb(['--port', '80', '--server', 'test', '--body', 'x']);
   const socket = new TcpSocket(world.pod);
   let got = '';
@@ -115,7 +109,7 @@ t.test('an idle connection costs no timer', async (t) => {
 });
 
 t.test('what is no HTTP is refused and logged', async (t) => {
-  const world = newWorld(t);
+  const world = podWorld(t);
   const log = world.startWeb(['--port', '80', '--server', 'test', '--body', 'x']);
   t.match(
     await talk(world, 80, 'nonsense\r\n\r\n'),
@@ -125,7 +119,7 @@ t.test('what is no HTTP is refused and logged', async (t) => {
 });
 
 t.test('it ends with its signal, with the code of /exit, or when it cannot listen', async (t) => {
-  const world = newWorld(t);
+  const world = podWorld(t);
   const abort = new AbortController();
   world.clock.after(1_000_000, () => abort.abort('SIGTERM'));
   t.match(await world.play(web, ['web', '--port', '80'], { signal: abort.signal }), { code: 0, seconds: 1 });
