@@ -5,7 +5,7 @@ import type { KubeObject } from '../api/meta.ts';
 import { NAMESPACES, resourceOfKind } from '../api/resources.ts';
 import type { ApiClient } from '../client/client.ts';
 import { tolerate } from './control-loop.ts';
-import { kubeSystemManifests, parseManifests, RUNTIME_CLASSES } from './kube-system.ts';
+import { kubeSystemManifests, objectsOf, RUNTIME_CLASSES } from './kube-system.ts';
 
 export interface BootstrapOptions {
   /** ClusterIP of kube-dns; default 10.96.0.10. */
@@ -28,7 +28,7 @@ export async function bootstrap(client: ApiClient, options: BootstrapOptions = {
     }),
   );
   const texts = [RUNTIME_CLASSES, kubeSystemManifests({ clusterDNS, clusterDomain, coreDNSReplicas })];
-  await Promise.all(texts.flatMap(parseManifests).map((object) => create(client, object)));
+  await Promise.all(texts.flatMap(objectsOf).map((object) => create(client, object)));
 }
 
 async function create(client: ApiClient, object: KubeObject): Promise<void> {

@@ -12,7 +12,8 @@ export interface KubeSystemOptions {
   readonly coreDNSReplicas: number;
 }
 
-function corefile(clusterDomain: string): string {
+/** The cluster DNS's configuration: kubeadm's. */
+export function corefile(clusterDomain: string): string {
   return `.:53 {
     errors
     health {
@@ -39,6 +40,7 @@ function corefile(clusterDomain: string): string {
 `;
 }
 
+/** YAML: the documents in the order in which they must be made. */
 export function kubeSystemManifests({ clusterDNS, clusterDomain, coreDNSReplicas }: KubeSystemOptions): string {
   return `apiVersion: v1
 kind: ConfigMap
@@ -177,6 +179,6 @@ handler: userspace
 `;
 
 /** The objects of a text of ours; it is well-formed, so nothing is checked. */
-export function parseManifests(text: string): KubeObject[] {
+export function objectsOf(text: string): KubeObject[] {
   return parseAllDocuments(text).map((document) => document.toJS() as KubeObject);
 }

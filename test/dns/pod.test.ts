@@ -6,6 +6,7 @@ import t from 'tap';
 import type { KubeObject, ResourceType } from '../../src/api/meta.ts';
 import { ENDPOINTSLICES, NAMESPACES, SERVICES } from '../../src/api/resources.ts';
 import { ApiServer } from '../../src/apiserver/apiserver.ts';
+import { corefile } from '../../src/controller/kube-system.ts';
 import { rcodeText } from '../../src/dns/constants.ts';
 import { type DecodedReply, decodeMessage } from '../../src/dns/message.ts';
 import { coreDnsInPod } from '../../src/dns/pod.ts';
@@ -15,31 +16,6 @@ import { UdpSocket } from '../../src/tcpip-ts/socket/udp-socket.ts';
 import { B, type Hosts, twoHosts } from '../support/hosts.ts';
 import { query, texts } from './harness.ts';
 import { namespace, service, slice } from './support-objects.ts';
-
-const COREFILE = `.:53 {
-    errors
-    health {
-       lameduck 5s
-    }
-    ready
-    kubernetes cluster.local in-addr.arpa ip6.arpa {
-       pods insecure
-       fallthrough in-addr.arpa ip6.arpa
-       ttl 30
-    }
-    prometheus :9153
-    forward . /etc/resolv.conf {
-       max_concurrent 1000
-    }
-    cache 30 {
-       disable success cluster.local
-       disable denial cluster.local
-    }
-    loop
-    reload
-    loadbalance
-}
-`;
 
 async function startPod(files: Record<string, string>, argv = ['coredns', '-conf', '/etc/coredns/Corefile']) {
   const hosts = twoHosts({ poolSize: 1024 });
@@ -82,7 +58,7 @@ async function ask(hosts: Hosts, name: string, type = 'A'): Promise<DecodedReply
 }
 
 t.test('serves the cluster from the API: UDP, TCP, health, ready, metrics; leaves on SIGTERM', async (t) => {
-  const pod = await startPod({ '/etc/coredns/Corefile': COREFILE, '/etc/resolv.conf': '' });
+  const pod = await startPod({ '/etc/coredns/Corefile': corefile('cluster.local'), '/etc/resolv.conf': '' });
   const { hosts, create, output } = pod;
   const { clock } = hosts;
   await clock.until(() => output().includes('not Go'), 1e6);
