@@ -34,6 +34,9 @@ export interface UserspaceEnv {
 /** One flow's packets in flight must leave room for others in the Node's packet pool, which all of its Pods share. */
 const RECEIVE_BUFFER_MAX = 1 << 20;
 
+/** What was sent at the end is on its way before the network goes: a namespace outlives its processes, too, for as long as its removal takes. */
+const LAST_WORDS_US = 1000;
+
 const SIGNAL_EXIT = { SIGINT: 130, SIGKILL: 137, SIGTERM: 143 } as const;
 
 export class UserspaceRuntime implements Runtime {
@@ -139,6 +142,8 @@ class UserspaceSandbox implements Sandbox {
     this.#closed = true;
     for (const process of this.#running) process.signal('SIGKILL');
     for (const socket of this.#forwarded) socket.destroy();
+    this.#stack.tcp.release();
+    await new Promise<void>((resolve) => this.#env.clock.after(LAST_WORDS_US, resolve));
     this.#stack.close();
     this.#detach();
   }

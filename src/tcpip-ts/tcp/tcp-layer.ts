@@ -322,6 +322,12 @@ export class TcpLayer implements Transport {
     for (const l of this.#listeners) if (l) yield l;
   }
 
+  /** As a kernel closes the sockets of processes that have died: nobody listens, and peers get their FIN, or RST where bytes were unread. */
+  release(): void {
+    for (const listener of [...this.listeners()]) listener.close();
+    for (const c of this.#connections) c?.close();
+  }
+
   /** Drops everything without a word to the peers; callbacks get no more calls. */
   close(): void {
     if (this.#closed) return;
