@@ -42,47 +42,23 @@ export interface ExecOptions {
   readonly tty: boolean;
 }
 
-/** Runs a command in a Pod with this process's own streams; resolves with its exit code. */
+/** Runs a command in a Pod with this process's own streams; resolves with its exit code, or 0 when nobody reads its output any more. */
 export function exec(options: ExecOptions): Promise<number> {
   const query = new URLSearchParams({ pod: options.pod });
   if (options.container) query.set('container', options.container);
   for (const word of options.command) query.append('command', word);
   if (options.stdin) query.set('stdin', '1');
   if (options.tty) query.set('tty', '1');
-  return new Promise((resolve, reject) => {
-    const socket = new WebSocket(`ws+unix:${runDir().controlSocket}:/exec?${query}`, CHANNEL_PROTOCOL, {
-      perMessageDeflate: false,
-    });
-    const { stdin, stdout, stderr } = process;
-    const raw = options.tty && stdin.isTTY;
-    const resize = (): void => {
-      if (stdout.columns)
-        socket.send(frame(CHANNEL.resize, JSON.stringify({ Width: stdout.columns, Height: stdout.rows })));
-    };
-    const restore = (): void => {
-      if (raw) stdin.setRawMode(false);
-      stdout.off('resize', resize);
-      stdin.pause();
-    };
-    socket.on('open', () => {
-      if (raw) stdin.setRawMode(true);
-      if (options.tty) {
-        resize();
-        stdout.on('resize', resize);
-      }
-      if (!options.stdin) return;
-      stdin.on('data', (chunk: Buffer) => socket.send(frame(CHANNEL.stdin, chunk)));
-      stdin.on(
-        'end',
-        () => socket.readyState === socket.OPEN && socket.send(Buffer.from([CHANNEL.close, CHANNEL.stdin])),
-      );
-    });
+  const socket = new WebSocket(`ws+unix:${runDir().controlSocket}:/exec?${query}`, CHANNEL_PROTOCOL, {
+    perMessageDeflate: false,
+  });
+  const { stdout, stderr } = process;
+  return new Promise<number>((resolve, reject) => {
     socket.on('message', (data: Buffer) => {
       const body = data.subarray(1);
       if (data[0] === CHANNEL.stdout) stdout.write(body);
       else if (data[0] === CHANNEL.stderr) stderr.write(body);
       else if (data[0] === CHANNEL.error) {
-        restore();
         try {
           resolve(exitCodeOf(JSON.parse(body.toString())));
         } catch (error) {
@@ -93,20 +69,40 @@ export function exec(options: ExecOptions): Promise<number> {
     socket.on('unexpected-response', (_request, response: IncomingMessage) => {
       refusal(response).then(reject, reject);
     });
-    socket.on('error', (cause) => {
-      restore();
-      reject(unreachable(cause));
-    });
+    socket.on('error', (cause) => reject(unreachable(cause)));
+    socket.on('close', () => reject(new CliError('the cluster went away before the command ended')));
     stdout.on('error', () => {
-      restore();
       resolve(0);
       socket.close();
     });
-    socket.on('close', () => {
-      restore();
-      reject(new CliError('the cluster went away before the command ended'));
+  }).finally(sendInput(socket, options));
+}
+
+/** Passes on what this process is given, and with a terminal its size, once the socket is open. Returns what ends that. */
+function sendInput(socket: WebSocket, options: ExecOptions): () => void {
+  const { stdin, stdout } = process;
+  const raw = options.tty && stdin.isTTY;
+  const resize = (): void => {
+    if (!stdout.columns) return;
+    socket.send(frame(CHANNEL.resize, JSON.stringify({ Width: stdout.columns, Height: stdout.rows })));
+  };
+  socket.on('open', () => {
+    if (raw) stdin.setRawMode(true);
+    if (options.tty) {
+      resize();
+      stdout.on('resize', resize);
+    }
+    if (!options.stdin) return;
+    stdin.on('data', (chunk: Buffer) => socket.send(frame(CHANNEL.stdin, chunk)));
+    stdin.on('end', () => {
+      if (socket.readyState === socket.OPEN) socket.send(Buffer.from([CHANNEL.close, CHANNEL.stdin]));
     });
   });
+  return () => {
+    if (raw) stdin.setRawMode(false);
+    stdout.off('resize', resize);
+    stdin.pause();
+  };
 }
 
 function frame(channel: number, data: string | Buffer): Buffer {
