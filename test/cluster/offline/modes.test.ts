@@ -1,6 +1,6 @@
 // The three modes side by side, of both families: for generated Services and packets (test/support/service-mix.ts) they agree wherever
 // Kubernetes says they must. Where upstream's modes differ the difference is named here, with what the one that stands alone does
-// instead. Each mode does with IPv6 what it does with IPv4.
+// instead. Each mode does with IPv6 what it does with IPv4, and what test/support/expected-verdict.ts has worked out for itself.
 //
 // Every Service is dual-stack: ClusterIPs, NodePorts, load balancers with and without source ranges, externalIPs; both policies; ready,
 // unready and terminating endpoints, here and elsewhere, none at all; affinity; TCP, UDP, SCTP, several ports. Asked by a Pod, by an
@@ -14,6 +14,7 @@ import { OfflineNode } from '../../../src/cluster/offline/offline-node.ts';
 import type { TraceAnswer } from '../../../src/kernel/what-if/types.ts';
 import { SeededRng } from '../../../src/lib/rng.ts';
 import { PROXY_MODES, type ProxyMode } from '../../../src/proxy/config.ts';
+import { type Circumstances, expectedVerdict } from '../../support/expected-verdict.ts';
 import { inIPv6 } from '../../support/in-ipv6.ts';
 import type { Manifest } from '../../support/objects.ts';
 import { fc } from '../../support/property.ts';
@@ -25,23 +26,22 @@ const SERVICES = 10;
 /** MODES_RUNS=1000 for a long run. */
 const RUNS = Number(process.env['MODES_RUNS'] ?? 8);
 
-interface Config {
+interface Config extends Circumstances {
   readonly fields: Readonly<Record<string, unknown>>;
-  /** Addresses that take NodePorts, when the fields say so. */
-  readonly nodePortIPs?: readonly string[];
 }
 
 /** Of the KubeProxyConfiguration, by turns. */
+const USUAL: Config = { fields: {}, masqueradeAll: false, knowsPods: true, nodePortIPs: undefined };
 const CONFIGS: readonly Config[] = [
-  { fields: {} },
-  { fields: { iptables: { masqueradeAll: true } } },
-  { fields: { clusterCIDR: '' } },
+  USUAL,
+  { ...USUAL, fields: { iptables: { masqueradeAll: true } }, masqueradeAll: true },
+  { ...USUAL, fields: { clusterCIDR: '' }, knowsPods: false },
   takingAt(...NODE_IPS),
   takingAt(NODE_IPS[1]),
 ];
 
 function takingAt(...nodePortIPs: string[]): Config {
-  return { fields: { nodePortAddresses: nodePortIPs.flatMap((ip) => both(`${ip}/32`)) }, nodePortIPs };
+  return { ...USUAL, fields: { nodePortAddresses: nodePortIPs.flatMap((ip) => both(`${ip}/32`)) }, nodePortIPs };
 }
 
 /** Upstream's known differences: why, of which questions, which mode stands alone, and what it does. */
@@ -167,6 +167,16 @@ function nodesOf({ objects }: Mix<WideQuestion>, config: object): Record<ProxyMo
   return { ipvs: ipvs!, iptables: iptables!, nftables: nftables! };
 }
 
+function slicesByService({ objects }: Mix<WideQuestion>): Map<string, EndpointSlice[]> {
+  const slices = new Map<string, EndpointSlice[]>();
+  for (const object of objects) {
+    if (object.kind !== 'EndpointSlice') continue;
+    const service = object.metadata.labels!['kubernetes.io/service-name']!;
+    slices.set(service, [...(slices.get(service) ?? []), object as EndpointSlice]);
+  }
+  return slices;
+}
+
 function both(text: string): [string, string] {
   return [text, inIPv6(text)];
 }
@@ -196,6 +206,7 @@ t.test('the three modes agree, but for what is known, and the families with each
       const mix = wideMix(new SeededRng(seed), SERVICES);
       const config = CONFIGS[seed % CONFIGS.length]!;
       const nodes = nodesOf(mix, config.fields);
+      const slices = slicesByService(mix);
       for (const q of mix.questions) {
         questions++;
         const asked = { from: q.from, to: q.to, toPort: q.port, protocol: q.protocol };
@@ -212,6 +223,8 @@ t.test('the three modes agree, but for what is known, and the families with each
           const said = essence(byMode[mode]);
           const said6 = essence(nodes[mode].explain(asked6));
           if (said6 !== inIPv6(said)) throw new Error(`${what}, ${mode}: ${said}; in IPv6 ${said6}`);
+          const due = expectedVerdict(q, slices.get(q.service) ?? [], mode, config);
+          if (said !== due) throw new Error(`${what}, ${mode}: ${said}; due is ${due}; ${JSON.stringify(q.spec)}`);
           return { mode, said };
         });
         const known = DIFFERENCES.filter((d) => d.of(q, config));
