@@ -3,6 +3,7 @@
 import type { Pod } from '../api/core-v1.ts';
 import { ManifestError, type ManifestObject, parseManifests } from '../api/manifest.ts';
 import type { Stored } from '../api/meta.ts';
+import { isPodReady, isPodTerminal } from '../api/pod.ts';
 import { EVENTS, PODS } from '../api/resources.ts';
 import { decodeObject } from '../apiserver/registry/decode.ts';
 import type { Store } from '../apiserver/storage/store.ts';
@@ -144,13 +145,7 @@ export async function podsReady(
   for (;;) {
     const pods = (await cluster.client.list(PODS)).items;
     const mayLack = (p: Stored<Pod>) => Date.now() - start > STORED_LIMIT_MS && stored.has(p.metadata.uid);
-    const waiting = pods.filter(
-      (p) =>
-        p.status?.phase !== 'Succeeded' &&
-        p.status?.phase !== 'Failed' &&
-        !mayLack(p) &&
-        !p.status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True'),
-    );
+    const waiting = pods.filter((p) => !isPodTerminal(p) && !mayLack(p) && !isPodReady(p));
     const ready = pods.length - waiting.length;
     progress(ready, pods.length);
     if (waiting.length === 0 && pods.length > 0) return;

@@ -4,6 +4,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Pod } from '../api/core-v1.ts';
 import type { Condition, KubeObject, ResourceType, Stored } from '../api/meta.ts';
+import { condition, isPodReady, isPodTerminal } from '../api/pod.ts';
 import type { PodDisruptionBudget } from '../api/policy-v1.ts';
 import { DEPLOYMENTS, PODDISRUPTIONBUDGETS, PODS, REPLICASETS, STATEFULSETS } from '../api/resources.ts';
 import { labelSelectorMatcher } from '../api/selectors.ts';
@@ -14,7 +15,6 @@ import { ControlLoop, tolerate } from './control-loop.ts';
 import { scaled } from './deployment/rolling.ts';
 import type { EventRecorder } from './events.ts';
 import { controllerOf } from './owner.ts';
-import { condition, isPodReady, isPodTerminal } from './pod.ts';
 import { nonZero } from './replicaset/status.ts';
 
 const DISRUPTED_TIMEOUT_MS = 120_000;

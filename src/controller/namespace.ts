@@ -5,13 +5,13 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Namespace } from '../api/core-v1.ts';
 import type { Condition, Stored } from '../api/meta.ts';
+import { condition } from '../api/pod.ts';
 import { NAMESPACES, PODS, RESOURCES } from '../api/resources.ts';
 import { formatTime } from '../api/time.ts';
 import type { Informer } from '../client/informer.ts';
 import type { Controller, ControllerContext } from './context.ts';
 import { ControlLoop, tolerate } from './control-loop.ts';
 import { withCondition } from './deployment/status.ts';
-import { condition } from './pod.ts';
 
 const FINALIZER = 'kubernetes';
 /** namespaceDeletionGracePeriod of namespace_controller.go: what is inside stays for a while, so that a client that deletes the

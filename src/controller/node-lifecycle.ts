@@ -5,13 +5,13 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Node, Pod } from '../api/core-v1.ts';
 import type { Stored } from '../api/meta.ts';
+import { condition, isPodReady } from '../api/pod.ts';
 import { NODES, PODS } from '../api/resources.ts';
 import { formatTime } from '../api/time.ts';
 import type { Informer } from '../client/informer.ts';
 import { BY_NODE, type Controller, type ControllerContext, inOrder } from './context.ts';
 import { ControlLoop, tolerate } from './control-loop.ts';
 import type { EventRecorder } from './events.ts';
-import { condition, isPodReady } from './pod.ts';
 import { TAINT_UNSCHEDULABLE, type Taint } from './scheduler/filter.ts';
 
 const TAINT_NOT_READY = 'node.kubernetes.io/not-ready';

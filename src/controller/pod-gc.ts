@@ -3,13 +3,13 @@
 // oldest finished ones beyond 12,500.
 import type { Node, Pod } from '../api/core-v1.ts';
 import type { Stored } from '../api/meta.ts';
+import { isPodTerminal } from '../api/pod.ts';
 import { NODES, PODS } from '../api/resources.ts';
 import { formatTime } from '../api/time.ts';
 import type { Informer } from '../client/informer.ts';
 import type { Timer } from '../lib/clock.ts';
 import { BY_NODE, type Controller, type ControllerContext, inOrder } from './context.ts';
 import { tolerate } from './control-loop.ts';
-import { isPodTerminal } from './pod.ts';
 
 const PERIOD_US = 20e6;
 const QUARANTINE_US = 40e6;

@@ -1,7 +1,7 @@
 import t from 'tap';
 import type { HorizontalPodAutoscaler } from '../../src/api/autoscaling-v2.ts';
+import { condition } from '../../src/api/pod.ts';
 import { DEPLOYMENTS, HORIZONTALPODAUTOSCALERS } from '../../src/api/resources.ts';
-import { condition } from '../../src/controller/pod.ts';
 import { type ControlPlane, controlPlane, deployment } from '../support/control-plane.ts';
 
 function autoscaler(spec: Partial<HorizontalPodAutoscaler['spec']> = {}): HorizontalPodAutoscaler {

@@ -4,6 +4,7 @@ import type { Deployment, ReplicaSet } from '../../src/api/apps-v1.ts';
 import type { Container, Endpoints, Event, Pod, Service } from '../../src/api/core-v1.ts';
 import type { EndpointSlice } from '../../src/api/discovery-v1.ts';
 import type { KubeObject, ResourceType, Stored } from '../../src/api/meta.ts';
+import { isPodActive, isPodReady } from '../../src/api/pod.ts';
 import {
   CONTROLLERREVISIONS,
   CRONJOBS,
@@ -27,7 +28,6 @@ import { bootstrap } from '../../src/controller/bootstrap.ts';
 import type { SignClient } from '../../src/controller/certificate-signer.ts';
 import { Informers } from '../../src/controller/context.ts';
 import { startControllers } from '../../src/controller/controllers.ts';
-import { isPodActive, isPodReady } from '../../src/controller/pod.ts';
 import { VirtualClock } from '../../src/lib/clock.ts';
 import { SeededRng } from '../../src/lib/rng.ts';
 import { FakeKubelet, type FakeKubeletOptions } from './fake-kubelet.ts';

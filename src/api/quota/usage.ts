@@ -1,8 +1,9 @@
 // What an object takes of a ResourceQuota, by the names that quotas use. After kubernetes/pkg/quota/v1/evaluator/core (pods.go,
 // services.go) and k8s.io/apiserver/pkg/quota/v1/generic. Left out: storage, and what claims take.
 import { type Amount, add, amountsOf, count } from '../amount.ts';
-import type { Container, Pod, Service } from '../core-v1.ts';
+import type { Pod, Service } from '../core-v1.ts';
 import type { KubeObject, ResourceType } from '../meta.ts';
+import { isPodTerminal, isSidecar } from '../pod.ts';
 import { CONFIGMAPS, PODS, RESOURCES, SECRETS, SERVICES } from '../resources.ts';
 
 /** Counted under their own name as well as under `count/...`. */
@@ -37,8 +38,7 @@ export function usageOf(type: ResourceType, object: KubeObject): Map<string, Amo
 
 /** A Pod that has ended takes nothing but its place in the store. */
 function addPod(pod: Pod, usage: Map<string, Amount>): void {
-  const phase = pod.status?.phase;
-  if (phase === 'Succeeded' || phase === 'Failed') return;
+  if (isPodTerminal(pod)) return;
   usage.set('pods', count(1));
   for (const [name, amount] of podTotal(pod, 'requests')) {
     usage.set(`requests.${name}`, amount);
@@ -60,10 +60,6 @@ function podTotal({ spec }: Pod, what: 'requests' | 'limits'): Map<string, Amoun
     }
   }
   return total;
-}
-
-function isSidecar({ restartPolicy }: Container): boolean {
-  return restartPolicy === 'Always';
 }
 
 function addService({ spec }: Service, usage: Map<string, Amount>): void {

@@ -5,6 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import type { Pod } from '../../api/core-v1.ts';
+import { isPodTerminal } from '../../api/pod.ts';
 import { badRequest } from '../../api/status-error.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { ContainerName, LogLine, PodBackend } from '../streaming/pod-backend.ts';
@@ -54,8 +55,8 @@ export class PodStreams {
     const argv = query.getAll('command');
     if (argv.length === 0) throw badRequest('you must specify at least 1 command for the container');
     const name = containerOf(pod, query.get('container'));
-    if (pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed') {
-      throw badRequest(`cannot exec into a container in a completed pod; current phase is ${pod.status.phase}`);
+    if (isPodTerminal(pod)) {
+      throw badRequest(`cannot exec into a container in a completed pod; current phase is ${pod.status?.phase}`);
     }
     this.#command(query, request, socket, head, (tty, streams) => this.#backend.exec(name, argv, tty, streams));
   }

@@ -1,5 +1,6 @@
 // The row of a Pod. After printPod in k8s.io/kubernetes/pkg/printers/internalversion/printers.go.
 import type { Pod } from '../../api/core-v1.ts';
+import { isSidecar } from '../../api/pod.ts';
 import { age } from './duration.ts';
 import { type Cell, column, NAME, type Printer, wide } from './printer.ts';
 
@@ -104,7 +105,8 @@ function tallyInit(pod: Pod, statuses: readonly Status[], tally: Tally, sidecars
   for (const [i, status] of statuses.entries()) {
     countRestarts(status, tally);
     const { terminated, waiting } = status.state ?? {};
-    const sidecar = isSidecar(containers[i]);
+    const container = containers[i];
+    const sidecar = container !== undefined && isSidecar(container);
     if (sidecar) countRestarts(status, sidecars);
     if (terminated && (terminated.exitCode ?? 0) === 0) continue;
     if (sidecar && status.started) {
@@ -147,10 +149,6 @@ function exitText({ signal, exitCode = 0 }: { signal?: number; exitCode?: number
 
 function initContainers(pod: Pod): readonly Container[] {
   return (pod.spec as { initContainers?: Container[] }).initContainers ?? [];
-}
-
-function isSidecar(container: Container | undefined): boolean {
-  return container?.restartPolicy === 'Always';
 }
 
 function readinessGates(pod: Pod): string {

@@ -2,6 +2,7 @@
 // kubernetes/pkg/registry/core/pod/storage/eviction.go (1.32); wording as there.
 import type { Pod } from '../../api/core-v1.ts';
 import type { Stored } from '../../api/meta.ts';
+import { isPodActive, isPodReady } from '../../api/pod.ts';
 import type { PodDisruptionBudget } from '../../api/policy-v1.ts';
 import { PODDISRUPTIONBUDGETS, PODS } from '../../api/resources.ts';
 import { labelSelectorMatcher } from '../../api/selectors.ts';
@@ -58,14 +59,13 @@ export async function evict(
 }
 
 /** One that has ended, has not begun or goes anyway disrupts nothing. */
-function ignoresBudgets({ metadata, status }: Stored<Pod>): boolean {
-  const over = status?.phase === 'Succeeded' || status?.phase === 'Failed' || status?.phase === 'Pending';
-  return over || metadata.deletionTimestamp !== undefined;
+function ignoresBudgets(pod: Stored<Pod>): boolean {
+  return !isPodActive(pod) || pod.status?.phase === 'Pending';
 }
 
 /** A Pod that is not ready may go while enough others are healthy, or always where the budget says so. */
-function freeOfBudget({ status }: Stored<Pod>, { spec, status: counts }: Stored<PodDisruptionBudget>): boolean {
-  if (status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True')) return false;
+function freeOfBudget(pod: Stored<Pod>, { spec, status: counts }: Stored<PodDisruptionBudget>): boolean {
+  if (isPodReady(pod)) return false;
   if (spec.unhealthyPodEvictionPolicy === 'AlwaysAllow') return true;
   return !!counts && counts.desiredHealthy > 0 && counts.currentHealthy >= counts.desiredHealthy;
 }

@@ -8,6 +8,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { DaemonSet } from '../../api/apps-v1.ts';
 import type { Node, Pod } from '../../api/core-v1.ts';
 import type { Stored } from '../../api/meta.ts';
+import { isPodAvailable, isPodReady, isPodTerminal } from '../../api/pod.ts';
 import { DAEMONSETS, NODES, PODS } from '../../api/resources.ts';
 import { isStatus } from '../../api/status-error.ts';
 import { type Informer, keyOf } from '../../client/informer.ts';
@@ -16,7 +17,6 @@ import { ControlLoop, isNamespaceTerminating, tolerate } from '../control-loop.t
 import { scaled } from '../deployment/rolling.ts';
 import type { EventRecorder } from '../events.ts';
 import { OwnedPods } from '../owned-pods.ts';
-import { isPodAvailable, isPodReady, isPodTerminal } from '../pod.ts';
 import { Expectations } from '../replicaset/expectations.ts';
 import { nonZero } from '../replicaset/status.ts';
 import { REVISION_HASH, RevisionHistory, type Revisions } from '../revision-history.ts';

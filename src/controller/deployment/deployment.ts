@@ -10,6 +10,7 @@ import type { Deployment, ReplicaSet } from '../../api/apps-v1.ts';
 import type { Pod } from '../../api/core-v1.ts';
 import type { Condition, Stored } from '../../api/meta.ts';
 import { podTemplateHash } from '../../api/names.ts';
+import { isPodTerminal } from '../../api/pod.ts';
 import { DEPLOYMENTS, PODS, REPLICASETS } from '../../api/resources.ts';
 import { labelSelectorMatcher } from '../../api/selectors.ts';
 import { isStatus } from '../../api/status-error.ts';
@@ -18,7 +19,6 @@ import { BY_NAMESPACE, BY_OWNER, type Controller, type ControllerContext, inOrde
 import { ControlLoop, isNamespaceTerminating, tolerate } from '../control-loop.ts';
 import type { EventRecorder } from '../events.ts';
 import { controllerOf, controllerRef } from '../owner.ts';
-import { isPodTerminal } from '../pod.ts';
 import { isScalingEvent, proportionalScale } from './proportion.ts';
 import {
   beyondHistory,

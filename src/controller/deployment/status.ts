@@ -2,8 +2,8 @@
 // pkg/controller/deployment/sync.go, progress.go and util/deployment_util.go (1.32).
 import type { Deployment, ReplicaSet } from '../../api/apps-v1.ts';
 import type { Condition } from '../../api/meta.ts';
+import { condition } from '../../api/pod.ts';
 import { formatTime, parseTime } from '../../api/time.ts';
-import { condition } from '../pod.ts';
 import { nonZero } from '../replicaset/status.ts';
 import { availableOf, maxUnavailable, replicasOf, sum } from './rolling.ts';
 

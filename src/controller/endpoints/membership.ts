@@ -1,8 +1,8 @@
 // Which Pods stand behind a Service, at which port and under which name; shared by the Endpoints and EndpointSlice
 // controllers. Pure. After staging/src/k8s.io/endpointslice/{utils.go,util/controller_utils.go} (1.32).
 import type { Pod, Service, ServicePort } from '../../api/core-v1.ts';
+import { condition, isPodTerminal, isSidecar, podIPs } from '../../api/pod.ts';
 import { matchesSet } from '../../api/selectors.ts';
-import { isPodTerminal, podIPs } from '../pod.ts';
 
 /** Has an address and may still serve. Terminating Pods belong to EndpointSlices, not to Endpoints. */
 export function belongsInEndpoints(pod: Pod, includeTerminating: boolean): boolean {
@@ -25,7 +25,7 @@ export function findPort(pod: Pod, port: ServicePort): number | undefined {
   const target = port.targetPort ?? port.port;
   if (typeof target === 'number') return target === 0 ? port.port : target;
   const protocol = port.protocol ?? 'TCP';
-  const sidecars = (pod.spec.initContainers ?? []).filter((c) => c.restartPolicy === 'Always');
+  const sidecars = (pod.spec.initContainers ?? []).filter(isSidecar);
   for (const container of [...pod.spec.containers, ...sidecars]) {
     for (const p of container.ports ?? []) {
       if (p.name === target && (p.protocol ?? 'TCP') === protocol) return p.containerPort;
@@ -67,7 +67,7 @@ export function endpointChanged(old: Pod, now: Pod): boolean {
 }
 
 function readiness(pod: Pod): string {
-  return pod.status?.conditions?.find((c) => c.type === 'Ready')?.status ?? '';
+  return condition(pod.status?.conditions, 'Ready')?.status ?? '';
 }
 
 export function sameLabels(a: Record<string, string> = {}, b: Record<string, string> = {}): boolean {

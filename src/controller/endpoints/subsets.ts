@@ -1,7 +1,7 @@
 // The subsets of an Endpoints object: addresses grouped by the ports they share. Pure. After
 // pkg/controller/endpoint/endpoints_controller.go and pkg/api/v1/endpoints/util.go (RepackSubsets) (1.32).
 import type { EndpointAddress, EndpointSubset, Pod, Service } from '../../api/core-v1.ts';
-import { isPodReady, podIPs } from '../pod.ts';
+import { isPodReady, podIPs } from '../../api/pod.ts';
 import { byHash, portHash, subsetHash } from './go-dump.ts';
 import { belongsInEndpoints, findPort, isHeadless, publishesHostname } from './membership.ts';
 

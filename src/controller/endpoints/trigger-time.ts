@@ -3,8 +3,8 @@
 // staging/src/k8s.io/endpointslice/util/trigger_time_tracker.go (1.32).
 import type { Pod, Service } from '../../api/core-v1.ts';
 import type { Stored } from '../../api/meta.ts';
+import { condition } from '../../api/pod.ts';
 import { formatTimeNano, parseTime } from '../../api/time.ts';
-import { condition } from '../pod.ts';
 
 export const LAST_CHANGE = 'endpoints.kubernetes.io/last-change-trigger-time';
 

@@ -10,10 +10,10 @@ import {
   LABEL_SERVICE_NAME,
 } from '../../api/discovery-v1.ts';
 import type { KubeObject } from '../../api/meta.ts';
+import { isPodReady, podIPs } from '../../api/pod.ts';
 import { SERVICES } from '../../api/resources.ts';
 import { belongsInEndpoints, findPort, isHeadless, publishesHostname } from '../endpoints/membership.ts';
 import { controllerRef } from '../owner.ts';
-import { isPodReady, podIPs } from '../pod.ts';
 
 export const ENDPOINTSLICE_CONTROLLER = 'endpointslice-controller.k8s.io';
 export const LABEL_ZONE = 'topology.kubernetes.io/zone';

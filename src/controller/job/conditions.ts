@@ -3,8 +3,8 @@
 import type { Job } from '../../api/batch-v1.ts';
 import type { Pod } from '../../api/core-v1.ts';
 import type { Condition } from '../../api/meta.ts';
+import { condition } from '../../api/pod.ts';
 import { formatTime, parseTime } from '../../api/time.ts';
-import { condition } from '../pod.ts';
 
 export interface Failure {
   readonly reason: 'BackoffLimitExceeded' | 'DeadlineExceeded';

@@ -10,6 +10,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Job } from '../../api/batch-v1.ts';
 import type { Pod } from '../../api/core-v1.ts';
 import type { Condition, Stored } from '../../api/meta.ts';
+import { isPodActive, isPodReady } from '../../api/pod.ts';
 import { JOBS, PODS } from '../../api/resources.ts';
 import { isStatus } from '../../api/status-error.ts';
 import { formatTime } from '../../api/time.ts';
@@ -19,7 +20,6 @@ import { ControlLoop, isNamespaceTerminating, tolerate } from '../control-loop.t
 import type { EventRecorder } from '../events.ts';
 import { OwnedPods } from '../owned-pods.ts';
 import { controllerOf } from '../owner.ts';
-import { isPodActive, isPodReady } from '../pod.ts';
 import { Expectations } from '../replicaset/expectations.ts';
 import { podsToDelete } from '../replicaset/rank.ts';
 import { nonZero } from '../replicaset/status.ts';

@@ -5,8 +5,8 @@
 // pod-deletion-cost; more Pods of the same owner on its node; ready more recently; more restarts; created more recently.
 // The two ages are compared by the logarithm of their nanoseconds, ties by UID, so that Pods of about the same age go in random order.
 import type { ContainerStatus, Pod } from '../../api/core-v1.ts';
+import { condition, isPodActive, isPodReady, isSidecar } from '../../api/pod.ts';
 import { parseTime } from '../../api/time.ts';
-import { condition, isPodActive, isPodReady } from '../pod.ts';
 
 export const DELETION_COST = 'controller.kubernetes.io/pod-deletion-cost';
 
@@ -96,9 +96,7 @@ function compareRestarts(a: Pod, b: Pod): number {
 
 function maxRestarts(pod: Pod): [regular: number, sidecar: number] {
   const most = (statuses: readonly ContainerStatus[]) => statuses.reduce((m, s) => Math.max(m, s.restartCount), 0);
-  const sidecars = new Set(
-    (pod.spec.initContainers ?? []).filter((c) => c.restartPolicy === 'Always').map((c) => c.name),
-  );
+  const sidecars = new Set((pod.spec.initContainers ?? []).filter(isSidecar).map((c) => c.name));
   return [
     most(pod.status?.containerStatuses ?? []),
     most((pod.status?.initContainerStatuses ?? []).filter((s) => sidecars.has(s.name))),

@@ -8,6 +8,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { ReplicaSet } from '../../api/apps-v1.ts';
 import type { Pod } from '../../api/core-v1.ts';
 import type { Stored } from '../../api/meta.ts';
+import { isPodActive, isPodReady } from '../../api/pod.ts';
 import { PODS, REPLICASETS } from '../../api/resources.ts';
 import { isStatus } from '../../api/status-error.ts';
 import { type Informer, keyOf } from '../../client/informer.ts';
@@ -16,7 +17,6 @@ import { ControlLoop, isNamespaceTerminating, tolerate } from '../control-loop.t
 import type { EventRecorder } from '../events.ts';
 import { OwnedPods } from '../owned-pods.ts';
 import { controllerOf, controllerRef } from '../owner.ts';
-import { isPodActive, isPodReady } from '../pod.ts';
 import { Expectations } from './expectations.ts';
 import { podsToDelete } from './rank.ts';
 import { type ReplicaSetStatus, replicaSetStatus } from './status.ts';

@@ -2,8 +2,8 @@
 import type { ReplicaSet } from '../../api/apps-v1.ts';
 import type { Pod } from '../../api/core-v1.ts';
 import type { Condition } from '../../api/meta.ts';
+import { condition, isPodAvailable, isPodReady } from '../../api/pod.ts';
 import { formatTime } from '../../api/time.ts';
-import { condition, isPodAvailable, isPodReady } from '../pod.ts';
 
 export type ReplicaSetStatus = NonNullable<ReplicaSet['status']>;
 

@@ -3,6 +3,7 @@
 // Leaves out: affinity to Pods and what is only preferred, topology spread, host ports, volumes, preemption (the text says that it would not help).
 import type { Container, Node, Pod, Toleration } from '../../api/core-v1.ts';
 import type { RuntimeClass } from '../../api/discovery-v1.ts';
+import { isSidecar } from '../../api/pod.ts';
 import { parseQuantity } from '../../api/quantity.ts';
 import { matchesNodeAffinity } from './node-affinity.ts';
 
@@ -89,7 +90,7 @@ export function requestsOf(pod: Pod): Requests {
     const asked = (c: Container) =>
       parseQuantity(c.resources?.requests?.[name] ?? c.resources?.limits?.[name] ?? '0') || 0;
     const inits = pod.spec.initContainers ?? [];
-    const sidecars = inits.filter((c) => c.restartPolicy === 'Always').reduce((n, c) => n + asked(c), 0);
+    const sidecars = inits.filter(isSidecar).reduce((n, c) => n + asked(c), 0);
     const running = pod.spec.containers.reduce((n, c) => n + asked(c), sidecars);
     return inits.reduce((most, c) => Math.max(most, asked(c)), running);
   };

@@ -7,6 +7,7 @@
 import type { Node, Pod } from '../../api/core-v1.ts';
 import type { RuntimeClass } from '../../api/discovery-v1.ts';
 import type { Stored } from '../../api/meta.ts';
+import { condition, isPodTerminal } from '../../api/pod.ts';
 import { NODES, PODS, RUNTIMECLASSES } from '../../api/resources.ts';
 import { isStatus } from '../../api/status-error.ts';
 import { formatTime } from '../../api/time.ts';
@@ -14,7 +15,6 @@ import { type Informer, keyOf } from '../../client/informer.ts';
 import type { Controller, ControllerContext } from '../context.ts';
 import { ControlLoop, tolerate } from '../control-loop.ts';
 import type { EventRecorder } from '../events.ts';
-import { condition, isPodTerminal } from '../pod.ts';
 import { filterNode, fitError, type NodeLoad, type Requests, requestsOf } from './filter.ts';
 
 const BACKOFF_US = 1e6;

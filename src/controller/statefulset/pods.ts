@@ -3,9 +3,9 @@
 import type { StatefulSet } from '../../api/apps-v1.ts';
 import type { Pod, PodTemplateSpec } from '../../api/core-v1.ts';
 import type { Stored } from '../../api/meta.ts';
+import { isPodReady } from '../../api/pod.ts';
 import { STATEFULSETS } from '../../api/resources.ts';
 import { controllerRef } from '../owner.ts';
-import { isPodReady } from '../pod.ts';
 import { REVISION_HASH } from '../revision-history.ts';
 
 const POD_NAME = 'statefulset.kubernetes.io/pod-name';

@@ -3,6 +3,7 @@
 import type { Duplex, Readable, Writable } from 'node:stream';
 import type { Node, Pod, Service } from '../../api/core-v1.ts';
 import type { Stored } from '../../api/meta.ts';
+import { isPodTerminal } from '../../api/pod.ts';
 import { CONFIGMAPS, NODES, PODS, SERVICES } from '../../api/resources.ts';
 import { isStatus, notFound } from '../../api/status-error.ts';
 import { formatTime } from '../../api/time.ts';
@@ -191,7 +192,7 @@ export class Kubelet {
       worker.update(pod);
       return;
     }
-    const over = pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
+    const over = isPodTerminal(pod);
     if (pod.metadata.deletionTimestamp && (over || this.#ended.has(pod.metadata.uid))) {
       // Nothing of it runs here; a finalizer may still keep the object.
       if (pod.metadata.deletionGracePeriodSeconds !== 0) void this.#remove(pod);

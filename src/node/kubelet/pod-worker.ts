@@ -8,6 +8,7 @@
 // Status goes to the API coalesced: changes of one turn of the event loop are one write, one write at a time.
 import type { Container, LifecycleHandler, Pod, Service } from '../../api/core-v1.ts';
 import type { KubeObject, Stored } from '../../api/meta.ts';
+import { isSidecar } from '../../api/pod.ts';
 import { PODS } from '../../api/resources.ts';
 import { isStatus } from '../../api/status-error.ts';
 import { formatTime } from '../../api/time.ts';
@@ -415,10 +416,6 @@ export class PodWorker {
     }
     this.#writing = false;
   }
-}
-
-function isSidecar({ restartPolicy }: Container): boolean {
-  return restartPolicy === 'Always';
 }
 
 export function podHostname(pod: Pod): string {

@@ -1,7 +1,7 @@
 import t from 'tap';
 import type { Deployment } from '../../../src/api/apps-v1.ts';
+import { condition } from '../../../src/api/pod.ts';
 import { DEPLOYMENTS, PODS, REPLICASETS } from '../../../src/api/resources.ts';
-import { condition } from '../../../src/controller/pod.ts';
 import { type ControlPlane, container, controlPlane, deployment } from '../../support/control-plane.ts';
 
 const setImage = (cp: ControlPlane, image: string) =>

@@ -1,7 +1,7 @@
 import t from 'tap';
 import type { ReplicaSet } from '../../../src/api/apps-v1.ts';
+import { condition } from '../../../src/api/pod.ts';
 import { DEPLOYMENTS, PODS, REPLICASETS } from '../../../src/api/resources.ts';
-import { condition } from '../../../src/controller/pod.ts';
 import { container, controlPlane, deployment, pod } from '../../support/control-plane.ts';
 import { slowWatches } from '../../support/slow-client.ts';
 

@@ -1,6 +1,6 @@
 import t from 'tap';
+import { condition } from '../../../src/api/pod.ts';
 import { DEPLOYMENTS, NODES, PODS } from '../../../src/api/resources.ts';
-import { condition } from '../../../src/controller/pod.ts';
 import { type ControlPlane, controlPlane, deployment, pod } from '../../support/control-plane.ts';
 
 function perNode(cp: ControlPlane): number[] {

@@ -1,8 +1,8 @@
-// Predicates on Pods that several controllers share. After k8s.io/kubernetes pkg/api/v1/pod/util.go and
+// Predicates on Pods that several rooms share. After k8s.io/kubernetes pkg/api/v1/pod/util.go and
 // pkg/controller/controller_utils.go (1.32).
-import type { Pod } from '../api/core-v1.ts';
-import type { Condition } from '../api/meta.ts';
-import { parseTime } from '../api/time.ts';
+import type { Pod } from './core-v1.ts';
+import type { Condition } from './meta.ts';
+import { parseTime } from './time.ts';
 
 export function condition(conditions: readonly Condition[] | undefined, type: string): Condition | undefined {
   return conditions?.find((c) => c.type === type);
@@ -10,6 +10,11 @@ export function condition(conditions: readonly Condition[] | undefined, type: st
 
 export function isPodReady(pod: Pod): boolean {
   return condition(pod.status?.conditions, 'Ready')?.status === 'True';
+}
+
+/** Of an init container: it runs on beside the others (KEP-753). */
+export function isSidecar({ restartPolicy }: { readonly restartPolicy?: string }): boolean {
+  return restartPolicy === 'Always';
 }
 
 /** Succeeded or Failed: its containers will not run again. */
