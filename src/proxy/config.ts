@@ -2,7 +2,7 @@
 // its defaults. Wrong values are refused by name. A field that the real type does not have, or that means nothing here, is
 // warned of and otherwise passed over, as the real kube-proxy's lenient decoding does (cmd/kube-proxy/app/options.go, v1.32).
 // Durations are Go's (`30s`, `1m30s`) in the document, microseconds here.
-import { type IpAddress, type IpPrefix, parseIpAddress, parseIpPrefix } from '../tcpip-ts/wire/ip-address.ts';
+import { familyOf, type IpAddress, type IpPrefix, parseIpAddress, parseIpPrefix } from '../tcpip-ts/wire/ip-address.ts';
 import type { ListenAddress } from './own-servers.ts';
 
 /** Network address and prefix length. */
@@ -37,7 +37,7 @@ export interface KubeProxyConfig {
   readonly masqueradeBit: number;
   /** Node addresses that take NodePorts; empty: the mode's default (all of them; nftables: the primary one). */
   readonly nodePortAddresses: readonly Cidr[];
-  /** `primary` was among nodePortAddresses: the Node's primary address takes NodePorts. */
+  /** The nodePortAddresses are `primary`: the Node's primary address takes NodePorts. */
   readonly nodePortPrimary: boolean;
   /** Whether NodePorts answer on 127.0.0.0/8; iptables mode only. */
   readonly localhostNodePorts: boolean;
@@ -114,6 +114,9 @@ export function parseKubeProxyConfiguration(document: unknown, mode?: ProxyMode)
   const detectLocal = root.object('detectLocal');
   const clusterCIDR = root.string('clusterCIDR', '');
   const nodePortAddresses = root.strings('nodePortAddresses');
+  const isPrimary = nodePortAddresses.includes('primary');
+  if (isPrimary && nodePortAddresses.length > 1)
+    throw root.error('nodePortAddresses', "can't use both 'primary' and CIDRs");
   const masqueradeAll = iptables.boolean('masqueradeAll', defaults.masqueradeAll);
   const masqueradeBit = iptables.bit('masqueradeBit', defaults.masqueradeBit);
   const isNft = chosen === 'nftables';
@@ -125,14 +128,11 @@ export function parseKubeProxyConfiguration(document: unknown, mode?: ProxyMode)
     detectLocalMode,
     bridgeInterface: detectLocal.string('bridgeInterface', ''),
     interfaceNamePrefix: detectLocal.string('interfaceNamePrefix', ''),
-    clusterCIDRs: clusterCIDR === '' ? [] : cidrsOf(['clusterCIDR'], clusterCIDR.split(',')),
+    clusterCIDRs: clusterCIDR === '' ? [] : oneOfEachFamily(cidrsOf(['clusterCIDR'], clusterCIDR.split(','))),
     masqueradeAll: isNft ? nftables.boolean('masqueradeAll', masqueradeAll) : masqueradeAll,
     masqueradeBit: isNft ? nftables.bit('masqueradeBit', masqueradeBit) : masqueradeBit,
-    nodePortAddresses: cidrsOf(
-      ['nodePortAddresses'],
-      nodePortAddresses.filter((text) => text !== 'primary'),
-    ),
-    nodePortPrimary: nodePortAddresses.includes('primary'),
+    nodePortAddresses: isPrimary ? [] : cidrsOf(['nodePortAddresses'], nodePortAddresses),
+    nodePortPrimary: isPrimary,
     localhostNodePorts: iptables.boolean('localhostNodePorts', defaults.localhostNodePorts),
     bindAddress: root.boundAddress('bindAddress'),
     healthzBindAddress: root.listenAddress('healthzBindAddress', defaults.healthzBindAddress),
@@ -184,6 +184,16 @@ function cidrsOf(path: readonly string[], texts: readonly string[]): Cidr[] {
     if (!cidr) throw new ConfigError(path, `expected ADDRESS/LENGTH, not ${text}`);
     return cidr;
   });
+}
+
+function oneOfEachFamily(cidrs: Cidr[]): Cidr[] {
+  const families = new Set(cidrs.map(([address]) => familyOf(address)));
+  if (families.size < cidrs.length)
+    throw new ConfigError(
+      ['clusterCIDR'],
+      'must be one CIDR, or one of each family, such as 10.244.0.0/16,fd00:10:244::/56',
+    );
+  return cidrs;
 }
 
 /** The fields of one object of the document, by type. */

@@ -28,7 +28,7 @@ export function configz(config: KubeProxyConfig): object {
         ClusterCIDRs: cidrs(config.clusterCIDRs),
         InterfaceNamePrefix: config.interfaceNamePrefix,
       },
-      NodePortAddresses: [...(nodePortPrimary ? ['primary'] : []), ...cidrs(nodePortAddresses)],
+      NodePortAddresses: nodePortPrimary ? ['primary'] : cidrs(nodePortAddresses),
       SyncPeriod: duration(syncPeriodUs),
       MinSyncPeriod: duration(minSyncPeriodUs),
     },

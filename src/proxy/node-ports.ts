@@ -29,7 +29,7 @@ export function nodePortRanges(
   nodeIP: IpAddress | undefined,
 ): readonly Cidr[] {
   const ranges = nodePortAddresses.filter(([addr]) => familyOf(addr) === family);
-  return nodePortPrimary && nodeIP !== undefined ? [...ranges, [nodeIP, widthOf(family)]] : ranges;
+  return nodePortPrimary && nodeIP !== undefined ? [[nodeIP, widthOf(family)]] : ranges;
 }
 
 /** Whether one of them is all there is. */

@@ -108,6 +108,14 @@ t.test('values that cannot be are refused by the name of their field', async (t)
     [{ ipvs: [] }, 'KubeProxyConfiguration.ipvs: expected an object'],
     [{ clusterCIDR: '10.0.0.0/33' }, 'KubeProxyConfiguration.clusterCIDR: expected ADDRESS/LENGTH, not 10.0.0.0/33'],
     [{ clusterCIDR: '10.0.0.0' }, 'KubeProxyConfiguration.clusterCIDR: expected ADDRESS/LENGTH, not 10.0.0.0'],
+    [
+      { clusterCIDR: '10.0.0.0/8,172.16.0.0/12' },
+      'KubeProxyConfiguration.clusterCIDR: must be one CIDR, or one of each family, such as 10.244.0.0/16,fd00:10:244::/56',
+    ],
+    [
+      { nodePortAddresses: ['192.168.49.0/24', 'primary'] },
+      "KubeProxyConfiguration.nodePortAddresses: can't use both 'primary' and CIDRs",
+    ],
     [{ bindAddress: 'eth0' }, 'KubeProxyConfiguration.bindAddress: expected an IP address, not eth0'],
     [{ detectLocalMode: 'BridgeInterface' }, 'KubeProxyConfiguration.detectLocal.bridgeInterface: must not be empty'],
     [

@@ -27,7 +27,7 @@ t.test('what a document says is there, the periods those of the mode', async (t)
   const document = {
     mode: 'ipvs',
     clusterCIDR: '10.244.0.0/16,fd00::/48',
-    nodePortAddresses: ['primary', '192.168.49.0/24'],
+    nodePortAddresses: ['192.168.49.0/24', 'fd00::/64'],
     metricsBindAddress: '[fd00::1]:999',
     ipvs: { scheduler: 'mh', syncPeriod: '1h', minSyncPeriod: '1.5s', udpTimeout: '5m', excludeCIDRs: ['10.0.0.0/8'] },
   };
@@ -36,10 +36,11 @@ t.test('what a document says is there, the periods those of the mode', async (t)
     Mode: 'ipvs',
     IPVS: { Scheduler: 'mh', ExcludeCIDRs: ['10.0.0.0/8'], UDPTimeout: '5m0s' },
     DetectLocal: { ClusterCIDRs: ['10.244.0.0/16', 'fd00::/48'] },
-    NodePortAddresses: ['primary', '192.168.49.0/24'],
+    NodePortAddresses: ['192.168.49.0/24', 'fd00::/64'],
     SyncPeriod: '1h0m0s',
     MinSyncPeriod: '1.5s',
   });
+  t.match(told({ nodePortAddresses: ['primary'] }), { NodePortAddresses: ['primary'] });
 });
 
 t.test('a duration is written as Go writes it', async (t) => {

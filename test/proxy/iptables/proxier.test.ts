@@ -110,6 +110,43 @@ t.test('three endpoints: a third, half of the rest, the rest', (t) => {
   t.end();
 });
 
+// Counts of upstream's TestNumberIptablesRules (pkg/proxy/iptables/number_generated_rules_test.go, v1.31): Services, endpoints of each,
+// rules of the filter and the nat table.
+const COUNTS = {
+  ClusterIP: '0/0 4 5, 1/0 5 5, 1/1 4 10, 1/2 4 13, 1/10 4 37, 10/0 14 5, 10/1 4 55, 10/2 4 85, 10/10 4 325',
+  LoadBalancer: '0/0 4 5, 1/0 8 5, 1/1 5 17, 1/2 5 20, 1/10 5 44, 10/0 44 5, 10/1 14 125, 10/2 14 155, 10/10 14 395',
+} as const;
+
+t.test("as many rules as upstream's", async (t) => {
+  for (const type of ['ClusterIP', 'LoadBalancer'] as const) {
+    const got = ['0/0', '1/0', '1/1', '1/2', '1/10', '10/0', '10/1', '10/2', '10/10'].map((size) => {
+      const [services, endpoints] = size.split('/').map(Number) as [number, number];
+      const b = bench();
+      for (let i = 0; i < services; i++) {
+        const isExternal = type === 'LoadBalancer';
+        const ports = [{ name: '8080', port: 80 + i, ...(isExternal ? { nodePort: 30_000 + i } : {}) }];
+        const external = {
+          externalIPs: ['1.2.3.4'],
+          loadBalancerSourceRanges: [' 1.2.3.4/28'],
+          healthCheckNodePort: 32_000 + i,
+        };
+        const spec = { type, clusterIP: `10.96.0.${i + 1}`, ports, ...(isExternal ? external : {}) };
+        b.service(`svc${i}`, spec, isExternal ? ['1.2.3.4'] : undefined);
+        const ips = Array.from({ length: endpoints }, (_, j) => `172.16.0.${j + 1}`);
+        b.slice(
+          `svc${i}`,
+          [{ name: '8080', port: 8080 }],
+          ips.map((ip) => ready(ip)),
+        );
+      }
+      b.sync();
+      const count = (table: 'nat' | 'filter'): number => b.netlink.iptablesSave(table).match(/^-A KUBE-/gm)!.length;
+      return `${size} ${count('filter')} ${count('nat')}`;
+    });
+    t.equal(got.join(', '), COUNTS[type], type);
+  }
+});
+
 t.test('a sync writes the chains of what changed, and deletes those of what went', (t) => {
   const b = bench();
   for (const [name, clusterIP] of [
