@@ -3,6 +3,7 @@
 // for `kubectl -f`. Times in milliseconds.
 import { type FSWatcher, readdirSync, readFileSync, statSync, watch } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import { CliError } from './cli-error.ts';
 
 /** Several events come for one change; a file may be half written at the first. */
 const SETTLE_MS = 15;
@@ -54,13 +55,13 @@ function isDirectory(file: string): boolean {
   return statSync(file, { throwIfNoEntry: false })?.isDirectory() ?? false;
 }
 
-/** The text, or an error that names the file. */
+/** The text. Throws CliError, which names the file. */
 export function readText(file: string): string {
   try {
     return readFileSync(file === '-' ? 0 : file, 'utf8');
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     const why = code === 'ENOENT' ? 'no such file or directory' : ((cause as Error).message ?? String(cause));
-    throw new Error(`open ${file}: ${why}`, { cause });
+    throw new CliError(`open ${file}: ${why}`, { cause });
   }
 }

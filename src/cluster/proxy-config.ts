@@ -3,7 +3,7 @@
 //
 // Deviation: an edit takes effect at once; a real cluster wants its kube-proxy Pods restarted. What does not parse is refused
 // with an Event, and the configuration before it stays.
-import { parse, parseDocument, stringify } from 'yaml';
+import { isNode, LineCounter, parse, parseDocument, stringify } from 'yaml';
 import type { ConfigMap } from '../api/core-v1.ts';
 import type { KubeObject } from '../api/meta.ts';
 import { CONFIGMAPS } from '../api/resources.ts';
@@ -11,7 +11,7 @@ import { isStatus } from '../api/status-error.ts';
 import type { ApiClient } from '../client/client.ts';
 import { Informer } from '../client/informer.ts';
 import type { Clock } from '../lib/clock.ts';
-import { type KubeProxyConfig, type ProxyMode, parseKubeProxyConfiguration } from '../proxy/config.ts';
+import { ConfigError, type KubeProxyConfig, type ProxyMode, parseKubeProxyConfiguration } from '../proxy/config.ts';
 import { fieldWarnings } from '../proxy/config-fields.ts';
 import type { KubeProxy, ProxyNotice } from '../proxy/kube-proxy.ts';
 import type { ClusterSettings } from './settings.ts';
@@ -102,7 +102,8 @@ export interface ProxyConfigWatchOptions {
 export class ProxyConfigWatch {
   readonly #options: ProxyConfigWatchOptions;
   readonly #configMaps: Informer<ConfigMap>;
-  #text: string | undefined;
+  /** Null before there is any; undefined: the key is not there. */
+  #text: string | undefined | null = null;
 
   constructor(options: ProxyConfigWatchOptions) {
     const { client, clock, onError } = options;
@@ -126,7 +127,7 @@ export class ProxyConfigWatch {
   }
 
   #take(configMap: ConfigMap): void {
-    const text = configMap.data?.[KEY] ?? '';
+    const text = configMap.data?.[KEY];
     if (text === this.#text) return;
     this.#text = text;
     const { proxy, event, onError } = this.#options;
@@ -135,15 +136,39 @@ export class ProxyConfigWatch {
       if (type === 'Warning') onError(new Error(`kube-proxy: ${message}`));
     };
     try {
-      const document: unknown = parse(text, QUIET);
-      if (document === null || typeof document !== 'object')
-        throw new TypeError(`${KEY}: expected a KubeProxyConfiguration`);
-      for (const { message } of fieldWarnings(document))
-        tell({ type: 'Warning', reason: 'ProxyConfigIgnored', message });
-      for (const notice of proxy.reconfigure(parseKubeProxyConfiguration(document))) tell(notice);
+      if (text === undefined) throw new Error(`the ConfigMap has no key ${KEY}`);
+      const { config, warnings } = read(text);
+      for (const message of warnings) tell({ type: 'Warning', reason: 'ProxyConfigIgnored', message });
+      for (const notice of proxy.reconfigure(config)) tell(notice);
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = `${error instanceof Error ? error.message : String(error)}; kube-proxy goes on as before`;
       tell({ type: 'Warning', reason: 'ProxyConfigRefused', message });
     }
+  }
+}
+
+/** A text of the ConfigMap; what is wrong with it begins with its place, `config.conf:3:7: `. Throws Error. */
+function read(text: string): { readonly config: KubeProxyConfig; readonly warnings: readonly string[] } {
+  const lineCounter = new LineCounter();
+  const document = parseDocument(text, { ...QUIET, prettyErrors: false, lineCounter });
+  const at = (offset: number, message: string): string => {
+    const { line, col } = lineCounter.linePos(offset);
+    return `${KEY}:${Math.max(1, line)}:${Math.max(1, col)}: ${message}`;
+  };
+  /** Where the field is; of one that is not there, what holds it. */
+  const offsetOf = (path: readonly string[]): number => {
+    const node = path.length > 0 ? document.getIn(path, true) : document.contents;
+    if (isNode(node)) return node.range?.[0] ?? 0;
+    return path.length > 0 ? offsetOf(path.slice(0, -1)) : 0;
+  };
+  const [wrong] = document.errors;
+  if (wrong) throw new Error(at(wrong.pos[0], wrong.message));
+  const value: unknown = document.toJS();
+  if (value === null || typeof value !== 'object') throw new Error(at(0, 'expected a KubeProxyConfiguration'));
+  try {
+    const warnings = fieldWarnings(value).map(({ path, message }) => at(offsetOf(path), message));
+    return { config: parseKubeProxyConfiguration(value), warnings };
+  } catch (error) {
+    throw error instanceof ConfigError ? new Error(at(offsetOf(error.path), error.message), { cause: error }) : error;
   }
 }

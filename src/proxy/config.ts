@@ -181,7 +181,12 @@ export function parseDurationUs(text: string): number | undefined {
 function cidrsOf(path: readonly string[], texts: readonly string[]): Cidr[] {
   return texts.map((text) => {
     const cidr = text.includes('/') ? parseIpPrefix(text.trim()) : undefined;
-    if (!cidr) throw new ConfigError(path, `expected ADDRESS/LENGTH, not ${text}`);
+    if (!cidr) {
+      const address = parseIpAddress(text.trim());
+      const one =
+        address === undefined ? '' : `; that address alone is ${text.trim()}/${typeof address === 'bigint' ? 128 : 32}`;
+      throw new ConfigError(path, `expected ADDRESS/LENGTH, not ${text}${one}`);
+    }
     return cidr;
   });
 }
@@ -256,7 +261,7 @@ class Fields {
 
   /** `IP` or `IP:PORT`; an empty text is the default. All addresses of IPv6 are all that there are. */
   listenAddress(name: string, fallback: ListenAddress): ListenAddress {
-    const text = this.string(name, '');
+    const text = String(this.#values[name] ?? '');
     if (text === '') return fallback;
     const [, bracketed, host = bracketed, digits] = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d+))?$/.exec(text) ?? ['', text];
     const port = digits === undefined ? fallback.port : Number(digits);

@@ -48,6 +48,18 @@ t.test('what the API refuses ends the start and says where it stands', async (t)
   t.notOk(existsSync(`${podwire.dir}.log`), 'the log of what did not start');
 });
 
+t.test('a file of flows that cannot be read', async (t) => {
+  const podwire = new Podwire(t);
+  const dir = t.testdir({ 'broken.yml': 'a: b: c\n' });
+  const refused = async (file: string): Promise<string> => {
+    const { code, stderr } = await podwire.run('trace', '-f', 'examples/tiny-web.yml', '--flows', join(dir, file));
+    t.equal(code, 1);
+    return stderr.replaceAll(`${dir}/`, '');
+  };
+  t.equal(await refused('none.yml'), 'podwire: open none.yml: no such file or directory\n');
+  t.match(await refused('broken.yml'), /^podwire: broken\.yml:1:4: [^\n]+\n$/);
+});
+
 t.test('options that cannot be met', async (t) => {
   const podwire = new Podwire(t);
   const up = async (...args: string[]): Promise<string> => {

@@ -139,7 +139,8 @@ t.test('an expectation that cannot be read does not hold; of one that is not kno
     writeFileSync(paths.flows, text);
     const { code, stderr } = await trace(...args);
     t.equal(code, 1);
-    t.ok(stderr.startsWith(`podwire: ${paths.flows}: `), stderr);
+    t.ok(stderr.startsWith(`podwire: ${paths.flows}:1:`), stderr);
+    t.equal(stderr.split('\n').length, 2, 'one line');
   }
   t.match(await trace(...args, '--from', '10.0.0.2'), { code: 2, stderr: /not with --pod, --from or --to/ });
 });

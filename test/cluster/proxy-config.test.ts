@@ -137,6 +137,50 @@ for (const mode of PROXY_MODES) {
   );
 }
 
+t.test('an edit that cannot be is refused by its place, one that is odd is taken and warned of', async (t) => {
+  const lab = new Lab();
+  const { client, write } = await cluster(lab.clock);
+  await ensureProxyConfig(client, DEFAULTS, {});
+  const { proxy, events, close } = await node(lab, client);
+  const kind = 'kind: KubeProxyConfiguration\n';
+  const cases: readonly (readonly [string, RegExp])[] = [
+    ['mode: [ipvs\nfoo', /^config\.conf:2:1: Flow sequence in block collection must .* with a \];/],
+    [
+      `${kind}mode: quantum\n`,
+      /^config\.conf:2:7: KubeProxyConfiguration\.mode: expected iptables, ipvs, nftables, not quantum;/,
+    ],
+    [
+      `${kind}ipvs:\n  syncPeriod: 30\n`,
+      /^config\.conf:3:15: .*ipvs\.syncPeriod: expected a duration such as 30s, not 30;/,
+    ],
+    [`${kind}ipvs: {minSyncPeriod: 1h}\n`, /^config\.conf:2:7: .*syncPeriod: must be greater/],
+    [`${kind}nodePortAddresses: [192.168.49.2]`, /not 192\.168\.49\.2; that address alone is 192\.168\.49\.2\/32;/],
+    [`${kind}metricsBindAddress: 10249`, /^config\.conf:2:21: .*: expected IP or IP:PORT, not 10249;/],
+    ['', /^config\.conf:1:1: expected a KubeProxyConfiguration;/],
+  ];
+  for (const [text, expected] of cases) {
+    events.length = 0;
+    await write(text);
+    await lab.clock.run(0);
+    t.equal(events.length, 1, text);
+    const [, message = ''] =
+      /^Warning ProxyConfigRefused: (.*; kube-proxy goes on as before)$/.exec(events[0] ?? '') ?? [];
+    t.match(message, expected);
+  }
+  const present = await client.get(CONFIGMAPS, 'kube-system', 'kube-proxy');
+  events.length = 0;
+  await client.update(CONFIGMAPS, { ...present, data: {} });
+  await lab.clock.run(0);
+  t.match(events, [/^Warning ProxyConfigRefused: the ConfigMap has no key config\.conf; /]);
+  t.equal(proxy.mode, 'ipvs');
+  events.length = 0;
+  await write(`${kind}mode: iptables\nipvs: {shceduler: lc}\n`);
+  await lab.clock.run(0);
+  t.equal(events[0], 'Warning ProxyConfigIgnored: config.conf:3:19: unknown field "ipvs.shceduler"');
+  t.equal(proxy.mode, 'iptables');
+  close();
+});
+
 t.test('a Node whose stored configuration makes no sense says so, and starts as the settings have it', async (t) => {
   const lab = new Lab();
   const { client, write } = await cluster(lab.clock);

@@ -60,13 +60,13 @@ function readFlows({ pod, from, to }: TraceOptions, file: string): FlowQuestion[
   if (pod || from || to) throw new CliError('--flows has its own questions: not with --pod, --from or --to', USAGE);
   const text = readText(file);
   try {
-    const flows = parseFlows(text);
+    const flows = parseFlows(text, file);
     for (const { name, unknown } of flows)
       for (const field of unknown)
         process.stderr.write(`podwire: warning: ${file}: ${name}: ${field} is not known, and not compared\n`);
     return flows;
   } catch (error) {
-    throw new CliError(`${file}: ${(error as Error).message}`, { cause: error });
+    throw new CliError((error as Error).message, { cause: error });
   }
 }
 

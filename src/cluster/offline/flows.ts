@@ -1,7 +1,8 @@
 // Many questions at once, and whether the answers are the expected ones: the FLOWS file of `podwire trace --flows`, a list (YAML
 // or JSON) of {name, from, to, protocol, expect?}. `from` is an address, perhaps with a port, or a Pod as `namespace/name`; `to` has
 // its port after a colon or in a field `port`. `expectByMode` says what is expected instead in a proxy mode. `source` and `dest` stand for `from` and `to`, as upstream's own tables call them.
-import { parse } from 'yaml';
+import { LineCounter, parseDocument } from 'yaml';
+import { ManifestError } from '../../api/manifest.ts';
 import { endpointText } from '../../kernel/what-if/text.ts';
 import { type TraceAnswer, type TraceEndpoint, VERDICTS } from '../../kernel/what-if/types.ts';
 import { PROXY_MODES, type ProxyMode } from '../../proxy/config.ts';
@@ -30,10 +31,17 @@ const PROTOCOLS = ['tcp', 'udp', 'sctp', 'icmp'] as const;
 
 const EXPECTED = ['verdict', 'endpoints', 'masquerade'] as const;
 
-/** Throws Error: no YAML, or no list. What is wrong with one flow does not keep the others from being answered. */
-export function parseFlows(text: string): FlowQuestion[] {
-  const value: unknown = parse(text);
-  if (!Array.isArray(value)) throw new TypeError('expected a list of flows');
+/** Throws ManifestError: no YAML, or no list. What is wrong with one flow does not keep the others from being answered. */
+export function parseFlows(text: string, file: string): FlowQuestion[] {
+  const lineCounter = new LineCounter();
+  const document = parseDocument(text, { prettyErrors: false, lineCounter });
+  const [wrong] = document.errors;
+  if (wrong) {
+    const { line, col } = lineCounter.linePos(wrong.pos[0]);
+    throw new ManifestError(file, line, col, wrong.message);
+  }
+  const value: unknown = document.toJS();
+  if (!Array.isArray(value)) throw new ManifestError(file, 1, 1, 'expected a list of flows');
   return value.map(flowOf);
 }
 

@@ -197,7 +197,7 @@ for (const { name, mode, objects: list, flows } of flowRuns(MORE)) {
   t.test(`${mode}: ${name}`, (t) => {
     const objects = readObjects([{ name, text: JSON.stringify(list) }]);
     const offline = new OfflineNode(objects, mode);
-    for (const { name: flow, asked, expect } of parseFlows(JSON.stringify(flows)))
+    for (const { name: flow, asked, expect } of parseFlows(JSON.stringify(flows), 'flows'))
       t.same(differences(expect!, offline.explain(offlineQuestion(objects, asked!))), [], flow);
     offline.close();
     t.end();

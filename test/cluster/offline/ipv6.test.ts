@@ -136,7 +136,7 @@ for (const file of [SAMPLE, MORE]) {
         .replace('10.0.0.0/8,fd00:10::/64', '10.0.0.0/8')
         .replace(/,\{"type":"InternalIP","address":"2001[^}]*\}/g, '');
       const { node, objects } = dualStack(run.mode, inIPv6(one));
-      for (const { name, asked, expect } of parseFlows(inIPv6(JSON.stringify(run.flows)))) {
+      for (const { name, asked, expect } of parseFlows(inIPv6(JSON.stringify(run.flows)), 'flows')) {
         // IPv6 has no route_localnet: NodePorts never answer on ::1.
         const expected = asked!.from === '::1' ? { verdict: 'NONE' } : expect!;
         t.same(differences(expected, node.explain(offlineQuestion(objects, asked!))), [], name);
