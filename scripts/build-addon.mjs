@@ -17,8 +17,7 @@ function newest(dir) {
 }
 
 function isFresh() {
-  const products = ['podwire.node'];
-  if (existsSync(join(root, 'native/pod-init.c'))) products.push('pod-init');
+  const products = ['podwire.node', 'pod-init'];
   const sources = Math.max(newest(join(root, 'native')), statSync(join(root, 'binding.gyp')).mtimeMs);
   return products.every((name) => {
     const file = join(root, 'build/Release', name);
