@@ -4,6 +4,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Pod } from '../api/core-v1.ts';
 import type { KubeObject, LabelSelector, ResourceType, Stored } from '../api/meta.ts';
+import { isPodReady } from '../api/pod.ts';
 import { PODS } from '../api/resources.ts';
 import { labelSelectorMatcher } from '../api/selectors.ts';
 import { isStatus } from '../api/status-error.ts';
@@ -12,14 +13,15 @@ import { BY_NAMESPACE, BY_OWNER, type ControllerContext, inOrder } from './conte
 import { tolerate } from './control-loop.ts';
 import { controllerOf, controllerRef } from './owner.ts';
 
-export type Workload = KubeObject & { spec: { selector?: LabelSelector } };
+export type Workload = KubeObject & { spec: { selector?: LabelSelector; minReadySeconds?: number } };
 
-export interface OwnedPodsHandler<W extends Workload> {
+export interface OwnedPodsHandler {
   /** Look at the owner again. */
   enqueue(key: string): void;
   /** A Pod that names the owner has appeared; the owner itself may not have been seen yet. */
   created?(ownerKey: string): void;
-  updated?(owner: Stored<W>, old: Stored<Pod>, pod: Stored<Pod>): void;
+  /** Look at the owner again then: a Pod has become ready, and counts as available after spec.minReadySeconds. */
+  enqueueAfter?(key: string, afterUs: number): void;
   /** A Pod is being deleted, or has gone: both are told. */
   gone?(ownerKey: string, pod: Stored<Pod>): void;
 }
@@ -29,9 +31,9 @@ export class OwnedPods<W extends Workload> {
   readonly #type: ResourceType<W>;
   readonly #owners: Informer<W>;
   readonly #pods: Informer<Pod>;
-  readonly #handler: OwnedPodsHandler<W>;
+  readonly #handler: OwnedPodsHandler;
 
-  constructor(ctx: ControllerContext, type: ResourceType<W>, handler: OwnedPodsHandler<W>) {
+  constructor(ctx: ControllerContext, type: ResourceType<W>, handler: OwnedPodsHandler) {
     this.#ctx = ctx;
     this.#type = type;
     this.#owners = ctx.informers.of(type);
@@ -124,7 +126,10 @@ export class OwnedPods<W extends Workload> {
     if (before && before !== owner) this.#handler.enqueue(keyOf(before));
     if (owner) {
       this.#handler.enqueue(keyOf(owner));
-      this.#handler.updated?.(owner, old, pod);
+      const { minReadySeconds = 0 } = owner.spec;
+      // A second more: the times of conditions are cut to whole ones.
+      if (minReadySeconds > 0 && !isPodReady(old) && isPodReady(pod))
+        this.#handler.enqueueAfter?.(keyOf(owner), (minReadySeconds + 1) * 1e6);
       return;
     }
     const orphan = !controllerOf(pod);

@@ -79,12 +79,7 @@ export class DaemonSetController implements Controller {
       enqueue: (key) => this.#loop.queue.add(key),
       created: (key) => this.#expectations.creationObserved(key),
       gone: (key, pod) => this.#expectations.deletionObserved(key, keyOf(pod)),
-      updated: (set, old, pod) => {
-        const minReadySeconds = set.spec.minReadySeconds ?? 0;
-        if (minReadySeconds > 0 && !isPodReady(old) && isPodReady(pod)) {
-          this.#loop.queue.addAfter(keyOf(set), (minReadySeconds + 1) * 1e6);
-        }
-      },
+      enqueueAfter: (key, afterUs) => this.#loop.queue.addAfter(key, afterUs),
     });
   }
 

@@ -8,7 +8,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { ReplicaSet } from '../../api/apps-v1.ts';
 import type { Pod } from '../../api/core-v1.ts';
 import type { Stored } from '../../api/meta.ts';
-import { isPodActive, isPodReady } from '../../api/pod.ts';
+import { isPodActive } from '../../api/pod.ts';
 import { PODS, REPLICASETS } from '../../api/resources.ts';
 import { isStatus } from '../../api/status-error.ts';
 import { type Informer, keyOf } from '../../client/informer.ts';
@@ -60,12 +60,7 @@ export class ReplicaSetController implements Controller {
     this.#owned = new OwnedPods(ctx, REPLICASETS, {
       enqueue: (key) => this.#loop.queue.add(key),
       created: (key) => this.#expectations.creationObserved(key),
-      updated: (rs, old, pod) => {
-        const minReadySeconds = rs.spec.minReadySeconds ?? 0;
-        if (minReadySeconds > 0 && !isPodReady(old) && isPodReady(pod)) {
-          this.#loop.queue.addAfter(keyOf(rs), (minReadySeconds + 1) * 1e6);
-        }
-      },
+      enqueueAfter: (key, afterUs) => this.#loop.queue.addAfter(key, afterUs),
       gone: (key, pod) => this.#expectations.deletionObserved(key, keyOf(pod)),
     });
   }

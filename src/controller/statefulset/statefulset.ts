@@ -44,10 +44,7 @@ export class StatefulSetController implements Controller {
     this.#sets.addHandler({ add: enqueue, update: (_, set) => enqueue(set), delete: enqueue });
     this.#owned = new OwnedPods(ctx, STATEFULSETS, {
       enqueue: (key) => this.#loop.queue.add(key),
-      updated: (set, _, pod) => {
-        const minReadySeconds = set.spec.minReadySeconds ?? 0;
-        if (minReadySeconds > 0 && isHealthy(pod)) this.#loop.queue.addAfter(keyOf(set), (minReadySeconds + 1) * 1e6);
-      },
+      enqueueAfter: (key, afterUs) => this.#loop.queue.addAfter(key, afterUs),
     });
     ctx.informers.of(PODS).addHandler({ delete: (pod) => this.#doomed.delete(pod.metadata.uid) });
   }
