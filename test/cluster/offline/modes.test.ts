@@ -6,7 +6,6 @@
 // unready and terminating endpoints, here and elsewhere, none at all; affinity; TCP, UDP, SCTP, several ports. Asked by a Pod, by an
 // endpoint itself, by the Node, by somebody outside and by one whom the source ranges keep out.
 import t from 'tap';
-import type { Service } from '../../../src/api/core-v1.ts';
 import type { EndpointSlice } from '../../../src/api/discovery-v1.ts';
 import { compareModes } from '../../../src/cluster/offline/compare-modes.ts';
 import { readObjects } from '../../../src/cluster/offline/objects.ts';
@@ -15,8 +14,7 @@ import type { TraceAnswer } from '../../../src/kernel/what-if/types.ts';
 import { SeededRng } from '../../../src/lib/rng.ts';
 import { PROXY_MODES, type ProxyMode } from '../../../src/proxy/config.ts';
 import { type Circumstances, expectedVerdict } from '../../support/expected-verdict.ts';
-import { inIPv6 } from '../../support/in-ipv6.ts';
-import type { Manifest } from '../../support/objects.ts';
+import { dualStack, inIPv6 } from '../../support/in-ipv6.ts';
 import { fc } from '../../support/property.ts';
 import { type Mix, NODE_IPS, type WideQuestion, wideMix } from '../../support/service-mix.ts';
 
@@ -179,23 +177,6 @@ function slicesByService({ objects }: Mix<WideQuestion>): Map<string, EndpointSl
 
 function both(text: string): [string, string] {
   return [text, inIPv6(text)];
-}
-
-function dualStack(object: Manifest): object[] {
-  const six = JSON.parse(inIPv6(JSON.stringify(object))) as Manifest;
-  if (object.kind !== 'Service')
-    return [object, { ...six, metadata: { ...six.metadata, name: `${(six as EndpointSlice).metadata.name}-6` } }];
-  const [a, b] = [object as Service, six as Service];
-  const { externalIPs = [], loadBalancerSourceRanges = [] } = a.spec;
-  const ingress = [...(a.status?.loadBalancer?.ingress ?? []), ...(b.status?.loadBalancer?.ingress ?? [])];
-  const spec = {
-    ...a.spec,
-    clusterIPs: [a.spec.clusterIP, b.spec.clusterIP],
-    ipFamilies: ['IPv4', 'IPv6'],
-    externalIPs: [...externalIPs, ...(b.spec.externalIPs ?? [])],
-    loadBalancerSourceRanges: [...loadBalancerSourceRanges, ...(b.spec.loadBalancerSourceRanges ?? [])],
-  };
-  return [{ ...a, spec, status: { loadBalancer: { ingress } } }];
 }
 
 t.test('the three modes agree, but for what is known, and the families with each other', (t) => {

@@ -141,7 +141,9 @@ t.test("as many rules as upstream's", async (t) => {
       }
       b.sync();
       const count = (table: 'nat' | 'filter'): number => b.netlink.iptablesSave(table).match(/^-A KUBE-/gm)!.length;
-      return `${size} ${count('filter')} ${count('nat')}`;
+      const told = `${size} ${count('filter')} ${count('nat')}`;
+      b.close();
+      return told;
     });
     t.equal(got.join(', '), COUNTS[type], type);
   }

@@ -84,7 +84,7 @@ function formatSet({ spec, table }: SetView, { family }: TableView, nowUs: numbe
     const left = deadlineUs - nowUs;
     return `${formatIpAddress(addr)}${Number.isFinite(left) ? ` expires ${formatDuration(Math.floor(left / 1000))}` : ''}`;
   });
-  lines.push(...formatElements(texts, spec.timeoutS === undefined ? 2 : 1), '\t}', '');
+  lines.push(...formatElements(texts, family === 'ip' ? 2 : 1), '\t}', '');
   return lines.join('\n');
 }
 
@@ -103,6 +103,7 @@ export function formatMapElement(e: MapElement<IpAddress>, key: MapKey): string 
   return `${address}${protoName(e.proto)} . ${e.port}${comment} : ${formatVerdict(e.verdict)}`;
 }
 
+/** How many stand on a line depends on their type: calculate_delim() of nft's src/expression.c. */
 function formatElements(texts: readonly string[], perLine: number): string[] {
   if (texts.length === 0) return [];
   const lines: string[] = [];
