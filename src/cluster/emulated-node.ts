@@ -274,6 +274,7 @@ export class EmulatedNode implements NodeHandle {
     const devices = this.kernel.devices.list();
     return {
       name: this.name,
+      proxyMode: this.#proxy.mode,
       pods: this.#kubelet.podCount,
       rxPackets: devices.reduce((sum, d) => sum + d.rxPackets, 0),
       txPackets: devices.reduce((sum, d) => sum + d.txPackets, 0),

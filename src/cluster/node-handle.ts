@@ -4,6 +4,7 @@ import type { Readable, Writable } from 'node:stream';
 import type { LiveHop } from '../kernel/core/live-trace.ts';
 import type { TraceAnswer, TraceQuestion } from '../kernel/what-if/types.ts';
 import type { LogLine } from '../node/container-log.ts';
+import type { ProxyMode } from '../proxy/config.ts';
 import type { Upstream } from './api-relay.ts';
 
 export interface ExecRequest {
@@ -69,6 +70,8 @@ export interface CaptureSession {
 
 export interface NodeStatus {
   readonly name: string;
+  /** That runs now. */
+  readonly proxyMode: ProxyMode;
   readonly pods: number;
   readonly rxPackets: number;
   readonly txPackets: number;

@@ -57,6 +57,7 @@ if (needsKubectl(t)) {
     t.match(await live.finish(), 'HTTP/1.1 200', 'the old connection went on');
     await switchTo('ipvs');
     t.match(await get(), '<html>', 'new connections in IPVS mode');
+    t.match((await podwire.run('status')).stdout, /^NODE +PROXY-MODE .*\nnode-1 +ipvs /m);
     await eventually('the change is told', async () => /proxy mode nftables -> ipvs/.test(await events()));
 
     const flow = ['--pod', 'default/test-pod', '--to', 'tiny-web:80', '-o', 'json'];

@@ -23,8 +23,8 @@ export async function status(options: { output: string }): Promise<void> {
     [
       `process ${answer.pid}\n`,
       table(
-        ['NODE', 'PODS', 'RX-PACKETS', 'TX-PACKETS', 'CONNTRACK', 'DROPS'],
-        nodes.map((n) => [n.name, n.pods, n.rxPackets, n.txPackets, n.conntrack, drops(n)].map(String)),
+        ['NODE', 'PROXY-MODE', 'PODS', 'RX-PACKETS', 'TX-PACKETS', 'CONNTRACK', 'DROPS'],
+        nodes.map((n) => [n.name, n.proxyMode, n.pods, n.rxPackets, n.txPackets, n.conntrack, drops(n)].map(String)),
       ),
       table(
         ['NAMESPACE', 'POD', 'READY', 'STATUS', 'RESTARTS', 'IP', 'NODE'],
