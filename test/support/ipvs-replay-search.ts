@@ -30,10 +30,10 @@ export interface Outcome {
 const NO_TICKS: Ticks = { before: new Set(), atStart: 0, lagUs: 0 };
 /** How far back from a difference a tick is looked for, in moments. */
 const LOOK_BACK = 96;
-/** Plays of one scenario at most, in each of the ways below; and events played. */
-const PLAYS = 300;
-const FAR_PLAYS = 1600;
-const EVENTS = 100_000;
+/** Plays of one scenario at most, in each of the ways below; and events played, but a play of each place to look at. */
+const PLAYS = 200;
+const FAR_PLAYS = 800;
+const EVENTS = 80_000;
 /** What an event took beyond the waiting, which adds up where timers run. */
 const LAGS_US = [0, 250, 1000, 2500];
 /** Offsets of the clock in the grid of the timers of up to 5 s, and then of those of up to 40 s. */
@@ -101,6 +101,8 @@ class Search {
   readonly #makeWorld: MakeWorld;
   #plays = 0;
   #best: Run | undefined;
+  /** The first differences of all plays. */
+  readonly #firsts = new Set<string>();
 
   constructor(scenario: Scenario, makeWorld: MakeWorld) {
     this.#scenario = scenario;
@@ -109,16 +111,17 @@ class Search {
 
   /** A tick is looked for since the last wait; then, where timers run, with all offsets and lags, and before the wait, too. */
   best(): Ticks {
-    if (!hasTimers(this.#scenario)) {
-      this.#found([0], 0, PLAYS, false);
-    } else if (!LAGS_US.some((lagUs) => this.#found(OFFSETS, lagUs, PLAYS, false))) {
+    if (this.#found([0], 0, PLAYS, false) || !hasTimers(this.#scenario)) return this.#best!.ticks;
+    if (this.#found(OFFSETS, 0, PLAYS, false) || this.#found(OFFSETS, 0, PLAYS, true)) return this.#best!.ticks;
+    // Where no tick and no offset changes what comes out, it is not the time's doing.
+    if (this.#firsts.size > 1 && !LAGS_US.some((lagUs) => this.#found(OFFSETS, lagUs, PLAYS, false))) {
       LAGS_US.some((lagUs) => this.#found(OFFSETS, lagUs, FAR_PLAYS, true));
     }
     return this.#best!.ticks;
   }
 
   #found(offsets: readonly number[], lagUs: number, plays: number, far: boolean): boolean {
-    const most = Math.min(this.#plays + plays, EVENTS / this.#scenario.events.length);
+    const most = Math.min(this.#plays + plays, Math.max(LOOK_BACK, EVENTS / this.#scenario.events.length));
     for (const atStart of offsets) {
       if (this.#plays >= most && this.#best) return false;
       if (this.#extends(this.#play({ before: new Set(), atStart, lagUs }), most, far)) return true;
@@ -129,6 +132,7 @@ class Search {
   #play(ticks: Ticks): Run {
     this.#plays++;
     const run = play(this.#scenario, this.#makeWorld, ticks, true);
+    this.#firsts.add(`${run.differences[0]?.event} ${run.differences[0]?.got}`);
     if (!this.#best || isLonger(run, this.#best)) this.#best = run;
     return run;
   }

@@ -73,6 +73,8 @@ const STEPS: Readonly<Record<string, readonly string[]>> = {
   close: ['fin', 'sfin', 'ack'],
 };
 const FTPPORT = 21;
+/** What a moment takes in the oracle's guest at least. */
+const MOMENT_US = 40;
 const SETTLE_MS = 50;
 /** Of the oracle's guest, HZ=100. */
 const TICK_US = 10_000;
@@ -337,6 +339,8 @@ export class Player {
     );
     if (!withConns) return { services };
     this.#moment();
+    const runUs = (this.#moments - this.#waitedAt) * MOMENT_US;
+    if (runUs >= 1e6) this.#wait(runUs); // the seconds left show it
     const conns = connRows(this.#world.ipvs).map((c) => [c.proto, c.client, c.vip, c.dest, c.state, c.secondsLeft]);
     return { services, conns };
   }
