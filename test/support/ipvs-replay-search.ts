@@ -36,10 +36,11 @@ const FAR_PLAYS = 800;
 const EVENTS = 80_000;
 /** What an event took beyond the waiting, which adds up where timers run. */
 const LAGS_US = [0, 250, 1000, 2500];
-/** Offsets of the clock in the grid of the timers of up to 5 s, and then of those of up to 40 s. */
-const OFFSETS = [0, 32, 16, 48, 8, 24, 40, 56].flatMap((coarse) =>
-  [0, 4, 2, 6, 1, 3, 5, 7].map((fine) => coarse + fine),
-);
+/** Offsets of the clock in the grids of the timers of up to 5 s, 40 s and 5 minutes: 8, 64 and 512 ticks. */
+const FINE = [0, 4, 2, 6, 1, 3, 5, 7];
+const COARSE = FINE.map((n) => n * 8);
+const COARSEST = COARSE.map((n) => n * 8);
+const OFFSETS = [...COARSE.flatMap((coarse) => FINE.map((fine) => coarse + fine)), ...COARSEST];
 
 export function replay(scenario: Scenario, makeWorld: MakeWorld): Outcome {
   const events = scenario.events.filter((event) => !isToolOutput(event)).length;
