@@ -72,7 +72,8 @@ function servicePortOf(service: Service, port: ServicePortSpec, clusterIP: IpAdd
   // Whatever the Service's type: what has been written there is taken for granted.
   const ingress = service.status?.loadBalancer?.ingress ?? [];
   const vips = ingress.filter((i) => i.ip && (i.ipMode ?? 'VIP') === 'VIP').map((i) => i.ip!);
-  const isExternal = spec.type === 'NodePort' || spec.type === 'LoadBalancer' || externalIPs.length > 0;
+  // Of whichever family they are: ExternallyAccessible() of pkg/api/v1/service.
+  const isExternal = spec.type === 'NodePort' || spec.type === 'LoadBalancer' || (spec.externalIPs ?? []).length > 0;
   const affinity =
     spec.sessionAffinity === 'ClientIP' ? (spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? 10_800) : 0;
   return {

@@ -49,6 +49,7 @@ t.test('a Service that is not proxied has no ports', (t) => {
 t.test('the external policy counts only where there is anything external', (t) => {
   t.equal(ofSpec({ externalTrafficPolicy: 'Local' }).externalPolicyLocal, false);
   t.equal(ofSpec({ externalTrafficPolicy: 'Local', externalIPs: ['1.2.3.4'] }).externalPolicyLocal, true);
+  t.equal(ofSpec({ externalTrafficPolicy: 'Local', externalIPs: ['fd00::1'] }).externalPolicyLocal, true);
   t.equal(ofSpec({ externalTrafficPolicy: 'Local', type: 'NodePort' }).externalPolicyLocal, true);
   const checked = { externalTrafficPolicy: 'Local', healthCheckNodePort: 30_000 } as const;
   t.equal(ofSpec({ ...checked, type: 'NodePort' }).healthCheckNodePort, 0, "a health check is a load balancer's");

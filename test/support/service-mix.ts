@@ -138,6 +138,8 @@ function serviceOf(rng: Rng, i: number, wide: boolean): Service {
     { ip: `192.0.2.${i}` },
     ...(rng.below(3) === 0 ? [{ ip: `203.0.114.${i}`, ipMode: 'Proxy' as const }] : []),
   ];
+  const internalTrafficPolicy = rng.below(4) === 0 ? 'Local' : 'Cluster';
+  const hasExternalIPs = rng.below(3) === 0;
   return {
     apiVersion: 'v1',
     kind: 'Service',
@@ -146,10 +148,10 @@ function serviceOf(rng: Rng, i: number, wide: boolean): Service {
       type,
       clusterIP: `10.96.1.${i}`,
       ports: wide && rng.below(3) === 0 ? [port, second] : [port],
-      internalTrafficPolicy: rng.below(4) === 0 ? 'Local' : 'Cluster',
-      ...(isExternal ? { externalTrafficPolicy } : {}),
+      internalTrafficPolicy,
+      ...(isExternal || hasExternalIPs ? { externalTrafficPolicy } : {}),
       ...(hasHealthCheck ? { healthCheckNodePort: 31_000 + i } : {}),
-      ...(rng.below(3) === 0 ? { externalIPs } : {}),
+      ...(hasExternalIPs ? { externalIPs } : {}),
       ...(withAffinity ? { sessionAffinity: 'ClientIP' as const } : {}),
       ...(type === 'LoadBalancer' && rng.below(2) === 0
         ? { loadBalancerSourceRanges: ['203.0.113.0/25', ...(rng.below(2) === 0 ? ['192.168.49.0/24'] : [])] }
