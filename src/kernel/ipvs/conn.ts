@@ -320,7 +320,7 @@ export class ConnTable {
     while (shift < LVL_MAX_SHIFT && ticks >= LVL_TICKS << shift) shift += LVL_CLK_SHIFT;
     const slotUs = TICK_US * (1 << shift);
     const expiresUs = this.expiresUs[id]!;
-    this.#slotUs[id] = expiresUs - (expiresUs % slotUs);
+    this.#slotUs[id] = Math.floor(expiresUs / slotUs) * slotUs; // % calls fmod
     this.#armedUs[id] = this.#slotUs[id]! + slotUs;
     this.#slotTimeoutUs[id] = timeoutUs;
     this.#wheel.arm(id, this.#armedUs[id]! - this.#clock.nowUs());
@@ -387,5 +387,5 @@ function grown<T extends Column>(column: T | undefined, make: new (length: numbe
 }
 
 function floorToTick(us: number): number {
-  return us - (us % TICK_US);
+  return Math.floor(us / TICK_US) * TICK_US;
 }
