@@ -161,20 +161,21 @@ function syncPeriods(section: Fields, defaults: SyncPeriods): SyncPeriods {
 const UNITS_US: Readonly<Record<string, number>> = {
   ns: 1e-3,
   us: 1,
-  µs: 1,
+  '\u00b5s': 1,
+  '\u03bcs': 1,
   ms: 1e3,
   s: 1e6,
   m: 60e6,
   h: 3600e6,
 };
 
-/** A Go duration in microseconds, or undefined. */
+/** A Go duration in microseconds, or undefined: also for one below zero, which no field may be. */
 export function parseDurationUs(text: string): number | undefined {
   if (text === '0') return 0;
-  if (!/^(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/.test(text)) return undefined;
+  const term = /(\d+\.?\d*|\.\d+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)/g; // both letters mu
+  if (text === '' || text.replace(term, '') !== '') return undefined;
   let sum = 0;
-  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/g))
-    sum += Number(amount) * UNITS_US[unit!]!;
+  for (const [, amount, unit] of text.matchAll(term)) sum += Number(amount) * UNITS_US[unit!]!;
   return sum;
 }
 

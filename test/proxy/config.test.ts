@@ -83,6 +83,11 @@ t.test("durations are Go's", (t) => {
     ['30s', 30e6],
     ['1h2m3.5s', 3723.5e6],
     ['250ms', 250e3],
+    ['.5s1.m', 60.5e6],
+    ['2\u00b5s3\u03bcs', 5],
+    ['1s 2s', undefined],
+    ['-1s', undefined],
+    ['.s', undefined],
     ['5', undefined],
     ['', undefined],
   ];
