@@ -11,14 +11,18 @@ import { isStatus } from '../api/status-error.ts';
 import type { ApiClient } from '../client/client.ts';
 import { Informer } from '../client/informer.ts';
 import type { Clock } from '../lib/clock.ts';
-import { ConfigError, type KubeProxyConfig, type ProxyMode, parseKubeProxyConfiguration } from '../proxy/config.ts';
+import {
+  CONFIG_MAP,
+  ConfigError,
+  type KubeProxyConfig,
+  type ProxyMode,
+  parseKubeProxyConfiguration,
+} from '../proxy/config.ts';
 import { fieldWarnings } from '../proxy/config-fields.ts';
 import type { KubeProxy, ProxyNotice } from '../proxy/kube-proxy.ts';
 import type { ClusterSettings } from './settings.ts';
 
-const NAMESPACE = 'kube-system';
-const NAME = 'kube-proxy';
-const KEY = 'config.conf';
+const { namespace: NAMESPACE, name: NAME, key: KEY } = CONFIG_MAP;
 /** The parser's own warnings would go to stderr. */
 const QUIET = { logLevel: 'error' } as const;
 

@@ -15,6 +15,9 @@ export type ProxyMode = (typeof PROXY_MODES)[number];
 // biome-ignore format: one list
 export const IPVS_SCHEDULERS = ['rr', 'wrr', 'lc', 'wlc', 'sed', 'nq', 'sh', 'dh', 'mh', 'lblc', 'lblcr', 'fo', 'ovf', 'twos'] as const;
 
+/** Where kubeadm keeps the document. */
+export const CONFIG_MAP = { namespace: 'kube-system', name: 'kube-proxy', key: 'config.conf' } as const;
+
 const LOCAL_MODES = ['ClusterCIDR', 'NodeCIDR', 'BridgeInterface', 'InterfaceNamePrefix'] as const;
 
 export interface SyncPeriods {

@@ -1,8 +1,9 @@
-// What manifests say, for a Node that no API server runs: Services, EndpointSlices, the Node, its KubeProxyConfiguration. Slices
+// What manifests say, for a Node that no API server runs: Services, EndpointSlices, the Node, its KubeProxyConfiguration, be that in
+// the ConfigMap of a cluster. Slices
 // are taken as given; a Service without any gets them from its Endpoints, or from the Pods that its selector matches, those of
 // workloads among them (workload-pods.ts). What an
 // API server would have allocated (ClusterIPs, node ports, Pods' addresses) and is missing is given out in file order.
-import type { Endpoints, Node, Pod, Service } from '../../api/core-v1.ts';
+import type { ConfigMap, Endpoints, Node, Pod, Service } from '../../api/core-v1.ts';
 import {
   type EndpointSlice,
   LABEL_HEADLESS,
@@ -11,10 +12,16 @@ import {
 } from '../../api/discovery-v1.ts';
 import { type FieldFailure, ManifestError, type ManifestObject, parseManifests } from '../../api/manifest.ts';
 import type { KubeObject } from '../../api/meta.ts';
-import { ENDPOINTS, ENDPOINTSLICES, NODES, PODS, SERVICES } from '../../api/resources.ts';
+import { CONFIGMAPS, ENDPOINTS, ENDPOINTSLICES, NODES, PODS, SERVICES } from '../../api/resources.ts';
 import { matchesSet } from '../../api/selectors.ts';
 import { desiredGroups, newSlice } from '../../controller/endpointslice/desired.ts';
-import { ConfigError, type KubeProxyConfig, type ProxyMode, parseKubeProxyConfiguration } from '../../proxy/config.ts';
+import {
+  CONFIG_MAP,
+  ConfigError,
+  type KubeProxyConfig,
+  type ProxyMode,
+  parseKubeProxyConfiguration,
+} from '../../proxy/config.ts';
 import { fieldWarnings } from '../../proxy/config-fields.ts';
 import { formatIPv4, parseCIDR, parseIPv4 } from '../../tcpip-ts/wire/address.ts';
 import {
@@ -76,6 +83,11 @@ export function readObjects(files: readonly { readonly name: string; readonly te
     return true;
   };
   const read = files.flatMap(({ name, text }) => parseManifests(text, name, { other }));
+  // A document of its own goes before the ConfigMap that a cluster has it in.
+  for (const { file, object } of read) {
+    const text = kubeProxy ? undefined : proxyConfigIn(object);
+    if (text !== undefined) parseManifests(text, `${file}: ConfigMap ${CONFIG_MAP.name}: ${CONFIG_MAP.key}`, { other });
+  }
   const manifests = read
     .filter(({ type }) => READ_KINDS.includes(type.kind))
     .map((manifest) => ({ ...manifest, object: shaped(manifest, (text) => warnings.push(text)) }));
@@ -105,6 +117,14 @@ export function readObjects(files: readonly { readonly name: string; readonly te
     warnings,
     serviceCIDRs: serviceCIDRs.length > 0 ? serviceCIDRs : likelyServiceCIDRs(services),
   };
+}
+
+function proxyConfigIn(object: KubeObject): string | undefined {
+  const { namespace, name, key } = CONFIG_MAP;
+  const { kind, metadata } = object;
+  if (kind !== CONFIGMAPS.kind || metadata?.namespace !== namespace || metadata.name !== name) return undefined;
+  const text = (object as ConfigMap).data?.[key];
+  return typeof text === 'string' ? text : undefined;
 }
 
 /** The configuration, in `mode` when given. Without a document: what `podwire up` has. Throws ManifestError. */
