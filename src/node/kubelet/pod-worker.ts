@@ -29,7 +29,7 @@ import { serviceLinks } from './service-links.ts';
 import { mountedConfigMaps, VolumeError, volumeFiles } from './volumes.ts';
 
 const HOST_NETWORK =
-  'hostNetwork: a Pod cannot join the network of an emulated Node, which is no network namespace; leave it out, and use a hostPort or a NodePort Service';
+  'hostNetwork: a Pod cannot join the network of an emulated Node, which is no network namespace; leave it out, and use a hostPort or a NodePort Service; what the Node itself serves is at `kubectl get --raw /api/v1/nodes/NAME:PORT/proxy/`';
 const HOOK_TIMEOUT_MS = 30_000;
 const FIELDS = { main: 'containers', init: 'initContainers', ephemeral: 'ephemeralContainers' } as const;
 const DEADLINE_MESSAGE = 'Pod was active on the node longer than the specified deadline';
