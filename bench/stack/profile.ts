@@ -6,7 +6,7 @@ const STAGES: readonly [string, RegExp][] = [
   ['checksum', /wire\/checksum/],
   ['copies', /tcp\/(copy|send-buffer|receive-buffer|buffer-pool)/],
   ['TCP input', /tcp\/(input|ack|receive|options|demux|recovery|rack|rto|newreno)\.|tcp-layer/],
-  ['TCP output', /tcp\/(output|emit|retransmit|segment-table|timers)|timer-wheel/],
+  ['TCP output', /tcp\/(output|transmit|emit|retransmit|mss|segment-table|timers|timeouts)|timer-wheel/],
   ['application calls', /tcp\/connection/],
   ['IP and ARP', /tcpip-ts\/(ip|arp)\//],
   ['headers', /tcpip-ts\/wire\//],

@@ -2,16 +2,17 @@
 // left, which ranges beyond are there (SACK, RFC 2018; duplicates, RFC 2883), how long it took, how much more the peer takes.
 import { NETSTAT } from '../counters.ts';
 import { TCP_FIN, TCP_SYN } from '../wire/tcp.ts';
-import { CA_LOSS, CA_OPEN, type Connection, EV_WRITABLE, REXMIT_PROBE, REXMIT_REORDER } from './connection.ts';
+import type { Connection } from './connection.ts';
 import { isEcho, queueCwr } from './ecn.ts';
 import type { SegmentInfo } from './options.ts';
-import { sendChallengeAck, sendLimitedAck } from './output.ts';
 import { detectLost, rackDelivered } from './rack.ts';
 import { afterAck, tryUndoByDsack } from './recovery.ts';
 import { markSacked, splitRecord, unaccount } from './retransmit.ts';
 import { NO_SEGMENT, SEG_EVER, SEG_SACKED } from './segment-table.ts';
 import { seqDiff, seqGeq, seqGt, seqLeq, seqLt } from './seq.ts';
+import { CA_LOSS, CA_OPEN, EV_WRITABLE, REXMIT_PROBE, REXMIT_REORDER } from './state.ts';
 import { armReneged, armRexmit, stopRexmit } from './timers.ts';
+import { sendChallengeAck, sendLimitedAck } from './transmit.ts';
 import { CONNECTION_SEGMENTS_MAX } from './tunables.ts';
 
 /** Works the acknowledgment in. False: the segment is not to be believed, drop it (it has been answered). */

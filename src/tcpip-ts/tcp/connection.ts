@@ -1,9 +1,11 @@
 // One TCP connection: the transmission control block of RFC 9293 and what an application does with it. Segments reach it through
-// input.ts, leave through output.ts; timers.ts, ack.ts, recovery.ts and rack.ts work on its fields.
+// input.ts, leave through output.ts; ack.ts, recovery.ts, rack.ts and timeouts.ts work on its fields.
 //
 //   application                        peer
 //   write ─▶ send buffer ─▶ output ───▶        state       as RFC 9293, 3.3.2 (state.ts)
 //   read ◀── receive buffer ◀── input ◀──      in flight   records in the layer's SegmentTable
+//
+//   input, timeouts ─▶ output ─▶ retransmit ─▶ transmit ─▶ emit        no file calls one to its left
 //
 // Theory of operation
 // - Synchronous. Callbacks run at the end of whatever caused them, with the connection consistent: they may call any method.
@@ -17,25 +19,31 @@
 
 import type { IpAddress } from '../wire/address.ts';
 import type { CongestionControl } from './congestion.ts';
-import { output, sendReset, windowUpdate } from './output.ts';
+import { output } from './output.ts';
 import { ReceiveBuffer } from './receive-buffer.ts';
 import { Rto } from './rto.ts';
 import { NO_SEGMENT } from './segment-table.ts';
 import { SendBuffer } from './send-buffer.ts';
 import { type Seq, seqDiff } from './seq.ts';
 import {
+  CA_OPEN,
   CLOSE_WAIT,
   CLOSED,
   ESTABLISHED,
+  EV_CONNECT,
+  EV_READABLE,
+  EV_WRITABLE,
   FIN_WAIT1,
   FIN_WAIT2,
   LAST_ACK,
+  REXMIT_OFF,
   SYN_RECV,
   SYN_SENT,
   type TcpState,
 } from './state.ts';
 import type { TcpLayer } from './tcp-layer.ts';
 import { armFinWait2, armKeepalive } from './timers.ts';
+import { sendReset, windowUpdate } from './transmit.ts';
 import {
   KEEPALIVE_IDLE_MS,
   KEEPALIVE_INTERVAL_MS,
@@ -45,33 +53,6 @@ import {
   SNDBUF_MAX,
   SNDBUF_MIN,
 } from './tunables.ts';
-
-// Events waiting to be delivered.
-export const EV_CONNECT = 1;
-export const EV_READABLE = 2;
-export const EV_WRITABLE = 4;
-export const EV_CLOSE = 8;
-
-// Phases of loss handling, after Linux's tcp_ca_state.
-export const CA_OPEN = 0;
-/** Duplicate ACKs or SACK blocks came; nothing deemed lost yet. */
-export const CA_DISORDER = 1;
-/** The window goes down because the network marked, not dropped (ecn.ts). */
-export const CA_CWR = 2;
-/** Fast recovery. */
-export const CA_RECOVERY = 3;
-/** After a timeout. */
-export const CA_LOSS = 4;
-
-// What the retransmission timer stands for.
-export const REXMIT_OFF = 0;
-export const REXMIT_RTO = 1;
-/** Zero-window probe, or nothing in flight but data that could not be sent. */
-export const REXMIT_PROBE = 2;
-/** RACK waits out reordering. */
-export const REXMIT_REORDER = 3;
-/** Tail loss probe. */
-export const REXMIT_TLP = 4;
 
 export class Connection {
   readonly layer: TcpLayer;

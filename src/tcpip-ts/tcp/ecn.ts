@@ -10,8 +10,9 @@
 // - CWR leaves in a segment of its own size, never in a super-segment, so that no link has to know which piece keeps it.
 // Leaves out: accurate ECN, the nonce.
 import { TCP_CWR, TCP_ECE, TCP_SYN } from '../wire/tcp.ts';
-import { CA_CWR, CA_RECOVERY, type Connection } from './connection.ts';
+import type { Connection } from './connection.ts';
 import type { SegmentInfo } from './options.ts';
+import { CA_CWR, CA_RECOVERY } from './state.ts';
 
 // Bits of Connection.ecn.
 /** Both sides speak it; before the SYN is answered: we asked. */

@@ -4,12 +4,12 @@
 import { NETSTAT } from '../counters.ts';
 import { icmpErrno } from '../icmp/icmp-errno.ts';
 import { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED } from '../wire/icmpv4.ts';
-import { CA_LOSS, CA_RECOVERY, type Connection } from './connection.ts';
-import { refreshRoute } from './output.ts';
+import type { Connection } from './connection.ts';
+import { refreshRoute } from './mss.ts';
 import { markLost } from './retransmit.ts';
 import { NO_SEGMENT } from './segment-table.ts';
 import { seqDiff, seqGt, seqLt } from './seq.ts';
-import { SYN_RECV, SYN_SENT } from './state.ts';
+import { CA_LOSS, CA_RECOVERY, SYN_RECV, SYN_SENT } from './state.ts';
 
 /** `seq` is the quoted sequence number, `mtu` that of the next hop (0: not said). The connection may be gone afterwards. */
 export function onIcmpError(c: Connection, seq: number, type: number, code: number, mtu: number): void {

@@ -6,14 +6,28 @@ import { ECONNREFUSED, ECONNRESET } from '../errno.ts';
 import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from '../wire/tcp.ts';
 import { processAck } from './ack.ts';
 import { initialWindow } from './congestion.ts';
-import { type Connection, EV_CONNECT, EV_READABLE, EV_WRITABLE } from './connection.ts';
+import type { Connection } from './connection.ts';
 import { agreeEcn } from './ecn.ts';
+import { setMss } from './mss.ts';
 import type { SegmentInfo } from './options.ts';
-import { output, sendAck, sendChallengeAck, sendLimitedAck, sendReset, sendSyn, setMss } from './output.ts';
+import { output } from './output.ts';
 import { receiveData, receiveFin } from './receive.ts';
 import { seqDiff, seqGeq, seqGt, seqLeq, seqLt } from './seq.ts';
-import { CLOSE_WAIT, CLOSING, ESTABLISHED, FIN_WAIT1, FIN_WAIT2, LAST_ACK, SYN_RECV, SYN_SENT } from './state.ts';
+import {
+  CLOSE_WAIT,
+  CLOSING,
+  ESTABLISHED,
+  EV_CONNECT,
+  EV_READABLE,
+  EV_WRITABLE,
+  FIN_WAIT1,
+  FIN_WAIT2,
+  LAST_ACK,
+  SYN_RECV,
+  SYN_SENT,
+} from './state.ts';
 import { armDelack, armFinWait2, armKeepalive, armRto, stopRexmit } from './timers.ts';
+import { sendAck, sendChallengeAck, sendLimitedAck, sendReset, sendSyn } from './transmit.ts';
 import { PAWS_AGE_MS } from './tunables.ts';
 
 /** Works `seg` in and answers. -1: the caller resets the sender (RFC 9293, 3.5.3). Otherwise 0. */

@@ -2,10 +2,12 @@
 // lost retransmissions too, which counting duplicates cannot. Only with SACK; without it recovery.ts counts duplicates.
 // The walk goes over the records in sequence order and not in order of sending (Linux keeps a second list): it runs only
 // while something is sacked or lost.
-import { CA_RECOVERY, type Connection } from './connection.ts';
+
+import type { Connection } from './connection.ts';
 import { markLost } from './retransmit.ts';
 import { NO_SEGMENT, SEG_EVER, SEG_LOST, SEG_RETRANS, SEG_SACKED } from './segment-table.ts';
 import { seqDiff, seqGt, seqLt } from './seq.ts';
+import { CA_RECOVERY } from './state.ts';
 import { armReorder } from './timers.ts';
 import { DUPTHRESH } from './tunables.ts';
 

@@ -4,10 +4,11 @@
 import { NETSTAT } from '../counters.ts';
 import { ECN_CE } from '../wire/ipv4.ts';
 import { TCP_PSH } from '../wire/tcp.ts';
-import { type Connection, EV_READABLE } from './connection.ts';
+import type { Connection } from './connection.ts';
 import { takeCwr, takeMark } from './ecn.ts';
 import type { SegmentInfo } from './options.ts';
 import { seqDiff, seqGt, seqLeq, seqLt, seqMin } from './seq.ts';
+import { EV_READABLE } from './state.ts';
 import { MSS_DEFAULT } from './tunables.ts';
 
 /** Takes what is new of the payload and inside the window. */

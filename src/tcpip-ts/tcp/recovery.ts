@@ -12,12 +12,13 @@
 // - Undo: a timestamp echo older than the first retransmission (RFC 3522, 4015), or DSACKs for all that was resent (RFC 3708),
 //   prove the episode needless: the windows return to where they were. F-RTO (RFC 5682) is left out: timestamps do its job.
 import { NETSTAT } from '../counters.ts';
-import { CA_CWR, CA_DISORDER, CA_LOSS, CA_OPEN, CA_RECOVERY, type Connection } from './connection.ts';
+import type { Connection } from './connection.ts';
 import { enterCwr, isEcho, isReducing, queueCwr, startReduction } from './ecn.ts';
 import type { SegmentInfo } from './options.ts';
 import { markLost, splitRecord, unmarkLost } from './retransmit.ts';
 import { NO_SEGMENT, SEG_LOST, SEG_SACKED } from './segment-table.ts';
 import { seqDiff, seqGeq, seqGt } from './seq.ts';
+import { CA_CWR, CA_DISORDER, CA_LOSS, CA_OPEN, CA_RECOVERY } from './state.ts';
 import { DUPTHRESH } from './tunables.ts';
 
 /** A retransmission timeout: nothing that was sent is believed to be in the network any more. */

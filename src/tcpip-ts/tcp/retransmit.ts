@@ -3,11 +3,12 @@
 // (without SACK, sackedOut is counted from duplicate ACKs instead: recovery.ts).
 import { NETSTAT, SNMP } from '../counters.ts';
 import { TCP_ACK, TCP_FIN, TCP_PSH } from '../wire/tcp.ts';
-import { CA_LOSS, type Connection } from './connection.ts';
+import type { Connection } from './connection.ts';
 import { isReducing } from './ecn.ts';
-import { emitData, segmentsOf } from './output.ts';
 import { NO_SEGMENT, SEG_EVER, SEG_FIN, SEG_LOST, SEG_RETRANS, SEG_SACKED } from './segment-table.ts';
 import { seqDiff, seqGeq } from './seq.ts';
+import { CA_LOSS } from './state.ts';
+import { emitData, segmentsOf } from './transmit.ts';
 
 /** Cuts a record so that it ends at `at`, which must lie inside it; false when no record is to be had. */
 export function splitRecord(c: Connection, i: number, at: number): boolean {

@@ -1,7 +1,9 @@
-// The states of a connection (RFC 9293, 3.3.2), numbered as include/net/tcp_states.h. LISTEN, the SYN-RECEIVED of passive
-// opens and TIME-WAIT live in objects of their own (listener.ts, syn-queue.ts, time-wait.ts); a Connection is never in LISTEN
-// or TIME_WAIT, and is in SYN_RECV only after a simultaneous open.
+// What the small numbers in a connection's fields stand for: its state, its phase of loss handling, what its retransmission timer
+// waits for, and the events its application is still to hear of.
 
+// States (RFC 9293, 3.3.2), numbered as include/net/tcp_states.h. LISTEN, the SYN-RECEIVED of passive opens and TIME-WAIT live in
+// objects of their own (listener.ts, syn-queue.ts, time-wait.ts); a Connection is never in LISTEN or TIME_WAIT, and is in SYN_RECV
+// only after a simultaneous open.
 export const CLOSED = 0;
 export const ESTABLISHED = 1;
 export const SYN_SENT = 2;
@@ -35,3 +37,30 @@ export const STATE_NAMES: Readonly<Record<TcpState, string>> = {
   [LISTEN]: 'LISTEN',
   [CLOSING]: 'CLOSING',
 };
+
+// Events waiting to be delivered.
+export const EV_CONNECT = 1;
+export const EV_READABLE = 2;
+export const EV_WRITABLE = 4;
+export const EV_CLOSE = 8;
+
+// Phases of loss handling, after Linux's tcp_ca_state.
+export const CA_OPEN = 0;
+/** Duplicate ACKs or SACK blocks came; nothing deemed lost yet. */
+export const CA_DISORDER = 1;
+/** The window goes down because the network marked, not dropped (ecn.ts). */
+export const CA_CWR = 2;
+/** Fast recovery. */
+export const CA_RECOVERY = 3;
+/** After a timeout. */
+export const CA_LOSS = 4;
+
+// What the retransmission timer stands for.
+export const REXMIT_OFF = 0;
+export const REXMIT_RTO = 1;
+/** Zero-window probe, or nothing in flight but data that could not be sent. */
+export const REXMIT_PROBE = 2;
+/** RACK waits out reordering. */
+export const REXMIT_REORDER = 3;
+/** Tail loss probe. */
+export const REXMIT_TLP = 4;

@@ -36,7 +36,7 @@ import {
 } from '../wire/tcp.ts';
 import { BufferPool } from './buffer-pool.ts';
 import type { CongestionControl, CongestionName } from './congestion.ts';
-import { Connection, EV_CLOSE } from './connection.ts';
+import { Connection } from './connection.ts';
 import { Cubic } from './cubic.ts';
 import { Demux, KIND_CONNECTION, KIND_REQUEST, KIND_TIME_WAIT, owner } from './demux.ts';
 import { ECN_OK } from './ecn.ts';
@@ -44,17 +44,19 @@ import { emitResetFor } from './emit.ts';
 import { onIcmpError } from './icmp-error.ts';
 import { input, settle } from './input.ts';
 import { TcpListener } from './listener.ts';
+import { refreshRoute } from './mss.ts';
 import { NewReno } from './newreno.ts';
 import { parseOptions, SegmentInfo } from './options.ts';
-import { refreshRoute, sendSyn } from './output.ts';
 import { dropRequest, onListenerSegment, onRequestSegment, onRequestTimer } from './passive.ts';
 import { SALT_DEMUX, SALT_ISN, SALT_TIMESTAMP, Secret } from './secret.ts';
 import { NO_SEGMENT, SegmentTable } from './segment-table.ts';
 import { getSeq } from './seq.ts';
-import { CLOSED, SYN_RECV, SYN_SENT } from './state.ts';
+import { CLOSED, EV_CLOSE, SYN_RECV, SYN_SENT } from './state.ts';
 import { SynQueue } from './syn-queue.ts';
 import { TimeWaitTable } from './time-wait.ts';
-import { armRto, onFastTimer, onSlowTimer } from './timers.ts';
+import { onFastTimer, onSlowTimer } from './timeouts.ts';
+import { armRto } from './timers.ts';
+import { sendSyn } from './transmit.ts';
 import {
   BACKLOG_DEFAULT,
   BACKLOG_MAX,

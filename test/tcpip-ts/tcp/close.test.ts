@@ -207,7 +207,7 @@ t.test('blind attacks (RFC 5961)', async (t) => {
       c.state = 1;
       pair.a.tcp.stamp();
       const before = pair.a.ip.sent;
-      const { sendChallengeAck } = await import('../../../src/tcpip-ts/tcp/output.ts');
+      const { sendChallengeAck } = await import('../../../src/tcpip-ts/tcp/transmit.ts');
       sendChallengeAck(c);
       sent += pair.a.ip.sent - before;
     }
