@@ -22,10 +22,9 @@ import {
   setQuotedSource,
   setSaddr,
 } from '../netfilter/nat/mangle.ts';
+import { countIn, countOut } from './accounting.ts';
 import { type ConnId, NO_CONN } from './conn.ts';
-import { countIn } from './in.ts';
 import type { Ipvs } from './ipvs.ts';
-import { countOut } from './out.ts';
 import { prepareRoute, sendOrContinue, traceReply, updateConntrackReply } from './xmit.ts';
 
 const ICMP_SOURCE_QUENCH = 4;

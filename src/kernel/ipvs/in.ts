@@ -8,48 +8,16 @@ import { TCP_HLEN, TCP_RST, TCP_SYN, tcpFlags } from '../../tcpip-ts/wire/tcp.ts
 import { UDP_HLEN } from '../../tcpip-ts/wire/udp.ts';
 import { DropReason } from '../core/drop-reason.ts';
 import { type HookNumber, NF_ACCEPT, NF_DROP, NF_STOLEN, type Verdict } from '../netfilter/hooks.ts';
-import {
-  CONN_F_INACTIVE,
-  CONN_F_NFCT,
-  CONN_F_ONE_PACKET,
-  CONN_F_TEMPLATE,
-  type ConnId,
-  NO_CONN,
-  TEMPLATE_ASSURED,
-} from './conn.ts';
-import type { DestTable } from './dest.ts';
+import { countIn, isAvailable, setState } from './accounting.ts';
+import { CONN_F_NFCT, CONN_F_ONE_PACKET, CONN_F_TEMPLATE, type ConnId, NO_CONN } from './conn.ts';
 import { icmpIn, isTranslatedError } from './icmp.ts';
 import type { Ipvs } from './ipvs.ts';
-import {
-  DEST_ACTIVE_CONNS,
-  DEST_AVAILABLE,
-  DEST_FLAGS,
-  DEST_INACT_CONNS,
-  DEST_ROW,
-  NONE,
-  STAT_CONNS,
-  STAT_IN_BYTES,
-  STAT_IN_PKTS,
-  STATS,
-  SVC_FLAGS,
-  SVC_IS_RR,
-  SVC_KEY,
-  SVC_ROW,
-} from './rows.ts';
+import { NONE, STAT_CONNS, STATS, SVC_FLAGS, SVC_IS_RR, SVC_KEY, SVC_ROW } from './rows.ts';
 import { nextInTurn } from './scheduler/rr.ts';
 import { SVC_F_ONEPACKET, SVC_F_PERSISTENT } from './scheduler/scheduler.ts';
 import type { VirtualService } from './service.ts';
 import { FTPDATA, FTPPORT } from './service-table.ts';
-import {
-  DIR_INPUT,
-  DIR_OUTPUT,
-  type Direction,
-  isTcpActive,
-  TCP_S_CLOSE,
-  TCP_S_ESTABLISHED,
-  TCP_S_TIME_WAIT,
-  tcpNextState,
-} from './state.ts';
+import { DIR_INPUT, TCP_S_CLOSE, TCP_S_TIME_WAIT } from './state.ts';
 import { natXmit } from './xmit.ts';
 
 const LOOPBACK_IFINDEX = 1;
@@ -104,7 +72,7 @@ export function ipvsIn(ipvs: Ipvs, skb: Skb, hook: HookNumber): Verdict {
   }
 
   countIn(ipvs.destTable, conns.dest[id]!, ipTotalLen(b, skb.nh));
-  setState(ipvs, id, DIR_INPUT, flags);
+  setState(conns, ipvs.destTable, ipvs.timeouts, id, DIR_INPUT, flags);
   const verdict = natXmit(ipvs, skb, id, hook);
   conns.touch(id);
   return verdict;
@@ -211,50 +179,6 @@ function affinity(
   if (!own) conns.dport[template] = 0;
   conns.timeoutUs[template] = svc.timeoutS * 1e6;
   return template;
-}
-
-/** Takes the connection through a packet: state, timeout, and its dest's counters. */
-export function setState(ipvs: Ipvs, id: ConnId, direction: Direction, flags: number): void {
-  const { conns } = ipvs;
-  if (conns.proto[id] !== IPPROTO_TCP) {
-    conns.timeoutUs[id] = ipvs.timeouts.udpUs;
-    if (direction === DIR_OUTPUT) assureTemplate(ipvs, id);
-    return;
-  }
-  const was = conns.state[id]!;
-  const is = tcpNextState(was, direction, flags);
-  if (is !== was) {
-    const { words } = ipvs.destTable;
-    const row = conns.dest[id]! * DEST_ROW;
-    const inactive = (conns.flags[id]! & CONN_F_INACTIVE) !== 0;
-    if (!inactive && !isTcpActive(is)) {
-      words[row + DEST_ACTIVE_CONNS]!--;
-      words[row + DEST_INACT_CONNS]!++;
-      conns.flags[id]! |= CONN_F_INACTIVE;
-    } else if (inactive && isTcpActive(is)) {
-      words[row + DEST_INACT_CONNS]!--;
-      words[row + DEST_ACTIVE_CONNS]!++;
-      conns.flags[id]! &= ~CONN_F_INACTIVE;
-    }
-    if (is === TCP_S_ESTABLISHED) assureTemplate(ipvs, id);
-    conns.state[id] = is;
-  }
-  conns.timeoutUs[id] = ipvs.timeouts.tcpUs[is]!;
-}
-
-function assureTemplate(ipvs: Ipvs, id: ConnId): void {
-  const template = ipvs.conns.control[id]!;
-  if (template !== NO_CONN) ipvs.conns.state[template]! |= TEMPLATE_ASSURED;
-}
-
-export function isAvailable(dests: DestTable, dest: number): boolean {
-  return (dests.words[dest * DEST_ROW + DEST_FLAGS]! & DEST_AVAILABLE) !== 0;
-}
-
-export function countIn(dests: DestTable, dest: number, bytes: number): void {
-  if (!isAvailable(dests, dest)) return;
-  dests.stats[dest * STATS + STAT_IN_PKTS]!++;
-  dests.stats[dest * STATS + STAT_IN_BYTES]! += bytes;
 }
 
 function drop(ipvs: Ipvs, skb: Skb, reason: DropReason): Verdict {

@@ -1,6 +1,6 @@
 // IP Virtual Server in the emulated kernel: the tables, what netlink may do to them, and the hooks, after ip_vs_core.c and
 // ip_vs_ctl.c of Linux 6.1 (IPv4, TCP and UDP, masquerade). The packet path is in in.ts (requests), out.ts (replies),
-// icmp.ts and xmit.ts; this file owns what they work on.
+// icmp.ts, xmit.ts and accounting.ts; this file owns what they work on.
 //
 //   LOCAL_IN   98 reply   99 request       (after the filter, before nat INPUT)
 //   LOCAL_OUT  -99 reply  -98 request      (after nat OUTPUT)

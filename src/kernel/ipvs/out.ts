@@ -7,12 +7,10 @@ import { TCP_HLEN, tcpFlags } from '../../tcpip-ts/wire/tcp.ts';
 import { UDP_HLEN } from '../../tcpip-ts/wire/udp.ts';
 import { type HookNumber, NF_ACCEPT, type Verdict } from '../netfilter/hooks.ts';
 import { setSaddr, setSport } from '../netfilter/nat/mangle.ts';
+import { countOut, setState } from './accounting.ts';
 import { NO_CONN } from './conn.ts';
-import type { DestTable } from './dest.ts';
 import { icmpOut, isTranslatedError } from './icmp.ts';
-import { isAvailable, setState } from './in.ts';
 import type { Ipvs } from './ipvs.ts';
-import { STAT_OUT_BYTES, STAT_OUT_PKTS, STATS } from './rows.ts';
 import { DIR_OUTPUT } from './state.ts';
 import { traceReply, updateConntrackReply } from './xmit.ts';
 
@@ -33,16 +31,11 @@ export function ipvsOut(ipvs: Ipvs, skb: Skb, hook: HookNumber): Verdict {
   setSport(skb, conns.vport[id]!);
   setSaddr(skb, conns.vaddr[id]!);
   countOut(ipvs.destTable, conns.dest[id]!, ipTotalLen(b, skb.nh));
-  setState(ipvs, id, DIR_OUTPUT, proto === IPPROTO_TCP ? tcpFlags(b, skb.th) : 0);
+  const flags = proto === IPPROTO_TCP ? tcpFlags(b, skb.th) : 0;
+  setState(conns, ipvs.destTable, ipvs.timeouts, id, DIR_OUTPUT, flags);
   skb.ipvs = true;
   updateConntrackReply(ipvs, skb, id);
   if (ipvs.net.trace.sink !== null) traceReply(ipvs, skb, id, hook);
   conns.touch(id);
   return NF_ACCEPT;
-}
-
-export function countOut(dests: DestTable, dest: number, bytes: number): void {
-  if (!isAvailable(dests, dest)) return;
-  dests.stats[dest * STATS + STAT_OUT_PKTS]!++;
-  dests.stats[dest * STATS + STAT_OUT_BYTES]! += bytes;
 }
