@@ -80,6 +80,8 @@ async function live(options: TraceOptions): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => lines.close());
   response.on('error', () => lines.close());
   process.stdout.on('error', () => lines.close());
+  if (process.stderr.isTTY)
+    process.stderr.write(`waiting for packets of ${options.pod ?? options.from} to ${options.to}; Ctrl-C ends it\n`);
   let packet = 0;
   for await (const line of lines) {
     if (options.output === 'json') {
