@@ -30,10 +30,11 @@ export interface Outcome {
 const NO_TICKS: Ticks = { before: new Set(), atStart: 0, lagUs: 0 };
 /** How far back from a difference a tick is looked for, in moments. */
 const LOOK_BACK = 96;
-/** Plays of one scenario at most, in each of the ways below; and events played, but a play of each place to look at. */
+/** Plays of one scenario at most, in each of the ways below; and events played, in no fewer plays than the last. */
 const PLAYS = 200;
 const FAR_PLAYS = 800;
-const EVENTS = 80_000;
+const EVENTS = 100_000;
+const FEWEST_PLAYS = 32;
 /** What an event took beyond the waiting, which adds up where timers run. */
 const LAGS_US = [0, 250, 1000, 2500];
 /** Offsets of the clock in the grids of the timers of up to 5 s, 40 s and 5 minutes: 8, 64 and 512 ticks. */
@@ -114,7 +115,9 @@ class Search {
   best(): Ticks {
     if (this.#found([0], 0, PLAYS, false) || !hasTimers(this.#scenario)) return this.#best!.ticks;
     if (this.#found(OFFSETS, 0, PLAYS, false) || this.#found(OFFSETS, 0, PLAYS, true)) return this.#best!.ticks;
-    // Where no tick and no offset changes what comes out, it is not the time's doing.
+    for (const lagUs of LAGS_US)
+      if (agrees(this.#play({ before: new Set(), atStart: 0, lagUs }))) return this.#best!.ticks;
+    // Where no tick, offset or lag changes what comes out, it is not the time's doing.
     if (this.#firsts.size > 1 && !LAGS_US.some((lagUs) => this.#found(OFFSETS, lagUs, PLAYS, false))) {
       LAGS_US.some((lagUs) => this.#found(OFFSETS, lagUs, FAR_PLAYS, true));
     }
@@ -122,7 +125,7 @@ class Search {
   }
 
   #found(offsets: readonly number[], lagUs: number, plays: number, far: boolean): boolean {
-    const most = Math.min(this.#plays + plays, Math.max(LOOK_BACK, EVENTS / this.#scenario.events.length));
+    const most = Math.min(this.#plays + plays, Math.max(FEWEST_PLAYS, EVENTS / this.#scenario.events.length));
     for (const atStart of offsets) {
       if (this.#plays >= most && this.#best) return false;
       if (this.#extends(this.#play({ before: new Set(), atStart, lagUs }), most, far)) return true;
@@ -140,7 +143,7 @@ class Search {
 
   /** Whether the run, or one with more ticks, agrees to the end. */
   #extends(run: Run, plays: number, far: boolean): boolean {
-    if (run.differences.length === 0) return true;
+    if (agrees(run)) return true;
     const first = Math.max(far ? 0 : run.lastTick, run.moments - LOOK_BACK);
     for (let m = run.moments; m > first && this.#plays < plays; m--) {
       if (run.ticks.before.has(m)) continue;
@@ -151,8 +154,12 @@ class Search {
   }
 }
 
+function agrees(run: Run): boolean {
+  return run.differences.length === 0;
+}
+
 function isLonger(a: Run, b: Run): boolean {
-  return a.differences.length === 0 || (b.differences.length > 0 && a.differences[0]!.event > b.differences[0]!.event);
+  return agrees(a) || (!agrees(b) && a.differences[0]!.event > b.differences[0]!.event);
 }
 
 /** Whether a scenario waits long enough for timers that a grid makes late. */
