@@ -1,20 +1,10 @@
 // What every controller is given: the API, time, chance, the shared copies of the objects, and where failures are told.
 import type { KubeObject, ResourceType, Stored } from '../api/meta.ts';
 import { CONTROLLERREVISIONS, JOBS, NODES, PODS, REPLICASETS } from '../api/resources.ts';
-import type { ApiClient } from '../client/client.ts';
 import { type IndexFunction, Informer } from '../client/informer.ts';
-import type { Clock } from '../lib/clock.ts';
-import type { Rng } from '../lib/rng.ts';
 import { EventRecorder } from './events.ts';
+import type { ControllerOptions } from './options.ts';
 import { controllerOf } from './owner.ts';
-
-export interface ControllerOptions {
-  readonly client: ApiClient;
-  readonly clock: Clock;
-  readonly rng: Rng;
-  /** Something failed and will be tried again; conflicts between writers are not told. */
-  readonly onError?: (error: unknown, what: string) => void;
-}
 
 /** Index of what is owned (OWNED) by the UID of their controller; '' for those without one, by `namespace`. */
 export const BY_OWNER = 'owner';

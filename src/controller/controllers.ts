@@ -3,7 +3,7 @@
 // one informer a kind.
 import { CertificateSigner, type SignClient } from './certificate-signer.ts';
 import { ClusterRoleAggregationController } from './clusterrole-aggregation.ts';
-import { type Controller, type ControllerOptions, createContext } from './context.ts';
+import { type Controller, createContext } from './context.ts';
 import { CronJobController } from './cronjob/cronjob.ts';
 import { DaemonSetController } from './daemonset/daemonset.ts';
 import { DeploymentController } from './deployment/deployment.ts';
@@ -18,6 +18,7 @@ import { TtlAfterFinishedController } from './job/ttl.ts';
 import { KubernetesService } from './kubernetes-service.ts';
 import { NamespaceController } from './namespace.ts';
 import { NodeLifecycleController } from './node-lifecycle.ts';
+import type { ControllerOptions } from './options.ts';
 import { PodGarbageCollector } from './pod-gc.ts';
 import { ReplicaSetController } from './replicaset/replicaset.ts';
 import { ResourceQuotaController } from './resource-quota.ts';

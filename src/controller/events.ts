@@ -8,7 +8,7 @@ import type { KubeObject } from '../api/meta.ts';
 import { EVENTS } from '../api/resources.ts';
 import { isStatus } from '../api/status-error.ts';
 import { formatTime } from '../api/time.ts';
-import type { ControllerOptions } from './context.ts';
+import type { ControllerOptions } from './options.ts';
 
 const AGGREGATE_AFTER = 10; // different messages
 const AGGREGATE_WINDOW_US = 600e6;
@@ -44,11 +44,7 @@ export class EventRecorder {
   #lastNs = 0n;
 
   /** `host` is the node's name for a kubelet, nothing for the control plane. */
-  constructor(
-    options: Pick<ControllerOptions, 'client' | 'clock' | 'onError' | 'rng'>,
-    component: string,
-    host?: string,
-  ) {
+  constructor(options: ControllerOptions, component: string, host?: string) {
     this.#options = options;
     this.#component = component;
     this.#host = host;
