@@ -25,7 +25,8 @@ import {
 } from '../tcpip-ts/wire/icmpv4.ts';
 import type { Net, VirtualServers } from './core/context.ts';
 import { type DeviceInput, type DeviceOptions, Devices, type NetDevice } from './core/device.ts';
-import { DropReason, Drops } from './core/drop-reason.ts';
+import { DropReason } from './core/drop-reason.ts';
+import { Drops } from './core/drops.ts';
 import { LoopbackLink } from './core/loopback.ts';
 import { Neighbours } from './core/neighbours.ts';
 import { TracePoints } from './core/trace.ts';

@@ -7,7 +7,7 @@ import type { Fib } from '../ip/fib.ts';
 import type { Conntrack } from '../netfilter/conntrack/conntrack.ts';
 import type { NetfilterHooks } from '../netfilter/hooks.ts';
 import type { Devices } from './device.ts';
-import type { Drops } from './drop-reason.ts';
+import type { Drops } from './drops.ts';
 import type { TracePoints } from './trace.ts';
 
 /** What netfilter may ask of IPVS; null as long as there is none. */

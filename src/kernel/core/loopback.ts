@@ -5,7 +5,8 @@ import type { Breath, Pollable } from '../../lib/breath.ts';
 import { LINK_F_CSUM, LINK_F_TSO4, LINK_F_USO4, type Link, type LinkReceiver } from '../../tcpip-ts/link.ts';
 import type { Skb } from '../../tcpip-ts/skb.ts';
 import type { Conntrack } from '../netfilter/conntrack/conntrack.ts';
-import { DropReason, type Drops } from './drop-reason.ts';
+import { DropReason } from './drop-reason.ts';
+import type { Drops } from './drops.ts';
 
 /** net.core.netdev_max_backlog. */
 const MAX_QUEUED = 1000;

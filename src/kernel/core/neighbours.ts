@@ -12,7 +12,8 @@ import type { Mac } from '../../tcpip-ts/wire/address.ts';
 import { arpSpa, arpTpa, isArp } from '../../tcpip-ts/wire/arp.ts';
 import type { Addresses } from '../ip/addresses.ts';
 import type { NetDevice } from './device.ts';
-import { DropReason, type Drops } from './drop-reason.ts';
+import { DropReason } from './drop-reason.ts';
+import type { Drops } from './drops.ts';
 
 export interface NeighboursEnv {
   readonly clock: Clock;
