@@ -6,7 +6,7 @@
 // throws a NetlinkError with its index, what came before it stays (as with the separate system calls of a real proxy), and
 // each op by itself is all or nothing (an iptables-restore table is compiled before anything of it is swapped in).
 // Addresses (A) are host-order numbers, or bigints where the rules of IPv6 are held (ip6/); protocols IPPROTO_* numbers.
-import type { ConntrackEntry, ConntrackFilter } from './netfilter/conntrack/conntrack.ts';
+import type { ConntrackEntry, ConntrackFilter } from './netfilter/conntrack/entry.ts';
 import type { Timeouts } from './netfilter/conntrack/timeouts.ts';
 import type { Chain, Rule, TableName } from './netfilter/iptables/rule.ts';
 import type { NftCommand } from './netfilter/nftables/ruleset.ts';

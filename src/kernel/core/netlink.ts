@@ -2,7 +2,7 @@
 // kernel's thread.
 
 import type { Kernel } from '../kernel.ts';
-import type { ConntrackFilter } from '../netfilter/conntrack/conntrack.ts';
+import type { ConntrackFilter } from '../netfilter/conntrack/entry.ts';
 import type { Timeouts } from '../netfilter/conntrack/timeouts.ts';
 import {
   type IpSetEntry,

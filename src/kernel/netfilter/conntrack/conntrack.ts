@@ -22,6 +22,7 @@ import {
   IPS_CONFIRMED,
   IPS_DYING,
 } from './ctinfo.ts';
+import type { ConntrackEntry, ConntrackFilter, ConntrackTuple } from './entry.ts';
 import { formatConntrack } from './print.ts';
 import { DEFAULT_TIMEOUTS, type Timeouts } from './timeouts.ts';
 
@@ -35,40 +36,6 @@ const PORTS = 2;
 const PROTO = 3;
 /** Buckets looked through for a victim when the table is full (NF_CT_EVICTION_RANGE). */
 const EVICTION_RANGE = 8;
-
-/** What `conntrack -D` can select by; all given fields must fit. The names are conntrack(8)'s long options. */
-export interface ConntrackFilter {
-  readonly proto?: number;
-  readonly origSrc?: number;
-  readonly origDst?: number;
-  readonly origPortSrc?: number;
-  readonly origPortDst?: number;
-  readonly replySrc?: number;
-  readonly replyDst?: number;
-  readonly replyPortSrc?: number;
-  readonly replyPortDst?: number;
-}
-
-export interface ConntrackTuple {
-  readonly proto: number;
-  readonly saddr: number;
-  readonly daddr: number;
-  readonly sport: number;
-  readonly dport: number;
-}
-
-export interface ConntrackEntry {
-  readonly ct: number;
-  readonly original: ConntrackTuple;
-  readonly reply: ConntrackTuple;
-  readonly status: number;
-  /** TCP only. */
-  readonly state: number;
-  readonly timeoutS: number;
-  readonly mark: number;
-  /** As a line of `conntrack -L`. */
-  readonly text: string;
-}
 
 export class Conntrack {
   readonly max: number;

@@ -1,8 +1,8 @@
 // A connection as a line of `conntrack -L` (conntrack-tools 1.4.7) without counters.
 import { formatIPv4 } from '../../../tcpip-ts/wire/address.ts';
 import { IPPROTO_ICMP, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP } from '../../../tcpip-ts/wire/ipv4.ts';
-import type { ConntrackEntry, ConntrackTuple } from './conntrack.ts';
 import { IPS_ASSURED, IPS_SEEN_REPLY } from './ctinfo.ts';
+import type { ConntrackEntry, ConntrackTuple } from './entry.ts';
 
 export const TCP_STATE_NAMES = [
   'NONE',
