@@ -18,8 +18,8 @@ import {
   type VirtualServer,
   type VirtualServerKey,
 } from '../netlink.ts';
+import { type Balancer, type Balancing, reasonOf } from '../what-if/balancer.ts';
 import type { Flow } from '../what-if/flow.ts';
-import { type Balancer, type Balancing, reasonOf } from '../what-if/ipvs.ts';
 
 type Key = VirtualServerKey<IpAddress>;
 

@@ -1,37 +1,14 @@
 // What IPVS would do to a packet that reaches it: which real server, why, and how likely; without counting or keeping anything.
-import { formatHostPort, type IpAddress } from '../../tcpip-ts/wire/ip-address.ts';
+import { formatHostPort } from '../../tcpip-ts/wire/ip-address.ts';
 import { NO_CONN } from '../ipvs/conn.ts';
 import type { Ipvs } from '../ipvs/ipvs.ts';
 import { formatDest, formatService } from '../ipvs/save.ts';
 import type { Share } from '../ipvs/scheduler/scheduler.ts';
 import type { VirtualService } from '../ipvs/service.ts';
 import { protoName } from '../netfilter/ipset/ipset.ts';
+import { type BalancedShare, type Balancer, type Balancing, reasonOf } from './balancer.ts';
 import type { Flow } from './flow.ts';
 import { onward, type Path } from './path.ts';
-
-/** A real server with the share of such packets that it gets. */
-export interface BalancedShare {
-  readonly addr: IpAddress;
-  readonly port: number;
-  /** As ipvsadm-save has it. */
-  readonly text: string;
-  readonly probability: number;
-}
-
-export interface Balancing {
-  /** As ipvsadm-save has it. */
-  readonly service: string;
-  /** `10.96.0.10:53/udp`. */
-  readonly name: string;
-  readonly shares: readonly BalancedShare[];
-  /** The clause for it. */
-  readonly why: string;
-}
-
-/** Who a packet would get; undefined when it is for no virtual server. */
-export interface Balancer {
-  balance(flow: Flow): Balancing | undefined;
-}
 
 /** At INPUT or OUTPUT; undefined when the packet is for no virtual server. */
 export function balance(path: Path): Path[] | undefined {
@@ -48,11 +25,6 @@ export function balance(path: Path): Path[] | undefined {
     way.probability *= share.probability;
     return sendTo(way, balancing, share);
   });
-}
-
-/** `rr picks one of 3 real servers`. */
-export function reasonOf(scheduler: string, n: number): string {
-  return `${scheduler} picks ${n === 1 ? 'the one real server it can' : `one of ${n} real servers`}`;
 }
 
 /** The emulated kernel's IPVS. */

@@ -1,8 +1,8 @@
 // What the what-if engine asks of a kernel: its routes, its rules, its balancer. The emulated kernel answers it for IPv4 (kernel-net.ts),
 // the rules held for IPv6 for the other family (ip6/net.ts). Nothing is changed by asking.
 import type { IpAddress } from '../../tcpip-ts/wire/ip-address.ts';
+import type { Balancer } from './balancer.ts';
 import type { IptablesNet } from './iptables.ts';
-import type { Balancer } from './ipvs.ts';
 import type { NftablesNet } from './nftables.ts';
 
 export interface Routed {
