@@ -1,9 +1,10 @@
 // Sending ICMP errors, after Linux's icmp_send(): never about an error, a fragment past the first, a group address or a
 // nonsense source (RFC 1122 3.2.2), rate limited, quoting as much as fits 576 bytes (RFC 1812 4.3.2.3).
+import type { Clock } from '../../lib/clock.ts';
 import { copyBetween } from '../copy.ts';
-import { SNMP } from '../counters.ts';
-import type { IpLayer } from '../ip/ip-layer.ts';
-import { RTN_LOCAL } from '../ip/route.ts';
+import { type Counters, SNMP } from '../counters.ts';
+import { type RouteTable, RTN_LOCAL } from '../ip/route.ts';
+import type { IpOutput } from '../ip/transport.ts';
 import { CHECKSUM_PARTIAL, GSO_NONE, type Skb } from '../skb.ts';
 import { completeChecksum } from '../skb-checksum.ts';
 import {
@@ -33,23 +34,27 @@ const MAX_QUOTE = 576 - IPV4_HLEN - ICMP_HLEN;
 const TOS_INTERNETWORK_CONTROL = 0xc0;
 
 export class IcmpErrors {
-  readonly #ip: IpLayer;
+  readonly #ip: IpOutput;
+  readonly #routes: RouteTable;
+  readonly #counters: Counters;
   readonly #limit: IcmpRateLimit;
 
-  constructor(ip: IpLayer) {
+  constructor(ip: IpOutput, routes: RouteTable, clock: Clock, counters: Counters) {
     this.#ip = ip;
-    this.#limit = new IcmpRateLimit(ip.clock);
+    this.#routes = routes;
+    this.#counters = counters;
+    this.#limit = new IcmpRateLimit(clock);
   }
 
   /** An error of `type` and `code` to the source of the received packet in `skb`; `info` is the second header word. Borrows `skb`. */
   send(skb: Skb, type: number, code: number, info: number): void {
     const ip = this.#ip;
-    const { v } = ip.counters;
+    const { v } = this.#counters;
     const b = skb.bytes;
     const nh = skb.nh;
     const to = ipSaddr(b, nh);
     if (skb.cb0 !== RTN_LOCAL || (ipFrag(b, nh) & IP_OFFSET_MASK) !== 0) return;
-    if (to === 0 || to >>> 28 >= 14 || ip.routes.isBroadcast(to)) return;
+    if (to === 0 || to >>> 28 >= 14 || this.#routes.isBroadcast(to)) return;
     const th = nh + ipHlen(b, nh);
     if (ipProto(b, nh) === IPPROTO_ICMP && (th >= skb.tail || isIcmpError(icmpType(b, th)))) return;
     const allowed = this.#limit.take(to);

@@ -19,7 +19,6 @@ import {
   isGroupMac,
   MAC_BROADCAST,
 } from '../wire/ethernet.ts';
-import { type Route, RTN_BROADCAST } from './route.ts';
 
 const MULTICAST_MAC = 0x01005e000000; // RFC 1112 6.4: and the low 23 bits of the group
 
@@ -111,8 +110,8 @@ export class Interface implements LinkReceiver {
     else this.#drop(skb);
   }
 
-  /** Sends the IP packet at skb.nh, routed by `route`, to the neighbour skb.nexthop; owns `skb`. */
-  output(skb: Skb, route: Route): void {
+  /** Sends the IP packet at skb.nh to the neighbour skb.nexthop, or with `broadcast` to all of them; owns `skb`. */
+  output(skb: Skb, broadcast: boolean): void {
     if (this.#closed) {
       skb.free();
       return;
@@ -121,7 +120,7 @@ export class Interface implements LinkReceiver {
     if (arp === null) {
       skb.mh = skb.nh;
       this.link.transmit(skb);
-    } else if (route.type === RTN_BROADCAST) this.#outputTo(skb, MAC_BROADCAST);
+    } else if (broadcast) this.#outputTo(skb, MAC_BROADCAST);
     else if (skb.nexthop >>> 28 === 14) this.#outputTo(skb, MULTICAST_MAC + (skb.nexthop & 0x7fffff));
     else arp.output(skb);
   }

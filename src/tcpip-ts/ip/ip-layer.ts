@@ -52,7 +52,7 @@ export class IpLayer implements IpOutput {
       skb.cb0 = RTN_LOCAL;
       this.sendIcmpError(skb, ICMP_TIME_EXCEEDED, ICMP_EXC_FRAGTIME, 0);
     });
-    this.#errors = new IcmpErrors(this);
+    this.#errors = new IcmpErrors(this, this.routes, env.clock, env.counters);
   }
 
   /** The transport that is handed packets of protocol `proto` and ICMP errors about them. */

@@ -82,7 +82,7 @@ function transmit(ip: IpLayer, skb: Skb, route: Route, daddr: number): number {
     skb.oif = route.iface.ifIndex;
     // Groups are reached without a gateway.
     skb.nexthop = route.gateway === 0 || daddr >>> 28 === 14 ? daddr : route.gateway;
-    route.iface.output(skb, route);
+    route.iface.output(skb, route.type === RTN_BROADCAST);
     return 0;
   }
   if (ip.loopback.push(skb)) return 0;
