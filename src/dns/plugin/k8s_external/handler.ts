@@ -15,20 +15,10 @@ import {
 } from '../../request.ts';
 import { addressOfReverse } from '../../reverse.ts';
 import type { ExternalItem, ExternalView } from '../kubernetes/external.ts';
+import type { ExternalOptions } from './options.ts';
 import { externalZoneRecords, targetOf, weightOf } from './zone-records.ts';
 
 const NAME = 'k8s_external';
-
-export interface ExternalOptions {
-  readonly zones: readonly string[];
-  /** The label below a zone under which its name server stands. */
-  readonly apex: string;
-  readonly ttl: number;
-  /** Endpoints of headless Services are served too. */
-  readonly headless: boolean;
-  /** Zones in which a missing name is passed on; undefined: none. */
-  readonly fallthrough: readonly string[] | undefined;
-}
 
 export class External {
   readonly #options: ExternalOptions;

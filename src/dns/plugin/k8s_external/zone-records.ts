@@ -5,7 +5,7 @@ import { TYPE } from '../../constants.ts';
 import { below, fqdn } from '../../name.ts';
 import { addressRecord, nameRecord, type ResourceRecord, srvRecord } from '../../record.ts';
 import type { ExternalItem, ExternalView } from '../kubernetes/external.ts';
-import type { ExternalOptions } from './handler.ts';
+import type { ExternalOptions } from './options.ts';
 
 export function* externalZoneRecords(
   view: ExternalView,

@@ -3,8 +3,9 @@
 // Multi-cluster Services are left out.
 import { below } from '../../name.ts';
 import { addressBytes } from '../../reverse.ts';
+import type { PortFacts, ServiceEntry, SliceFacts } from './facts.ts';
 import { type NameParts, parseName } from './name-parts.ts';
-import type { ObjectIndex, PortFacts, ServiceEntry, SliceFacts } from './objects.ts';
+import type { ObjectIndex } from './objects.ts';
 
 export type PodMode = 'disabled' | 'insecure' | 'verified';
 

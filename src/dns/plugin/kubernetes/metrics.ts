@@ -2,7 +2,7 @@
 // controllers write down when the oldest change was that an update answers. As there, counted for headless Services only.
 import type { EndpointSlice } from '../../../api/discovery-v1.ts';
 import type { Histogram, HistogramSeries, Registry } from '../../../lib/metrics.ts';
-import type { ServiceFacts } from './objects.ts';
+import type { ServiceFacts } from './facts.ts';
 
 const TRIGGER_TIME = 'endpoints.kubernetes.io/last-change-trigger-time';
 /** Seconds, from a millisecond, doubling, to some nine minutes. */

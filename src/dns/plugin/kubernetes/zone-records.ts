@@ -4,8 +4,9 @@
 import { TYPE } from '../../constants.ts';
 import { below, fqdn } from '../../name.ts';
 import { addressRecord, nameRecord, type ResourceRecord, srvRecord } from '../../record.ts';
+import type { PortFacts, ServiceEntry } from './facts.ts';
 import type { Finder } from './finder.ts';
-import type { ObjectIndex, PortFacts, ServiceEntry } from './objects.ts';
+import type { ObjectIndex } from './objects.ts';
 
 const WEIGHT = 100;
 
