@@ -3,7 +3,7 @@
 import { createServer, type RequestListener } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { ListenAddress } from '../proxy/own-servers.ts';
+import type { ListenAddress } from '../proxy/config.ts';
 import { TcpServer } from '../tcpip-ts/socket/tcp-server.ts';
 import { type TcpHost, TcpSocket } from '../tcpip-ts/socket/tcp-socket.ts';
 

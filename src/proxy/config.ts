@@ -3,7 +3,6 @@
 // warned of and otherwise passed over, as the real kube-proxy's lenient decoding does (cmd/kube-proxy/app/options.go, v1.32).
 // Durations are Go's (`30s`, `1m30s`) in the document, microseconds here.
 import { familyOf, type IpAddress, type IpPrefix, parseIpAddress, parseIpPrefix } from '../tcpip-ts/wire/ip-address.ts';
-import type { ListenAddress } from './own-servers.ts';
 
 /** Network address and prefix length. */
 export type Cidr = IpPrefix;
@@ -25,6 +24,13 @@ export interface SyncPeriods {
   readonly minSyncPeriodUs: number;
   /** Most time between them. */
   readonly syncPeriodUs: number;
+}
+
+/** Where one of its own servers listens. */
+export interface ListenAddress {
+  /** `0.0.0.0`: all of the Node's. */
+  readonly host: string;
+  readonly port: number;
 }
 
 export interface KubeProxyConfig {

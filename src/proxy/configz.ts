@@ -1,8 +1,7 @@
 // What kube-proxy runs with, as its /configz tells it: the fields of its internal configuration (pkg/proxy/apis/config/types.go, v1.34)
 // that mean something here, under their names in Go, for the type has no others. Defaults are filled in.
 import { formatIpPrefix } from '../tcpip-ts/wire/ip-address.ts';
-import type { Cidr, KubeProxyConfig } from './config.ts';
-import type { ListenAddress } from './own-servers.ts';
+import type { Cidr, KubeProxyConfig, ListenAddress } from './config.ts';
 
 export function configz(config: KubeProxyConfig): object {
   const { mode, masqueradeBit, ipvs, nodePortPrimary, nodePortAddresses } = config;

@@ -2,14 +2,8 @@
 // metrics: /metrics, /proxyMode, /configz and /healthz. After serveHealthz() and serveMetrics() of cmd/kube-proxy/app/server.go, v1.34.
 // Leaves out: /flagz, /statusz and profiling; another try every five seconds when an address cannot be had.
 import type { RequestListener, ServerResponse } from 'node:http';
-import type { KubeProxyConfig } from './config.ts';
+import type { KubeProxyConfig, ListenAddress } from './config.ts';
 import { configz } from './configz.ts';
-
-export interface ListenAddress {
-  /** `0.0.0.0`: all of the Node's. */
-  readonly host: string;
-  readonly port: number;
-}
 
 /** Serves HTTP on the Node. */
 export type HttpListen = (at: ListenAddress, answer: RequestListener) => { close(): void };

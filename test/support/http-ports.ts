@@ -1,6 +1,6 @@
 // What a Node serves over HTTP, without a network: requests are put to the listeners as they are.
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
-import type { ListenAddress } from '../../src/proxy/own-servers.ts';
+import type { ListenAddress } from '../../src/proxy/config.ts';
 
 interface Answer {
   readonly code: number;
