@@ -341,7 +341,14 @@ export class Player {
     this.#moment();
     const runUs = (this.#moments - this.#waitedAt) * MOMENT_US;
     if (runUs >= 1e6) this.#wait(runUs); // the seconds left show it
-    const conns = connRows(this.#world.ipvs).map((c) => [c.proto, c.client, c.vip, c.dest, c.state, c.secondsLeft]);
+    const conns = connRows(this.#world.ipvs.conns).map((c) => [
+      c.proto,
+      c.client,
+      c.vip,
+      c.dest,
+      c.state,
+      c.secondsLeft,
+    ]);
     return { services, conns };
   }
 }

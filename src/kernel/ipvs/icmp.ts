@@ -24,7 +24,7 @@ import {
 } from '../netfilter/nat/mangle.ts';
 import { countIn, countOut } from './accounting.ts';
 import { type ConnId, NO_CONN } from './conn.ts';
-import type { Ipvs } from './ipvs.ts';
+import type { IpvsContext } from './context.ts';
 import { prepareRoute, sendOrContinue, traceReply, updateConntrackReply } from './xmit.ts';
 
 const ICMP_SOURCE_QUENCH = 4;
@@ -37,7 +37,7 @@ export function isTranslatedError(skb: Skb): boolean {
 }
 
 /** An error from the client's side, about a reply it was sent. */
-export function icmpIn(ipvs: Ipvs, skb: Skb, hook: HookNumber): Verdict {
+export function icmpIn(ipvs: IpvsContext, skb: Skb, hook: HookNumber): Verdict {
   if (!hasQuoted(skb)) return NF_ACCEPT;
   const { conns } = ipvs;
   const b = skb.bytes;
@@ -59,7 +59,7 @@ export function icmpIn(ipvs: Ipvs, skb: Skb, hook: HookNumber): Verdict {
 }
 
 /** An error from the real server's side, about a request it was sent. */
-export function icmpOut(ipvs: Ipvs, skb: Skb, hook: HookNumber): Verdict {
+export function icmpOut(ipvs: IpvsContext, skb: Skb, hook: HookNumber): Verdict {
   if (!hasQuoted(skb)) return NF_ACCEPT;
   const { conns } = ipvs;
   const b = skb.bytes;
@@ -81,7 +81,7 @@ export function icmpOut(ipvs: Ipvs, skb: Skb, hook: HookNumber): Verdict {
 }
 
 /** Hook function of FORWARD: errors from the client's side that are not addressed to this host. */
-export function forwardIcmp(ipvs: Ipvs, skb: Skb, hook: HookNumber): Verdict {
+export function forwardIcmp(ipvs: IpvsContext, skb: Skb, hook: HookNumber): Verdict {
   if (skb.ipvs || !ipvs.enabled || ipProto(skb.bytes, skb.nh) !== IPPROTO_ICMP) return NF_ACCEPT;
   return isTranslatedError(skb) ? icmpIn(ipvs, skb, hook) : NF_ACCEPT;
 }
@@ -92,7 +92,7 @@ function isIntact(skb: Skb): boolean {
   return checksum(skb.bytes, skb.th, skb.tail) === 0;
 }
 
-function drop(ipvs: Ipvs, skb: Skb): Verdict {
+function drop(ipvs: IpvsContext, skb: Skb): Verdict {
   ipvs.net.drops.drop(skb, DropReason.ICMP_CSUM);
   return NF_STOLEN;
 }

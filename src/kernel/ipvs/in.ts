@@ -10,8 +10,8 @@ import { DropReason } from '../core/drop-reason.ts';
 import { type HookNumber, NF_ACCEPT, NF_DROP, NF_STOLEN, type Verdict } from '../netfilter/hooks.ts';
 import { countIn, isAvailable, setState } from './accounting.ts';
 import { CONN_F_NFCT, CONN_F_ONE_PACKET, CONN_F_TEMPLATE, type ConnId, NO_CONN } from './conn.ts';
+import type { IpvsContext } from './context.ts';
 import { icmpIn, isTranslatedError } from './icmp.ts';
-import type { Ipvs } from './ipvs.ts';
 import { NONE, STAT_CONNS, STATS, SVC_FLAGS, SVC_IS_RR, SVC_KEY, SVC_ROW } from './rows.ts';
 import { nextInTurn } from './scheduler/rr.ts';
 import { SVC_F_ONEPACKET, SVC_F_PERSISTENT } from './scheduler/scheduler.ts';
@@ -26,7 +26,7 @@ const PASS_UP = 0;
 const REFUSE = -1;
 
 /** Hook function of LOCAL_IN and LOCAL_OUT. */
-export function ipvsIn(ipvs: Ipvs, skb: Skb, hook: HookNumber): Verdict {
+export function ipvsIn(ipvs: IpvsContext, skb: Skb, hook: HookNumber): Verdict {
   if (skb.ipvs || !ipvs.enabled) return NF_ACCEPT;
   const b = skb.bytes;
   const proto = ipProto(b, skb.nh);
@@ -79,12 +79,12 @@ export function ipvsIn(ipvs: Ipvs, skb: Skb, hook: HookNumber): Verdict {
 }
 
 /** Whether a TCP segment without a connection may be scheduled. */
-function mayStart(ipvs: Ipvs, flags: number): boolean {
+function mayStart(ipvs: IpvsContext, flags: number): boolean {
   return (flags & TCP_RST) === 0 && ((flags & TCP_SYN) !== 0 || ipvs.sysctl.sloppy_tcp !== 0);
 }
 
 /** Whether a SYN on a known connection asks for a new real server. */
-function isRescheduled(ipvs: Ipvs, id: ConnId, skb: Skb): boolean {
+function isRescheduled(ipvs: IpvsContext, id: ConnId, skb: Skb): boolean {
   const { conns, sysctl } = ipvs;
   if (sysctl.expire_nodest_conn !== 0 && ipvs.destTable.at(conns.dest[id]!).weight === 0) return true;
   if (sysctl.conn_reuse_mode === 0 || conns.control[id] !== NO_CONN) return false;
@@ -95,18 +95,18 @@ function isRescheduled(ipvs: Ipvs, id: ConnId, skb: Skb): boolean {
 }
 
 /** ip_vs_conn_uses_old_conntrack(): netfilter has this packet in a connection older than the packet. */
-function knowsFlow(ipvs: Ipvs, skb: Skb): boolean {
+function knowsFlow(ipvs: IpvsContext, skb: Skb): boolean {
   return skb.ct !== 0 && ipvs.net.conntrack.isConfirmed(skb.ct);
 }
 
-function abandon(ipvs: Ipvs, id: ConnId, old: boolean): void {
+function abandon(ipvs: IpvsContext, id: ConnId, old: boolean): void {
   if (!old) ipvs.conns.flags[id]! &= ~CONN_F_NFCT; // netfilter's entry is the new connection's
   if (ipvs.conns.nControl[id] === 0) ipvs.conns.expireNow(id);
 }
 
 /** A new connection's row, PASS_UP or REFUSE. `svc` is a row of the service table. */
 function schedule(
-  ipvs: Ipvs,
+  ipvs: IpvsContext,
   svc: number,
   skb: Skb,
   proto: number,
@@ -144,7 +144,7 @@ function refusal(svcPort: number, dport: number): number {
 }
 
 /** The row of the dest that the scheduler gives a new connection, or NONE. */
-function choose(ipvs: Ipvs, svc: number, saddr: number, sport: number, daddr: number): number {
+function choose(ipvs: IpvsContext, svc: number, saddr: number, sport: number, daddr: number): number {
   const { table, destTable } = ipvs;
   if (table.words[svc * SVC_ROW + SVC_IS_RR] === 1) return nextInTurn(table.words, svc * SVC_ROW, destTable.words);
   const dest = table.at(svc).scheduler.schedule(saddr, sport, daddr);
@@ -156,7 +156,7 @@ function choose(ipvs: Ipvs, svc: number, saddr: number, sport: number, daddr: nu
  * for FTP, whose data goes to any port, and a service of any port: for all of them.
  */
 function affinity(
-  ipvs: Ipvs,
+  ipvs: IpvsContext,
   svc: VirtualService,
   saddr: number,
   sport: number,
@@ -181,7 +181,7 @@ function affinity(
   return template;
 }
 
-function drop(ipvs: Ipvs, skb: Skb, reason: DropReason): Verdict {
+function drop(ipvs: IpvsContext, skb: Skb, reason: DropReason): Verdict {
   ipvs.net.drops.drop(skb, reason);
   return NF_STOLEN;
 }

@@ -31,6 +31,7 @@ import {
   type VirtualServerKey,
 } from '../netlink.ts';
 import { CONN_F_NFCT, CONN_F_ONE_PACKET, CONN_F_TEMPLATE, type ConnId, ConnTable, NO_CONN, TICK_US } from './conn.ts';
+import type { IpvsContext, IpvsSysctl } from './context.ts';
 import { type Dest, type DestOptions, DestTable } from './dest.ts';
 import { forwardIcmp } from './icmp.ts';
 import { ipvsIn } from './in.ts';
@@ -41,16 +42,6 @@ import type { SchedulerFactory } from './scheduler/scheduler.ts';
 import { VirtualService } from './service.ts';
 import { ServiceTable } from './service-table.ts';
 import { stateName, Timeouts } from './state.ts';
-
-/** net.ipv4.vs.*, with the kernel's defaults. */
-export interface IpvsSysctl {
-  /** Keep netfilter's connection for ours, so that masquerading works. */
-  conntrack: number;
-  conn_reuse_mode: number;
-  expire_nodest_conn: number;
-  expire_quiescent_template: number;
-  sloppy_tcp: number;
-}
 
 /** The others of Linux, and from which value on they would do what is left out here. */
 const INERT_SYSCTL: Readonly<Record<string, number>> = {
@@ -78,7 +69,7 @@ const INERT_SYSCTL: Readonly<Record<string, number>> = {
   sync_version: Infinity,
 };
 
-export class Ipvs implements IpvsControl {
+export class Ipvs implements IpvsContext, IpvsControl {
   readonly net: Net;
   readonly sysctl: IpvsSysctl = {
     conntrack: 0,
@@ -223,7 +214,7 @@ export class Ipvs implements IpvsControl {
 
   /** As `ipvsadm-save -n`. */
   save(): string {
-    return ipvsadmSave(this);
+    return ipvsadmSave(this.table);
   }
 
   /** Takes the hooks out and forgets every connection. */
@@ -293,7 +284,7 @@ export class Ipvs implements IpvsControl {
 }
 
 /** Of a packet that has been rewritten: whether it goes to a real server of this virtual server's (conn_out_get of xt_ipvs.c). */
-function isRequestTo({ conns }: Ipvs, skb: Skb, proto: number, vaddr: number, vport: number): boolean {
+function isRequestTo({ conns }: IpvsContext, skb: Skb, proto: number, vaddr: number, vport: number): boolean {
   const b = skb.bytes;
   if (ipProto(b, skb.nh) !== proto) return false;
   const server = word(b, skb.nh + 16);

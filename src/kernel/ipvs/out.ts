@@ -9,13 +9,13 @@ import { type HookNumber, NF_ACCEPT, type Verdict } from '../netfilter/hooks.ts'
 import { setSaddr, setSport } from '../netfilter/nat/mangle.ts';
 import { countOut, setState } from './accounting.ts';
 import { NO_CONN } from './conn.ts';
+import type { IpvsContext } from './context.ts';
 import { icmpOut, isTranslatedError } from './icmp.ts';
-import type { Ipvs } from './ipvs.ts';
 import { DIR_OUTPUT } from './state.ts';
 import { traceReply, updateConntrackReply } from './xmit.ts';
 
 /** Hook function of FORWARD, LOCAL_IN and LOCAL_OUT. */
-export function ipvsOut(ipvs: Ipvs, skb: Skb, hook: HookNumber): Verdict {
+export function ipvsOut(ipvs: IpvsContext, skb: Skb, hook: HookNumber): Verdict {
   if (skb.ipvs || !ipvs.enabled) return NF_ACCEPT;
   const b = skb.bytes;
   const proto = ipProto(b, skb.nh);

@@ -3,9 +3,8 @@
 import { formatIPv4 } from '../../tcpip-ts/wire/address.ts';
 import { formatHostPort, type IpAddress } from '../../tcpip-ts/wire/ip-address.ts';
 import { IPPROTO_TCP, IPPROTO_UDP } from '../../tcpip-ts/wire/ipv4.ts';
-import { CONN_F_TEMPLATE, TEMPLATE_ASSURED } from './conn.ts';
+import { CONN_F_TEMPLATE, type ConnTable, TEMPLATE_ASSURED } from './conn.ts';
 import type { Dest } from './dest.ts';
-import type { Ipvs } from './ipvs.ts';
 import { SVC_F_FALLBACK, SVC_F_ONEPACKET, SVC_F_PORT } from './scheduler/scheduler.ts';
 import type { VirtualService } from './service.ts';
 import { stateName } from './state.ts';
@@ -24,9 +23,9 @@ interface DestView extends Pick<Dest, 'port' | 'weight'> {
 }
 
 /** One rule a line, newline after each; empty without services. */
-export function ipvsadmSave(ipvs: Ipvs): string {
+export function ipvsadmSave(services: Iterable<VirtualService>): string {
   const lines: string[] = [];
-  for (const svc of [...ipvs.table].sort(byKey)) {
+  for (const svc of [...services].sort(byKey)) {
     lines.push(formatService(svc));
     for (const dest of [...svc.dests()].sort((a, b) => a.addr - b.addr || a.port - b.port))
       lines.push(formatDest(dest));
@@ -63,8 +62,7 @@ export interface ConnRow {
   readonly secondsLeft: number;
 }
 
-export function connRows(ipvs: Ipvs): ConnRow[] {
-  const { conns } = ipvs;
+export function connRows(conns: ConnTable): ConnRow[] {
   const rows: ConnRow[] = [];
   conns.forEach((id) => {
     const proto = conns.proto[id]!;

@@ -25,14 +25,14 @@ import {
 } from '../netfilter/hooks.ts';
 import { setDaddr, setDport } from '../netfilter/nat/mangle.ts';
 import { CONN_F_NFCT, type ConnId } from './conn.ts';
-import type { Ipvs } from './ipvs.ts';
+import type { IpvsContext } from './context.ts';
 import { formatDest, formatService } from './save.ts';
 
 /**
  * Sends a packet of connection `id` to its real server: NF_STOLEN, or NF_ACCEPT when that is on this host and the packet,
  * rewritten, just goes on.
  */
-export function natXmit(ipvs: Ipvs, skb: Skb, id: ConnId, hook: HookNumber): Verdict {
+export function natXmit(ipvs: IpvsContext, skb: Skb, id: ConnId, hook: HookNumber): Verdict {
   const { conns } = ipvs;
   const route = prepareRoute(ipvs, skb, conns.daddr[id]!, hook);
   if (route === DROPPED) return NF_STOLEN;
@@ -50,7 +50,7 @@ const DROPPED = 2;
  * Takes the step to `daddr`: is it reachable, does the packet live and fit? When not, tells the sender and drops. The checks
  * come before any rewriting, so that the sender recognizes its packet in the error.
  */
-export function prepareRoute(ipvs: Ipvs, skb: Skb, daddr: number, hook: HookNumber): 0 | 1 | 2 {
+export function prepareRoute(ipvs: IpvsContext, skb: Skb, daddr: number, hook: HookNumber): 0 | 1 | 2 {
   const { net } = ipvs;
   const b = skb.bytes;
   const route = net.fib.lookup(daddr);
@@ -87,7 +87,7 @@ export function prepareRoute(ipvs: Ipvs, skb: Skb, daddr: number, hook: HookNumb
 }
 
 /** The packet is rewritten: out with it, or on with it when its real server is here. */
-export function sendOrContinue(ipvs: Ipvs, skb: Skb, id: ConnId, hook: HookNumber, local: boolean): Verdict {
+export function sendOrContinue(ipvs: IpvsContext, skb: Skb, id: ConnId, hook: HookNumber, local: boolean): Verdict {
   const { conns, net } = ipvs;
   skb.ipvs = true;
   if (!isTracked(ipvs, id)) untrack(skb);
@@ -99,18 +99,18 @@ export function sendOrContinue(ipvs: Ipvs, skb: Skb, id: ConnId, hook: HookNumbe
 }
 
 /** The same for a reply: netfilter may first have seen this connection from the real server's side. */
-export function updateConntrackReply(ipvs: Ipvs, skb: Skb, id: ConnId): void {
+export function updateConntrackReply(ipvs: IpvsContext, skb: Skb, id: ConnId): void {
   const { conns, net } = ipvs;
   if (!isTracked(ipvs, id)) untrack(skb);
   else if (isFirst(ipvs, skb)) net.conntrack.alterReplyDestination(skb.ct, conns.vaddr[id]!, conns.vport[id]!);
 }
 
-function isTracked(ipvs: Ipvs, id: ConnId): boolean {
+function isTracked(ipvs: IpvsContext, id: ConnId): boolean {
   return (ipvs.conns.flags[id]! & CONN_F_NFCT) !== 0;
 }
 
 /** Whether the packet makes a connection of netfilter's that is not in its table yet. */
-function isFirst(ipvs: Ipvs, skb: Skb): boolean {
+function isFirst(ipvs: IpvsContext, skb: Skb): boolean {
   const { conntrack } = ipvs.net;
   return (
     skb.ct !== 0 &&
@@ -130,14 +130,14 @@ function stageOf(hook: HookNumber): Stage {
   return hook === NF_INET_LOCAL_IN ? 'INPUT' : hook === NF_INET_FORWARD ? 'FORWARD' : 'OUTPUT';
 }
 
-function traceRequest(ipvs: Ipvs, skb: Skb, id: ConnId, hook: HookNumber): void {
+function traceRequest(ipvs: IpvsContext, skb: Skb, id: ConnId, hook: HookNumber): void {
   const dest = ipvs.destTable.at(ipvs.conns.dest[id]!);
   const rule = { text: () => `${formatService(dest.svc)}; ${formatDest(dest)}` };
   const action = { text: () => `IPVS: to ${formatIPv4(dest.addr)}:${dest.port}` };
   ipvs.net.trace.sink!.action(skb, stageOf(hook), rule, action);
 }
 
-export function traceReply(ipvs: Ipvs, skb: Skb, id: ConnId, hook: HookNumber): void {
+export function traceReply(ipvs: IpvsContext, skb: Skb, id: ConnId, hook: HookNumber): void {
   const vaddr = ipvs.conns.vaddr[id]! >>> 0;
   const vport = ipvs.conns.vport[id]!;
   const action = { text: () => `IPVS: reply, from ${formatIPv4(vaddr)}:${vport}` };
