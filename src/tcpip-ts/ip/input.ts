@@ -17,13 +17,13 @@ import {
   isFragment,
   isIPv4,
 } from '../wire/ipv4.ts';
+import type { IpContext } from './context.ts';
 import type { Interface } from './interface.ts';
-import type { IpLayer } from './ip-layer.ts';
 import { areOptionsSkippable } from './options.ts';
 import { RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST } from './route.ts';
 
 /** A packet at skb.nh from a link; owns `skb`. `group`: its frame went to more than one station. */
-export function ipReceive(ip: IpLayer, iface: Interface, skb: Skb, group: boolean): void {
+export function ipReceive(ip: IpContext, iface: Interface, skb: Skb, group: boolean): void {
   const { v } = ip.counters;
   const b = skb.bytes;
   const nh = skb.nh;
@@ -78,7 +78,7 @@ export function ipReceive(ip: IpLayer, iface: Interface, skb: Skb, group: boolea
 }
 
 /** Hands a whole packet (th and cb0 set) to its transport; owns `skb`. */
-export function ipDeliver(ip: IpLayer, skb: Skb): void {
+export function ipDeliver(ip: IpContext, skb: Skb): void {
   const { v } = ip.counters;
   const proto = ipProto(skb.bytes, skb.nh);
   const transport = ip.transports[proto]!;
@@ -98,7 +98,7 @@ export function ipDeliver(ip: IpLayer, skb: Skb): void {
 }
 
 /** RTN_* of a destination that concerns us, 0 otherwise. Any of our addresses will do on any interface (weak host model). */
-function addressType(ip: IpLayer, iface: Interface, daddr: number): number {
+function addressType(ip: IpContext, iface: Interface, daddr: number): number {
   if (daddr === iface.addr) return RTN_LOCAL;
   if (daddr >>> 28 === 14) return RTN_MULTICAST;
   if (ip.routes.isBroadcast(daddr)) return RTN_BROADCAST;
@@ -107,7 +107,7 @@ function addressType(ip: IpLayer, iface: Interface, daddr: number): number {
 }
 
 /** Sources that no packet from a link may have. */
-function isMartian(ip: IpLayer, iface: Interface, saddr: number, type: number): boolean {
+function isMartian(ip: IpContext, iface: Interface, saddr: number, type: number): boolean {
   if (saddr >>> 28 >= 14) return true;
   if (saddr === 0) return type !== RTN_BROADCAST; // a host that asks for its address
   if (iface.anyAddress) return false;

@@ -9,13 +9,15 @@ import { CHECKSUM_NONE, CHECKSUM_UNNECESSARY, type Skb, type SkbPool } from '../
 import { netmask } from '../wire/address.ts';
 import { ICMP_DEST_UNREACH, ICMP_EXC_FRAGTIME, ICMP_HOST_UNREACH, ICMP_TIME_EXCEEDED } from '../wire/icmpv4.ts';
 import { IP_OFFSET_MASK, IPV4_HLEN, ipFrag, ipHlen, ipProto, ipSaddr } from '../wire/ipv4.ts';
+import type { IpContext } from './context.ts';
+import { IpIdents } from './idents.ts';
 import { ipDeliver, ipReceive } from './input.ts';
 import { Interface, type InterfaceOptions } from './interface.ts';
 import { Loopback } from './loopback.ts';
-import { IpIdents, ipSend } from './output.ts';
+import { ipSend } from './output.ts';
 import { Reassembly } from './reassembly.ts';
 import { RouteTable, RTN_LOCAL } from './route.ts';
-import type { IpOutput, RouteInfo, Transport } from './transport.ts';
+import type { RouteInfo, Transport } from './transport.ts';
 
 export interface IpEnv {
   readonly clock: Clock;
@@ -26,7 +28,7 @@ export interface IpEnv {
   readonly defer: (fn: () => void) => void;
 }
 
-export class IpLayer implements IpOutput {
+export class IpLayer implements IpContext {
   readonly clock: Clock;
   readonly rng: Rng;
   readonly pool: SkbPool;

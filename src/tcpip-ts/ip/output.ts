@@ -1,7 +1,4 @@
-// The way out of IPv4, after Linux's ip_output.c: route -> header -> fragment if it must be -> interface. Identification is
-// by a hashed counter per pair of addresses from random starts (RFC 7739 5.3; Linux's ip_idents), so that one peer's traffic
-// does not show in another's.
-import type { Rng } from '../../lib/rng.ts';
+// The way out of IPv4, after Linux's ip_output.c: route -> header -> fragment if it must be -> interface.
 import { copyBetween } from '../copy.ts';
 import { NETSTAT, SNMP } from '../counters.ts';
 import { EMSGSIZE, ENETUNREACH, ENOBUFS } from '../errno.ts';
@@ -22,14 +19,14 @@ import {
   ipTtl,
 } from '../wire/ipv4.ts';
 import { tcpHlen } from '../wire/tcp.ts';
-import type { IpLayer } from './ip-layer.ts';
+import type { IpContext } from './context.ts';
 import { type Route, RTN_BROADCAST } from './route.ts';
 
 const MAX_PACKET = 65535;
 
 /** As IpOutput.send. */
 export function ipSend(
-  ip: IpLayer,
+  ip: IpContext,
   skb: Skb,
   saddr: number,
   daddr: number,
@@ -75,7 +72,7 @@ function canSegment(skb: Skb, route: Route): boolean {
   return skb.gsoType === GSO_NONE || (skb.gsoType === GSO_TCPV4 && (route.features & LINK_F_TSO4) !== 0);
 }
 
-function transmit(ip: IpLayer, skb: Skb, route: Route, daddr: number): number {
+function transmit(ip: IpContext, skb: Skb, route: Route, daddr: number): number {
   const { v } = ip.counters;
   v[NETSTAT.IpExtOutOctets]! += skb.tail - skb.nh;
   if (route.iface !== null) {
@@ -91,7 +88,7 @@ function transmit(ip: IpLayer, skb: Skb, route: Route, daddr: number): number {
 }
 
 /** Cuts a packet with its header complete into pieces of the route's MTU (RFC 791 3.2); owns `skb`. */
-function fragment(ip: IpLayer, skb: Skb, route: Route): number {
+function fragment(ip: IpContext, skb: Skb, route: Route): number {
   const { v } = ip.counters;
   const b = skb.bytes;
   const nh = skb.nh;
@@ -128,21 +125,4 @@ function fragment(ip: IpLayer, skb: Skb, route: Route): number {
   v[SNMP.IpFragOKs]!++;
   skb.free();
   return 0;
-}
-
-const IDENT_BUCKETS = 256;
-
-export class IpIdents {
-  readonly #counters = new Uint16Array(IDENT_BUCKETS);
-  readonly #secret: number;
-
-  constructor(rng: Rng) {
-    for (let i = 0; i < IDENT_BUCKETS; i++) this.#counters[i] = rng.u32();
-    this.#secret = rng.u32() | 0;
-  }
-
-  next(saddr: number, daddr: number): number {
-    const h = Math.imul(saddr ^ this.#secret, 0x9e3779b1) ^ Math.imul(daddr ^ this.#secret, 0x85ebca6b);
-    return this.#counters[(h ^ (h >>> 15)) & (IDENT_BUCKETS - 1)]!++;
-  }
 }
