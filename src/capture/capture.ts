@@ -1,7 +1,10 @@
-// A capture of a Node: every packet that crosses one of its devices, as pcapng, an interface for each device. Hangs on the
-// devices' tap, so nothing escapes it and it costs nothing when off. Transport checksums that offloads left partial are
-// completed in the copy; the packet itself is not touched.
+// A capture of a Node: every packet that crosses one of its devices, as pcapng, an interface for each device; or every packet that
+// the Node drops, as it is then, with the reason as a comment. Hangs on the devices' tap, or on that of the drops, so nothing
+// escapes it and it costs nothing when off. Transport checksums that offloads left partial are completed in the copy; the packet
+// itself is not touched.
 import type { Devices, Direction, NetDevice, PacketTap } from '../kernel/core/device.ts';
+import { DROP_REASONS, type DropReason } from '../kernel/core/drop-reason.ts';
+import type { Drops, DropTap } from '../kernel/core/drops.ts';
 import type { Clock } from '../lib/clock.ts';
 import { CHECKSUM_PARTIAL, type Skb } from '../tcpip-ts/skb.ts';
 import { put16 } from '../tcpip-ts/wire/bytes.ts';
@@ -23,6 +26,7 @@ export interface CaptureNames {
 export interface CaptureEnv {
   readonly nodeName: string;
   readonly devices: Devices;
+  readonly taps: TapList;
   readonly clock: Clock;
   readonly names: CaptureNames;
 }
@@ -31,6 +35,8 @@ export interface CaptureOptions {
   /** `namespace/name`; empty for all devices. */
   readonly pods: readonly string[];
   readonly filter: PacketFilter;
+  /** Those that are dropped, in place of those that come and go. */
+  readonly dropped: boolean;
   /** Gets the file's bytes in order. */
   readonly sink: (bytes: Uint8Array) => void;
 }
@@ -38,7 +44,10 @@ export interface CaptureOptions {
 const FLUSH_BYTES = 1 << 18;
 const FLUSH_AFTER_US = 50_000;
 
-export class Capture {
+/** In the place of an ifindex. */
+const NO_DEVICE = 0;
+
+export class Capture implements NodeTap {
   readonly #env: CaptureEnv;
   readonly #options: CaptureOptions;
   readonly #writer = new PcapngWriter();
@@ -46,49 +55,56 @@ export class Capture {
   readonly #interfaces = new Map<number, number>();
   /** Wall time of the clock's zero, in nanoseconds. */
   readonly #startNs: bigint;
-  readonly #tap: PacketTap;
-  readonly #taps: TapList;
   #interfaceCount = 0;
   #namesGeneration = -1;
   #flushing = false;
   #stopped = false;
 
   /** Begins at once. */
-  constructor(env: CaptureEnv, taps: TapList, options: CaptureOptions) {
+  constructor(env: CaptureEnv, options: CaptureOptions) {
     this.#env = env;
     this.#options = options;
     this.#startNs = BigInt(env.clock.unixMs()) * 1_000_000n - BigInt(Math.round(env.clock.nowUs() * 1000));
     this.#writer.section('podwire', `podwire node ${env.nodeName}`);
     this.#writeNames();
     this.#flush();
-    this.#tap = { packet: (device, direction, skb) => this.#packet(device, direction, skb) };
-    this.#taps = taps;
-    taps.add(this.#tap);
+    env.taps.add(this);
   }
 
   /** Ends it; what was captured has been given to the sink. Idempotent. */
   stop(): void {
     if (this.#stopped) return;
     this.#stopped = true;
-    this.#taps.remove(this.#tap);
+    this.#env.taps.remove(this);
     this.#flush();
   }
 
-  #packet(device: NetDevice, direction: Direction, skb: Skb): void {
-    const id = this.#interfaces.get(device.ifindex) ?? this.#addInterface(device);
+  packet(device: NetDevice, direction: Direction, skb: Skb): void {
+    if (!this.#options.dropped) this.#packet(device, direction, skb);
+  }
+
+  /** The link header is that with which it came in, and there is none where it was made here. */
+  dropped(skb: Skb, reason: DropReason): void {
+    if (!this.#options.dropped) return;
+    this.#packet(this.#env.devices.byIndex(skb.iif), 'rx', skb, `dropped: ${DROP_REASONS[reason]}`);
+  }
+
+  #packet(device: NetDevice | undefined, direction: Direction, skb: Skb, comment?: string): void {
+    const id = this.#interfaces.get(device?.ifindex ?? NO_DEVICE) ?? this.#addInterface(device);
     if (id < 0) return;
-    const ether = device.kind === 'ether';
+    const ether = device?.kind === 'ether';
     if (!this.#options.filter(skb, ether)) return;
     if (this.#env.names.generation !== this.#namesGeneration) this.#writeNames();
     const start = ether ? skb.mh : skb.nh;
     const unixNs = this.#startNs + BigInt(Math.round(this.#env.clock.nowUs() * 1000));
     // A Node receives (inbound) what the Pod at the other end sends.
-    const at = this.#writer.packet(id, unixNs, skb.tail - start, direction === 'rx' ? 'inbound' : 'outbound');
+    const from = direction === 'rx' ? 'inbound' : 'outbound';
+    const at = this.#writer.packet(id, unixNs, skb.tail - start, from, comment);
     const out = this.#writer.bytes();
     out.set(skb.bytes.subarray(start, skb.tail), at);
     if (skb.checksum === CHECKSUM_PARTIAL) {
-      const from = at + skb.csumStart - start;
-      put16(out, at + skb.csumField - start, finish(sumBytes(out, from, at + skb.tail - start, 0)) || 0xffff);
+      const sum = sumBytes(out, at + skb.csumStart - start, at + skb.tail - start, 0);
+      put16(out, at + skb.csumField - start, finish(sum) || 0xffff);
     }
     if (!ether || ethType(skb.bytes, skb.mh) === ETH_P_IP)
       completeQuote(out, at + skb.nh - start, at + skb.tail - start);
@@ -96,21 +112,19 @@ export class Capture {
     else this.#flushSoon();
   }
 
-  #addInterface(device: NetDevice): number {
+  #addInterface(device: NetDevice | undefined): number {
     const { names, nodeName } = this.#env;
-    const pod = names.podOfDevice(device.name);
+    const name = device?.name ?? nodeName;
+    const pod = device && names.podOfDevice(name);
     const { pods } = this.#options;
     const wanted = pods.length === 0 || (pod !== undefined && pods.includes(pod));
     const id = wanted ? this.#interfaceCount++ : -1;
     if (wanted) {
-      const linkType = device.kind === 'ether' ? LINKTYPE_ETHERNET : LINKTYPE_RAW;
-      this.#writer.interface(
-        linkType,
-        pod ?? device.name,
-        pod ? `${device.name} on ${nodeName}, Pod ${pod}` : `${device.name} on ${nodeName}`,
-      );
+      const linkType = device?.kind === 'ether' ? LINKTYPE_ETHERNET : LINKTYPE_RAW;
+      const what = device ? `${name} on ${nodeName}` : `made by ${nodeName}`;
+      this.#writer.interface(linkType, pod ?? name, pod ? `${what}, Pod ${pod}` : what);
     }
-    this.#interfaces.set(device.ifindex, id);
+    this.#interfaces.set(device?.ifindex ?? NO_DEVICE, id);
     return id;
   }
 
@@ -133,26 +147,37 @@ export class Capture {
   }
 }
 
-/** Lets several captures share the one tap of a Node's devices. */
-export class TapList implements PacketTap {
-  readonly #devices: Devices;
-  #taps: readonly PacketTap[] = [];
+type NodeTap = PacketTap & DropTap;
 
-  constructor(devices: Devices) {
+/** Lets several captures share the one tap of a Node's devices, and the one of its drops. */
+export class TapList implements NodeTap {
+  readonly #devices: Devices;
+  readonly #drops: Drops;
+  #taps: readonly NodeTap[] = [];
+
+  constructor(devices: Devices, drops: Drops) {
     this.#devices = devices;
+    this.#drops = drops;
   }
 
-  add(tap: PacketTap): void {
+  add(tap: NodeTap): void {
     this.#taps = [...this.#taps, tap];
     this.#devices.tap = this;
+    this.#drops.tap = this;
   }
 
-  remove(tap: PacketTap): void {
+  remove(tap: NodeTap): void {
     this.#taps = this.#taps.filter((t) => t !== tap);
-    if (this.#taps.length === 0) this.#devices.tap = null;
+    if (this.#taps.length > 0) return;
+    this.#devices.tap = null;
+    this.#drops.tap = null;
   }
 
   packet(device: NetDevice, direction: Direction, skb: Skb): void {
     for (let i = 0; i < this.#taps.length; i++) this.#taps[i]!.packet(device, direction, skb);
+  }
+
+  dropped(skb: Skb, reason: DropReason): void {
+    for (let i = 0; i < this.#taps.length; i++) this.#taps[i]!.dropped(skb, reason);
   }
 }

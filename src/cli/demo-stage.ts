@@ -2,7 +2,7 @@
 import { Writable } from 'node:stream';
 import { SERVICES } from '../api/resources.ts';
 import type { Cluster } from '../cluster/cluster.ts';
-import { podName } from '../cluster/pod-name.ts';
+import { podName } from '../cluster/object-name.ts';
 import { table } from './table.ts';
 
 const UNTIL_LIMIT_MS = 60_000;

@@ -154,6 +154,8 @@ program
   .description('write packets as pcapng, an interface for each Pod: podwire capture -w - | tshark -r -')
   .addOption(repeated('--pod <pod>', "only this Pod's packets, NAMESPACE/NAME; may be given again"))
   .option('--node <node>', 'which Node; the first one when left out')
+  .option('--service <service>', "only this Service's packets, NAMESPACE/NAME: before translation and after")
+  .option('--dropped', 'what the Node drops, with the reason as a comment of the packet')
   .option('-w, --write <file>', 'where to; - is standard output', '-')
   .argument('[filter...]', "a filter in pcap-filter's language, such as: udp port 53")
   .action(async (filter, options) => (await import('./commands/capture.ts')).capture(filter, options));

@@ -2,7 +2,7 @@
 //   GET  /status /trace?q= /rules?node=&format= /logs?...   JSON, or text
 //   GET  /follow?q=                                            trace points of a flow, a JSON line each, until the client goes
 //   GET  /logs/follow?pod=ns/name&container=                   a container's lines as text, until it or the client ends
-//   GET  /capture?pods=&node=&filter=                         pcapng until the client goes
+//   GET  /capture?pod=&node=&service=&dropped=&filter=         pcapng until the client goes
 //   GET  /exec?pod=ns/name&container=&command=&stdin=&tty=    WebSocket, the remote command protocol
 //   POST /down                                               answers when everything is gone
 import { chmodSync } from 'node:fs';
@@ -12,8 +12,8 @@ import { WebSocketServer } from 'ws';
 import { DEPLOYMENTS, NODES, PODS, SERVICES } from '../api/resources.ts';
 import { CHANNEL_PROTOCOL, serveRemoteCommand } from '../apiserver/streaming/remote-command.ts';
 import type { Cluster } from './cluster.ts';
-import type { NodeHandle, RulesFormat } from './node-handle.ts';
-import { podName } from './pod-name.ts';
+import type { CaptureRequest, NodeHandle, RulesFormat } from './node-handle.ts';
+import { objectName, podName } from './object-name.ts';
 import { resolveQuestion } from './trace-question.ts';
 
 /** Bytes that a client of a container's log may leave unread. */
@@ -131,8 +131,27 @@ export class ControlServer {
       pods.length > 0 && !query.get('node')
         ? await this.#cluster.nodeOf(...podName(pods[0]!))
         : this.#node(query.get('node'));
-    const session = await node.capture({ pods, filter: query.get('filter') ?? '' }, (bytes) => response.write(bytes));
+    const service = query.get('service');
+    const request: CaptureRequest = {
+      pods,
+      filter: query.get('filter') ?? '',
+      dropped: query.has('dropped'),
+      ...(service === null ? {} : { service: await this.#proxiedService(service) }),
+    };
+    const session = await node.capture(request, (bytes) => response.write(bytes));
     response.on('close', () => void session.stop());
+  }
+
+  /** `namespace/name`; throws for one that has no address of its own. */
+  async #proxiedService(text: string): Promise<string> {
+    const [namespace, name] = objectName('service', text);
+    const { spec } = await this.#cluster.client.get(SERVICES, namespace, name);
+    const isAlias = spec.type === 'ExternalName';
+    if (isAlias || spec.clusterIP === 'None')
+      throw new Error(
+        `service "${name}" is ${isAlias ? 'of type ExternalName' : 'headless'}: no packet is sent to an address of its own; capture its Pods with --pod, or hosts with a filter`,
+      );
+    return `${namespace}/${name}`;
   }
 
   /** A JSON object a line. */

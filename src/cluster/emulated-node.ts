@@ -6,7 +6,6 @@ import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { formatTime } from '../api/time.ts';
 import { Capture, type CaptureNames, TapList } from '../capture/capture.ts';
-import { compileFilter } from '../capture/filter.ts';
 import type { ApiClient } from '../client/client.ts';
 import { EventRecorder } from '../controller/events.ts';
 import { type LiveHop, LiveTraces } from '../kernel/core/live-trace.ts';
@@ -37,6 +36,7 @@ import { SkbPool } from '../tcpip-ts/skb.ts';
 import { Stack } from '../tcpip-ts/stack.ts';
 import { ipv4, parseCIDR } from '../tcpip-ts/wire/address.ts';
 import { relayApi, type Upstream } from './api-relay.ts';
+import { captureFilter } from './capture-filter.ts';
 import type {
   AttachRequest,
   CaptureRequest,
@@ -120,7 +120,7 @@ export class EmulatedNode implements NodeHandle {
       taps: this.#taps,
       offload: settings.offload,
     });
-    this.#tapList = new TapList(this.kernel.devices);
+    this.#tapList = new TapList(this.kernel.devices, this.kernel.drops);
     this.#names = new NodeNames({ client, clock, onError }, fixedNames(settings), (device) =>
       this.#cni.podOfDevice(device),
     );
@@ -234,12 +234,11 @@ export class EmulatedNode implements NodeHandle {
   }
 
   async capture(request: CaptureRequest, sink: (bytes: Uint8Array) => void): Promise<CaptureSession> {
-    const filter = compileFilter(request.filter);
+    const filter = captureFilter(request, this.#proxy, this.kernel);
     const names: CaptureNames = this.#names;
     const capture = new Capture(
-      { nodeName: this.name, devices: this.kernel.devices, clock: this.#env.clock, names },
-      this.#tapList,
-      { pods: request.pods, filter, sink },
+      { nodeName: this.name, devices: this.kernel.devices, taps: this.#tapList, clock: this.#env.clock, names },
+      { pods: request.pods, filter, dropped: request.dropped ?? false, sink },
     );
     const session: CaptureSession = {
       stop: async () => {

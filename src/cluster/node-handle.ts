@@ -61,6 +61,10 @@ export interface CaptureRequest {
   readonly pods: readonly string[];
   /** A filter in pcap-filter's language, '' for all. */
   readonly filter: string;
+  /** `namespace/name` of a Service: its packets alone. */
+  readonly service?: string;
+  /** What the Node drops, with the reason, in place of what comes and goes. */
+  readonly dropped?: boolean;
 }
 
 export interface CaptureSession {

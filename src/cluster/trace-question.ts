@@ -6,7 +6,7 @@ import type { TraceQuestion } from '../kernel/what-if/types.ts';
 import { parseIPv4 } from '../tcpip-ts/wire/address.ts';
 import type { Cluster } from './cluster.ts';
 import type { NodeHandle } from './node-handle.ts';
-import { podName } from './pod-name.ts';
+import { podName } from './object-name.ts';
 
 export interface AskedTrace {
   /** `namespace/name` of the Pod that sends; or `from`. */

@@ -85,6 +85,7 @@ export class KubeProxy {
   readonly #health: HealthChecks | undefined;
   readonly #own: OwnServers | undefined;
   #triggerTimesMs: number[] = [];
+  #syncs = 0;
   #started = false;
   #ready = false;
   #startedMs = 0;
@@ -133,6 +134,16 @@ export class KubeProxy {
     if (this.#closed) return;
     this.#ready = true;
     this.#runner.runNow();
+  }
+
+  /** How often it has taken changes over so far. */
+  get syncs(): number {
+    return this.#syncs;
+  }
+
+  /** The ports of a Service, `namespace/name`, as of the last sync. O(service ports). */
+  *portsOf(service: string): Generator<ServicePort> {
+    for (const port of this.#ports.values()) if (port.service === service) yield port;
   }
 
   get mode(): ProxyMode {
@@ -257,6 +268,7 @@ export class KubeProxy {
     const changed = new Set<string>();
     apply(this.#serviceChanges, this.#ports, changed);
     apply(this.#endpointChanges, this.#endpoints, changed);
+    this.#syncs++;
     for (const key of changed) this.#noteHealthCheck(key);
     const triggers = this.#triggerTimesMs;
     this.#triggerTimesMs = [];

@@ -86,10 +86,42 @@ t.test('a detached cluster is used and ended', async (t) => {
     capture.kill('SIGINT');
     const [code] = await once(capture, 'exit');
     t.equal(code, 0);
+    for (const [args, message] of [
+      [['--service', 'nope'], 'podwire: services "nope" not found\n'],
+      [['--service', 'a/b/c'], 'podwire: service "a/b/c": expected NAMESPACE/NAME, or NAME of a service in default\n'],
+    ] as const) {
+      const refused = await podwire.run('capture', '-w', '-', ...args);
+      t.same([refused.code, refused.stderr], [1, message]);
+    }
     const bad = await podwire.run('capture', '-w', '-', 'nonsense');
     t.equal(bad.code, 1);
     t.match(bad.stderr, /filter: expected .*found "nonsense"/);
   });
+
+  await t.test(
+    'capture --service has the packets of one Service, both ways, and --dropped those that are not delivered',
+    async (t) => {
+      const follow = async (...args: string[]): Promise<{ heard: () => string; stop: () => boolean }> => {
+        const capture = podwire.spawn('capture', '-w', '-', ...args);
+        const chunks: Buffer[] = [];
+        capture.stdout!.on('data', (chunk: Buffer) => chunks.push(chunk));
+        await eventually('the header is there', () => chunks.length > 0);
+        return { heard: () => Buffer.concat(chunks).toString('latin1'), stop: () => capture.kill('SIGINT') };
+      };
+      const service = await follow('--service', 'tiny-web');
+      const dropped = await follow('--dropped', 'tcp');
+      await podwire.exec('test-pod', 'nslookup', 'kubernetes');
+      t.equal((await podwire.exec('test-pod', 'wget', '-q', '-O', '/dev/null', 'tiny-web')).code, 0);
+      t.not((await podwire.exec('test-pod', 'wget', '-q', '-O', '/dev/null', 'tiny-web:81')).code, 0);
+      const requests = (): number => service.heard().split('GET / HTTP/1.1').length - 1;
+      await eventually('the request as the client sent it, and as the server got it', () => requests() === 2);
+      await eventually('the refused connection', () => dropped.heard().includes('dropped: NF_REJECT'));
+      t.equal(dropped.heard().includes('GET /'), false);
+      t.equal(service.heard().includes('\x0akubernetes'), false, 'no question for DNS');
+      service.stop();
+      dropped.stop();
+    },
+  );
 
   t.match((await podwire.run('down')).stdout, 'the cluster is down');
   t.same(podwire.leftovers(), []);

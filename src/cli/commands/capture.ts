@@ -6,7 +6,7 @@ import { open } from '../control-client.ts';
 
 export async function capture(
   filter: readonly string[],
-  options: { pod: readonly string[]; node?: string; write: string },
+  options: { pod: readonly string[]; node?: string; service?: string; dropped?: boolean; write: string },
 ): Promise<void> {
   if (options.write === '-' && process.stdout.isTTY) {
     throw new CliError(
@@ -15,6 +15,8 @@ export async function capture(
     );
   }
   const query = new URLSearchParams({ filter: filter.join(' '), ...(options.node ? { node: options.node } : {}) });
+  if (options.service) query.set('service', options.service);
+  if (options.dropped) query.set('dropped', '');
   for (const pod of options.pod) query.append('pod', pod);
   const response = await open(`/capture?${query}`);
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => response.destroy());

@@ -2,7 +2,7 @@
 import type { Pod } from '../../api/core-v1.ts';
 import type { TraceQuestion } from '../../kernel/what-if/types.ts';
 import { parseIpAddress } from '../../tcpip-ts/wire/ip-address.ts';
-import { podName } from '../pod-name.ts';
+import { podName } from '../object-name.ts';
 import { type AskedTrace, resolveService, splitHostPort } from '../trace-question.ts';
 import type { OfflineObjects } from './objects.ts';
 

@@ -4,7 +4,14 @@ import type { Skb } from '../../tcpip-ts/skb.ts';
 import { DROP_REASONS, DropReason, type DropReasonName } from './drop-reason.ts';
 import type { TracePoints } from './trace.ts';
 
+/** Told of each packet that is dropped, before it is freed. */
+export interface DropTap {
+  dropped(skb: Skb, reason: DropReason): void;
+}
+
 export class Drops {
+  /** While somebody captures them. */
+  tap: DropTap | null = null;
   /** Packets dropped, by reason. */
   readonly counts = new Float64Array(DROP_REASONS.length);
   /** The same for each device by ifindex; 0 is for packets made here. */
@@ -19,6 +26,7 @@ export class Drops {
   drop(skb: Skb, reason: DropReason): void {
     if (this.#trace.sink !== null) this.#trace.sink.drop(skb, reason);
     if (reason !== DropReason.CONSUMED) {
+      if (this.tap !== null) this.tap.dropped(skb, reason);
       this.counts[reason]!++;
       const device = this.#byDevice[skb.iif];
       if (device !== undefined) device[reason]!++;
