@@ -59,6 +59,7 @@ import { PROGRAMS } from './programs.ts';
 import { initialProxyConfig, ProxyConfigWatch } from './proxy-config.ts';
 import { RULES_FORMATS, rulesOf } from './rules-text.ts';
 import type { ClusterSettings, NodeSettings } from './settings.ts';
+import { connectUplink } from './uplink.ts';
 
 /** 64 KiB each, but memory is touched only as they are used, and those freed last are used first. */
 const POOL_SLOTS = 4096;
@@ -90,6 +91,7 @@ export class EmulatedNode implements NodeHandle {
   readonly #tapList: TapList;
   readonly #captures = new Set<CaptureSession>();
   readonly #liveTraces: LiveTraces;
+  readonly #closeUplink: () => void;
 
   constructor(env: EmulatedNodeEnv) {
     const { client, clock, rng, settings, node, onError } = env;
@@ -102,14 +104,15 @@ export class EmulatedNode implements NodeHandle {
     const native = settings.defaultRuntime === 'netns' ? loadNative() : undefined;
     this.#taps = native ? new TapSet(native, pool, breath) : null;
 
-    this.kernel = new Kernel({ clock, rng, pool, breath, hostname: node.name });
+    const kernelEnv = { clock, rng, pool, breath, hostname: node.name };
+    this.kernel = new Kernel(kernelEnv);
+    this.#closeUplink = connectUplink(this.kernel, kernelEnv, { address, podCIDR: node.podCIDR });
     this.#liveTraces = new LiveTraces(this.kernel.trace, this.kernel);
     this.#ipvs = new Ipvs(this.kernel);
     const netlink = createNetlink(this.kernel, this.#ipvs);
     this.#stack = new Stack({ clock, rng, pool });
     this.#stack.addInterface(this.kernel.localLink(), { addr: address, prefixLen: 32, anyAddress: true });
     this.#stack.addRoute(0, 0, 0, 1);
-    this.kernel.addresses.add(this.kernel.addDevice('eth0', null, {}), address, 24);
 
     const ipam = new Ipam(node.podCIDR);
     this.#cni = new Cni({
@@ -291,6 +294,7 @@ export class EmulatedNode implements NodeHandle {
     this.#names.close();
     this.#stack.close();
     this.#ipvs.close();
+    this.#closeUplink();
     this.kernel.close();
     this.#taps?.close();
     this.#backlog.close();

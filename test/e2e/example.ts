@@ -19,7 +19,7 @@ export async function status(podwire: Podwire): Promise<Status> {
 /** The gateway's answer where nothing has the address; IPVS' own (KUBE-IPVS-FILTER, kubernetes PR 108460); nftables' cluster-ips-check. */
 const PING_OF_CLUSTER_IP: Readonly<Record<ProxyMode, RegExp>> = {
   ipvs: /From 10\.96\.0\.10 icmp_seq=1 Destination Port Unreachable/,
-  iptables: /From 10\.244\.0\.1 icmp_seq=1 Destination Net Unreachable/,
+  iptables: /From 192\.168\.49\.1 icmp_seq=1 Destination Net Unreachable/,
   nftables: /From 10\.244\.0\.1 icmp_seq=1 Destination (Net|Port) Unreachable/,
 };
 

@@ -145,5 +145,5 @@ async function play(stage: DemoStage, manifests: ReturnType<typeof readManifests
   say(formatTrace(answer).trimEnd());
   stage.check(answer.verdict === 'DNAT', `the trace says ${answer.verdict}`);
   const service = await client.get(SERVICES, 'dev', 'ent');
-  say(`(${service.spec.clusterIP} is nobody's address and no route leads there: the trap carries it.)`);
+  say(`(${service.spec.clusterIP} is no machine's address: the trap carries it.)`);
 }

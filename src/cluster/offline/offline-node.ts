@@ -37,6 +37,7 @@ import {
 } from '../../tcpip-ts/wire/ip-address.ts';
 import type { RulesFormat } from '../node-handle.ts';
 import { rulesOf } from '../rules-text.ts';
+import { gatewayOf } from '../uplink.ts';
 import { configOf, nodeOf, type OfflineObjects } from './objects.ts';
 
 const ZONE_LABEL = 'topology.kubernetes.io/zone';
@@ -107,9 +108,7 @@ export class OfflineNode {
     const { addresses: table, fib } = this.#kernel;
     const eth0 = this.#kernel.addDevice('eth0', null, {});
     for (const addr of addresses) table.add(eth0, addr, NODE_PREFIX[4]);
-    const network = networkOf(addresses[0]!, NODE_PREFIX[4]);
-    const gateway = addresses[0] === network + 1 ? network + 254 : network + 1;
-    fib.add({ network: 0, prefixLen: 0, oif: eth0.ifindex, gateway });
+    fib.add({ network: 0, prefixLen: 0, oif: eth0.ifindex, gateway: gatewayOf(addresses[0]!) });
 
     const cni0 = this.#kernel.addDevice(podDevice(this.config), null, {});
     const podCIDRs = podCIDRsOf(node);
