@@ -61,6 +61,8 @@ const HAS_ADDRESS = 1;
 const FULLY_RANDOM = 1;
 export const FIELD_MASK = 0x7f;
 export const PREFIX_SHIFT = 8;
+/** Flipped in the addresses of ranges. */
+export const SIGN = 0x80000000 | 0;
 
 /** A verdict is a number: its kind in the low bits, the offset of the chain's program above them. */
 export const V_ACCEPT = 1;
@@ -130,7 +132,11 @@ class Build {
     });
     for (const at of instructions) {
       const skip = code.length - at;
-      if (skip > SKIP_MASK) throw new NetlinkError('E2BIG', `nft: a rule of ${expressions.length} expressions`);
+      if (skip > SKIP_MASK)
+        throw new NetlinkError(
+          'E2BIG',
+          `nft: a rule of ${expressions.length} expressions is too long: make it several`,
+        );
       code[at]! |= skip << SKIP_SHIFT;
     }
   }
@@ -177,7 +183,10 @@ class Build {
         return [first(OP_VMAP, hasAddress ? HAS_ADDRESS : 0), id];
       }
       case 'numgen-vmap':
-        if (e.verdicts.length > MOST) throw new NetlinkError('E2BIG', `nft: a map of ${e.verdicts.length} elements`);
+        // As nft_ng_random_init() of Linux's nft_numgen.c.
+        if (e.verdicts.length === 0) throw new NetlinkError('ERANGE', 'nft: numgen random mod 0');
+        if (e.verdicts.length > ARG_MASK)
+          throw new NetlinkError('E2BIG', `nft: numgen random mod ${e.verdicts.length}: ${ARG_MASK} at most`);
         this.#pool.push({ instruction: at, word: 1, write: () => this.#numgen(e.verdicts) });
         return [first(OP_NUMGEN_VMAP, e.verdicts.length), 0];
       case 'update':
@@ -194,8 +203,10 @@ class Build {
   }
 
   #addressIn(field: AddressField, invert: boolean | undefined, ranges: readonly Range[], at: number): number[] {
-    const words = ranges.flatMap(([low, high]) => [low ^ SIGN, high ^ SIGN]);
-    this.#pool.push({ instruction: at, word: 2, write: () => this.#code.push(...words) });
+    const write = (): void => {
+      for (const [low, high] of ranges) this.#code.push(low ^ SIGN, high ^ SIGN);
+    };
+    this.#pool.push({ instruction: at, word: 2, write });
     return [first(OP_ADDRESS_IN, argOf(field, invert)), ranges.length, 0];
   }
 
@@ -212,10 +223,6 @@ class Build {
 function first(op: number, arg: number): number {
   return op | (arg << ARG_SHIFT);
 }
-
-export const SIGN = 0x80000000 | 0;
-/** What an argument can count. */
-const MOST = ARG_MASK;
 
 function leadsOn(verdict: NftVerdict): verdict is Extract<NftVerdict, { readonly chain: string }> {
   return verdict.kind === 'jump' || verdict.kind === 'goto';

@@ -231,7 +231,7 @@ export class Nftables {
   }
 }
 
-/** Depth first from everything that something new points to: a new loop goes through one of these. */
+/** Depth first from wherever a new loop could go through. */
 function refuseLoops(table: NftTable, tx: Transaction): void {
   const done = new Set<ChainState>();
   const path = new Set<ChainState>();
@@ -244,5 +244,5 @@ function refuseLoops(table: NftTable, tx: Transaction): void {
     path.delete(chain);
     done.add(chain);
   };
-  for (const chain of tx.targets) if (!tx.deleted.has(chain)) visit(chain);
+  for (const chain of tx.suspects) if (!tx.deleted.has(chain)) visit(chain);
 }

@@ -20,7 +20,7 @@ import { SetTable } from './set-table.ts';
 export interface ChainState {
   readonly id: number;
   readonly spec: NftChain;
-  rules: readonly NftRule[];
+  rules: NftRule[];
   /** Where each rule begins in the chain's program. */
   starts: Int32Array;
   references: number;
@@ -53,8 +53,8 @@ export class Transaction {
   readonly dirty = new Set<ChainState>();
   /** Map elements whose values are to be written. */
   readonly elements = new Map<MapElement, MapState>();
-  /** Chains that something new points to: where a loop could begin. */
-  readonly targets = new Set<ChainState>();
+  /** Chains that have a new rule, or that a new element of a map leads to: a new loop goes through one of them. */
+  readonly suspects = new Set<ChainState>();
   readonly added = new Set<ChainState | SetState | MapState>();
   readonly deleted = new Set<ChainState | SetState | MapState>();
   readonly #undo: (() => void)[] = [];
@@ -103,16 +103,14 @@ export class NftTable {
         this.#addChain(c.chain, tx);
         return;
       case 'flush-chain':
-        this.#setRules(this.chain(c.name), [], tx);
+        this.#flushChain(this.chain(c.name), tx);
         return;
       case 'delete-chain':
         this.deleteChain(this.chain(c.name), tx);
         return;
-      case 'add-rule': {
-        const chain = this.chain(c.chain);
-        this.#setRules(chain, [...chain.rules, c.rule], tx);
+      case 'add-rule':
+        this.#addRule(this.chain(c.chain), c.rule, tx);
         return;
-      }
       case 'add-set':
         this.#addSet(c.set, tx);
         return;
@@ -120,10 +118,10 @@ export class NftTable {
         this.#addMap(c.map, tx);
         return;
       case 'flush-set':
-        this.#flush(c.name, tx);
+        this.#flushContainer(this.#container(c.name), tx);
         return;
       case 'delete-set':
-        this.#deleteContainer(this.sets.get(c.name) ?? this.map(c.name), tx);
+        this.#deleteContainer(this.#container(c.name), tx);
         return;
       case 'add-set-element':
         this.#changeSet(c.set, c.addr, true, tx);
@@ -141,7 +139,7 @@ export class NftTable {
 
   /** Empties it and takes it out. */
   deleteChain(chain: ChainState, tx: Transaction): void {
-    this.#setRules(chain, [], tx);
+    this.#flushChain(chain, tx);
     if (chain.references > 0) this.#fail('EBUSY', `chain ${chain.spec.name} is referred to`);
     this.chains.delete(chain.spec.name);
     this.#retire(chain, tx);
@@ -149,8 +147,8 @@ export class NftTable {
   }
 
   deleteAll(tx: Transaction): void {
-    for (const chain of this.chains.values()) this.#setRules(chain, [], tx);
-    for (const name of this.maps.keys()) this.#flush(name, tx);
+    for (const chain of this.chains.values()) this.#flushChain(chain, tx);
+    for (const map of this.maps.values()) this.#flushContainer(map, tx);
     for (const chain of [...this.chains.values()]) this.deleteChain(chain, tx);
     for (const container of [...this.containers]) this.#deleteContainer(container, tx);
   }
@@ -185,32 +183,38 @@ export class NftTable {
     });
   }
 
-  #setRules(chain: ChainState, rules: readonly NftRule[], tx: Transaction): void {
-    const before = chain.rules;
-    const isAppended = rules.length > before.length;
-    const changed = isAppended ? rules.slice(before.length) : before;
-    const by = isAppended ? 1 : -1;
-    this.#refer(changed, by, tx);
-    chain.rules = rules;
+  #addRule(chain: ChainState, rule: NftRule, tx: Transaction): void {
+    const { rules } = chain;
+    this.#refer([rule], 1);
+    rules.push(rule);
+    tx.dirty.add(chain);
+    tx.suspects.add(chain);
+    tx.undo(() => {
+      rules.pop();
+      this.#refer([rule], -1);
+    });
+  }
+
+  #flushChain(chain: ChainState, tx: Transaction): void {
+    const { rules } = chain;
+    this.#refer(rules, -1);
+    chain.rules = [];
     tx.dirty.add(chain);
     tx.undo(() => {
-      chain.rules = before;
-      this.#refer(changed, -by, undefined);
+      chain.rules = rules;
+      this.#refer(rules, 1);
     });
   }
 
   /** Counts what rules refer to. What does not exist throws before anything is counted. */
-  #refer(rules: readonly NftRule[], by: number, tx: Transaction | undefined): void {
+  #refer(rules: readonly NftRule[], by: number): void {
     const referred: { references: number }[] = [];
     for (const rule of rules) {
       for (const e of rule.expressions) {
         if (e.kind === 'vmap') referred.push(this.map(e.map));
         else if (e.kind === 'address-set' || e.kind === 'update') referred.push(this.set(e.set));
         else if (e.kind === 'verdict' || e.kind === 'numgen-vmap') {
-          for (const chain of this.#chainsOf(e.kind === 'verdict' ? [e.verdict] : e.verdicts)) {
-            referred.push(chain);
-            if (by > 0) tx?.targets.add(chain);
-          }
+          for (const chain of this.#chainsOf(e.kind === 'verdict' ? [e.verdict] : e.verdicts)) referred.push(chain);
         }
       }
     }
@@ -259,7 +263,7 @@ export class NftTable {
   #deleteContainer(object: SetState | MapState, tx: Transaction): void {
     const { name } = object.spec;
     if (object.references > 0) this.#fail('EBUSY', `${name} is referred to`);
-    if (isMap(object)) this.#flush(name, tx);
+    if (isMap(object)) this.#flushContainer(object, tx);
     const into: Map<string, SetState | MapState> = isMap(object) ? this.maps : this.sets;
     const at = this.containers.indexOf(object);
     into.delete(name);
@@ -276,14 +280,13 @@ export class NftTable {
     tx.undo(() => tx.deleted.delete(object));
   }
 
-  #flush(name: string, tx: Transaction): void {
-    const set = this.sets.get(name);
-    if (set) {
-      for (const { addr } of set.table.entries(0)) this.#changeSet(name, addr, false, tx);
-      return;
-    }
-    const map = this.map(name);
-    for (const element of [...map.elements.values()]) this.#deleteElement(map, element, tx);
+  #container(name: string): SetState | MapState {
+    return this.sets.get(name) ?? this.map(name);
+  }
+
+  #flushContainer(object: SetState | MapState, tx: Transaction): void {
+    if (isMap(object)) for (const element of [...object.elements.values()]) this.#deleteElement(object, element, tx);
+    else for (const { addr } of object.table.entries(0)) this.#changeSet(object.spec.name, addr, false, tx);
   }
 
   #changeSet(name: string, addr: number, isIn: boolean, tx: Transaction): void {
@@ -307,7 +310,7 @@ export class NftTable {
     this.#count(element, 1);
     map.elements.set(key, element);
     tx.elements.set(element, map);
-    for (const chain of this.#chainsOf([element.verdict])) tx.targets.add(chain);
+    for (const chain of this.#chainsOf([element.verdict])) tx.suspects.add(chain);
     tx.undo(() => this.#take(map, element));
   }
 

@@ -7,34 +7,10 @@ import type { Expression, NftCommand, NftVerdict } from '../../../../src/kernel/
 import { ipv4 } from '../../../../src/tcpip-ts/wire/address.ts';
 import { allocated } from '../../../support/allocated.ts';
 import { Lab, onNode, POD_A, POD_B } from '../../../support/kernel.ts';
+import { base, chain, commit, element, rule, verdict } from '../../../support/nft.ts';
 import { icmp, ip, udp } from '../../../support/packet.ts';
 
 const VIP = '10.96.0.10';
-
-function commit(lab: Lab, ...commands: NftCommand[]): void {
-  lab.netlink.commit([{ op: 'nft', table: 't', commands: [{ command: 'add-table' }, ...commands] }]);
-}
-
-function chain(name: string): NftCommand {
-  return { command: 'add-chain', chain: { name } };
-}
-
-function base(name: string, type: 'filter' | 'nat', hook: 'prerouting' | 'forward', priority: number): NftCommand {
-  return { command: 'add-chain', chain: { name, base: { type, hook, priority } } };
-}
-
-function rule(name: string, ...expressions: Expression[]): NftCommand {
-  return { command: 'add-rule', chain: name, rule: { expressions } };
-}
-
-function verdict(kind: NftVerdict['kind'], to = ''): Expression {
-  const v = kind === 'jump' || kind === 'goto' ? { kind, chain: to } : { kind };
-  return { kind: 'verdict', verdict: v as NftVerdict };
-}
-
-function element(map: string, addr: string, port: number, v: NftVerdict): NftCommand {
-  return { command: 'add-map-element', map, element: { addr: ipv4(addr), proto: 17, port, verdict: v } };
-}
 
 function send(lab: Lab, daddr: string, sport: number, dport = 53): void {
   lab.from('a', ip({ saddr: POD_A, daddr }, udp({ sport, dport }, 'hi')));
@@ -84,6 +60,9 @@ onNode(t, 'what is referred to stays, and loops are refused', (t, lab) => {
   t.throws(() => commit(lab, { command: 'delete-set', name: 'm' }), { code: 'EBUSY' });
   t.throws(() => commit(lab, rule('b', verdict('goto', 'a'))), { code: 'ELOOP' });
   t.throws(() => commit(lab, element('m', '0.0.0.0', 53, { kind: 'goto', chain: 'a' })), { code: 'ELOOP' });
+  commit(lab, { command: 'add-map', map: { name: 'unused', key: 'proto.port' } });
+  commit(lab, element('unused', '0.0.0.0', 53, { kind: 'goto', chain: 'a' }));
+  t.throws(() => commit(lab, rule('b', { kind: 'vmap', map: 'unused' })), { code: 'ELOOP' }, 'by a map that was there');
   t.throws(() => commit(lab, { command: 'delete-set-element', set: 'x', addr: 1 }), { code: 'ENOENT' });
   commit(lab, element('m', '0.0.0.0', 53, { kind: 'drop' }));
   t.throws(() => commit(lab, element('m', '0.0.0.0', 53, { kind: 'accept' })), { code: 'EEXIST' });
