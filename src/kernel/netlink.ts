@@ -199,12 +199,15 @@ export interface Netlink<A = number> {
 export class NetlinkError extends Error {
   override readonly name = 'NetlinkError';
   readonly code: string;
+  /** The message without the code. */
+  readonly what: string;
   /** Of the op in commit()'s list, when it came from there. */
   readonly index: number | undefined;
 
   constructor(code: string, what: string, index?: number, options?: ErrorOptions) {
     super(`${what}: ${code}`, options);
     this.code = code;
+    this.what = what;
     this.index = index;
   }
 }

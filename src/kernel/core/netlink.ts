@@ -50,7 +50,7 @@ export function applyOps<A>(parts: NetlinkParts<A>, ops: readonly NetlinkOp<A>[]
       apply(parts, op);
     } catch (error) {
       if (error instanceof NetlinkError)
-        throw new NetlinkError(error.code, `${op.op}: ${error.message}`, index, { cause: error });
+        throw new NetlinkError(error.code, `${op.op}: ${error.what}`, index, { cause: error });
       throw error;
     }
   });

@@ -141,5 +141,5 @@ class Table6 {
 }
 
 function fail(table: TableName, code: string, what: string): never {
-  throw new NetlinkError(code, `ip6tables-restore: ${table}: ${what}`);
+  throw new NetlinkError(code, `ip6tables: ${table}: ${what}`);
 }

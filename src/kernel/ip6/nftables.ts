@@ -165,5 +165,5 @@ function keyOf({ addr, proto, port }: MapElementKey<IpAddress>): string {
 }
 
 function fail(what: string): never {
-  throw new NetlinkError('ENOENT', `nft: family ip6: ${what}`);
+  throw new NetlinkError('ENOENT', `family ip6: ${what}`);
 }

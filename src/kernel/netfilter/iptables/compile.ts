@@ -292,10 +292,7 @@ class Builder {
       case 'goto': {
         const number = this.#resolve.chain(target.chain);
         if (number === undefined)
-          throw new NetlinkError(
-            'ENOENT',
-            `iptables-restore: ${this.#table} ${chain}: chain ${target.chain} does not exist`,
-          );
+          throw new NetlinkError('ENOENT', `${this.#table} ${chain}: chain ${target.chain} does not exist`);
         w[o + TARGET] = target.kind === 'jump' ? T_JUMP : T_GOTO;
         w[o + ARG] = number;
         break;
@@ -326,10 +323,7 @@ class Builder {
 
   #only(table: TableName, chain: string, target: string): void {
     if (this.#table === table) return;
-    throw new NetlinkError(
-      'EINVAL',
-      `iptables-restore: ${this.#table} ${chain}: ${target} is only valid in the ${table} table`,
-    );
+    throw new NetlinkError('EINVAL', `${this.#table} ${chain}: ${target} is only valid in the ${table} table`);
   }
 
   #setMatch(chain: string, match: Extract<Match, { kind: 'set' }>): MatchFn {
@@ -337,7 +331,7 @@ class Builder {
     if (match.dims.length > named.set.dimensions) {
       throw new NetlinkError(
         'EINVAL',
-        `iptables-restore: ${this.#table} ${chain}: set ${match.name} has ${named.set.dimensions} dimensions`,
+        `${this.#table} ${chain}: set ${match.name} has ${named.set.dimensions} dimensions`,
       );
     }
     this.sets.push(named);

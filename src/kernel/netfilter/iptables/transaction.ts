@@ -141,7 +141,7 @@ export class Transaction {
     const path = new Set<string>();
     const visit = (name: string): void => {
       if (done.has(name)) return;
-      if (path.has(name)) throw new NetlinkError('ELOOP', `iptables-restore: chain ${name} jumps to itself`);
+      if (path.has(name)) throw new NetlinkError('ELOOP', `chain ${name} jumps to itself`);
       path.add(name);
       for (const rule of this.#find(name)?.rules ?? []) {
         const to = targetOf(rule);
@@ -204,7 +204,7 @@ export class Transaction {
   }
 
   #fail(code: string, what: string): never {
-    throw new NetlinkError(code, `iptables-restore: ${this.#table.name}: ${what}`);
+    throw new NetlinkError(code, `${this.#table.name}: ${what}`);
   }
 }
 

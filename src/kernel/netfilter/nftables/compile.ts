@@ -133,10 +133,7 @@ class Build {
     for (const at of instructions) {
       const skip = code.length - at;
       if (skip > SKIP_MASK)
-        throw new NetlinkError(
-          'E2BIG',
-          `nft: a rule of ${expressions.length} expressions is too long: make it several`,
-        );
+        throw new NetlinkError('E2BIG', `a rule of ${expressions.length} expressions is too long: make it several`);
       code[at]! |= skip << SKIP_SHIFT;
     }
   }
@@ -184,9 +181,9 @@ class Build {
       }
       case 'numgen-vmap':
         // As nft_ng_random_init() of Linux's nft_numgen.c.
-        if (e.verdicts.length === 0) throw new NetlinkError('ERANGE', 'nft: numgen random mod 0');
+        if (e.verdicts.length === 0) throw new NetlinkError('ERANGE', 'numgen random mod 0');
         if (e.verdicts.length > ARG_MASK)
-          throw new NetlinkError('E2BIG', `nft: numgen random mod ${e.verdicts.length}: ${ARG_MASK} at most`);
+          throw new NetlinkError('E2BIG', `numgen random mod ${e.verdicts.length}: ${ARG_MASK} at most`);
         this.#pool.push({ instruction: at, word: 1, write: () => this.#numgen(e.verdicts) });
         return [first(OP_NUMGEN_VMAP, e.verdicts.length), 0];
       case 'update':

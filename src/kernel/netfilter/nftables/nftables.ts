@@ -112,7 +112,7 @@ export class Nftables {
 
   #table(name: string): NftTable {
     const table = this.#tables.get(name);
-    if (!table) throw new NetlinkError('ENOENT', `nft: no table ip ${name}`);
+    if (!table) throw new NetlinkError('ENOENT', `no table ip ${name}`);
     return table;
   }
 
@@ -238,7 +238,7 @@ function refuseLoops(table: NftTable, tx: Transaction): void {
   const visit = (chain: ChainState): void => {
     if (done.has(chain)) return;
     if (path.has(chain))
-      throw new NetlinkError('ELOOP', `nft: table ip ${table.name}: chain ${chain.spec.name} leads to itself`);
+      throw new NetlinkError('ELOOP', `table ip ${table.name}: chain ${chain.spec.name} leads to itself`);
     path.add(chain);
     for (const next of table.successors(chain)) visit(next);
     path.delete(chain);

@@ -341,7 +341,7 @@ export class NftTable {
   }
 
   #fail(code: string, what: string): never {
-    throw new NetlinkError(code, `nft: table ip ${this.name}: ${what}`);
+    throw new NetlinkError(code, `table ip ${this.name}: ${what}`);
   }
 }
 
