@@ -11,6 +11,7 @@ import { launch, podsReady } from '../../src/cli/launch.ts';
 import type { Cluster } from '../../src/cluster/cluster.ts';
 import type { ProxyMode } from '../../src/proxy/config.ts';
 import { onEnd, scratch } from '../clean-up.ts';
+import { quantile } from './fit.ts';
 
 export interface LatencyOptions {
   readonly mode: ProxyMode;
@@ -62,13 +63,12 @@ export async function measureLatency(options: LatencyOptions): Promise<LatencyRe
       if (i >= WARM_UP) latencies.push(ms);
       await pause(PAUSE_MS);
     }
-    latencies.sort((a, b) => a - b);
     return {
       ...options,
       loadS,
       p50Ms: quantile(latencies, 0.5),
       p99Ms: quantile(latencies, 0.99),
-      maxMs: latencies.at(-1)!,
+      maxMs: Math.max(...latencies),
       rssMiB: Math.round(process.memoryUsage.rss() / 2 ** 20),
     };
   } finally {
@@ -151,10 +151,6 @@ function nameOf(i: number): string {
 
 function endpointsOf(pods: readonly string[], service: number, count: number): string[] {
   return Array.from({ length: count }, (_, k) => pods[(service + k) % pods.length]!);
-}
-
-function quantile(sorted: readonly number[], q: number): number {
-  return sorted[Math.min(sorted.length - 1, Math.ceil(q * sorted.length) - 1)]!;
 }
 
 function pause(ms: number): Promise<void> {
