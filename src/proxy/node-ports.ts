@@ -13,6 +13,9 @@ import type { Netlink } from './either-family.ts';
 
 const LOCALHOST = 0x7f000001;
 
+/** What is a host's own, in a match of a rule. */
+export const LOOPBACK = { 4: { addr: 0x7f000000, prefixLen: 8 }, 6: { addr: 1n, prefixLen: 128 } } as const;
+
 /** What kube-proxy takes for the Node's address of the family, after detectNodeIPs() of cmd/kube-proxy/app/server.go. */
 export function nodeIPOf(
   { bindAddress }: KubeProxyConfig,

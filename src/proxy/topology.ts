@@ -19,13 +19,29 @@ export interface EndpointCategories {
   readonly reachable: readonly Endpoint[];
   /** Whether there is a usable endpoint anywhere in the cluster. */
   readonly hasAny: boolean;
+  /** Whether there is one for what is sent to the ClusterIP, and for what is sent to the other addresses and node ports. */
+  readonly hasInternal: boolean;
+  readonly hasExternal: boolean;
 }
+
+type Usable = Omit<EndpointCategories, 'hasInternal' | 'hasExternal'>;
 
 export function categorizeEndpoints(
   endpoints: readonly Endpoint[],
   port: ServicePort,
   topology: Topology,
 ): EndpointCategories {
+  const usable = usableEndpoints(endpoints, port, topology);
+  const { hasAny, local } = usable;
+  const hasLocal = local !== null && local.length > 0;
+  return {
+    ...usable,
+    hasInternal: hasAny && (!port.internalPolicyLocal || hasLocal),
+    hasExternal: hasAny && (!port.externalPolicyLocal || hasLocal),
+  };
+}
+
+function usableEndpoints(endpoints: readonly Endpoint[], port: ServicePort, topology: Topology): Usable {
   const isDraining = (e: Endpoint): boolean => !e.ready && e.serving && e.terminating;
   let cluster: readonly Endpoint[] | null = null;
   let hints: 'node' | 'zone' | null = null;

@@ -57,8 +57,6 @@ class PortCompiler {
   readonly #nat = new Map<string, Rule[]>();
   readonly #filter = new Map<string, Rule[]>();
   readonly #chains = new Map<string, Rule[]>();
-  readonly #hasInternal: boolean;
-  readonly #hasExternal: boolean;
   readonly #usesFirewall: boolean;
 
   constructor(port: ServicePort, categories: EndpointCategories, ctx: CompileContext) {
@@ -67,11 +65,7 @@ class PortCompiler {
     this.#categories = categories;
     this.#ctx = ctx;
     this.#names = serviceChains(port);
-    const { hasAny, local } = categories;
-    const hasLocal = (local ?? []).length > 0;
-    this.#hasInternal = hasAny && (!port.internalPolicyLocal || hasLocal);
-    this.#hasExternal = hasAny && (!port.externalPolicyLocal || hasLocal);
-    this.#usesFirewall = hasAny && port.loadBalancerIPs.length > 0 && port.sourceRanges.length > 0;
+    this.#usesFirewall = categories.hasAny && port.loadBalancerIPs.length > 0 && port.sourceRanges.length > 0;
   }
 
   compile(): CompiledPort {
@@ -80,7 +74,7 @@ class PortCompiler {
     this.#captureLoadBalancer();
     this.#captureNodePort();
     this.#healthCheck();
-    if (this.#hasInternal) this.#internalTraffic();
+    if (this.#categories.hasInternal) this.#internalTraffic();
     if (this.#categories.hasAny && isExternallyAccessible(this.#port)) this.#externalTraffic();
     if (this.#usesFirewall) this.#firewall();
     const { cluster, local, reachable } = this.#categories;
@@ -97,18 +91,21 @@ class PortCompiler {
 
   #captureClusterIP(): void {
     const { clusterIP } = this.#port;
-    const { internalPolicyLocal } = this.#port;
-    if (this.#hasInternal) {
-      const chain = internalPolicyLocal ? this.#names.svl : this.#names.svc;
-      this.#top(this.#nat, SERVICES, jump(chain), ...this.#to(clusterIP, this.#comment('cluster IP')));
+    if (this.#categories.hasInternal) {
+      const toClusterIP = this.#to(clusterIP, this.#comment('cluster IP'));
+      this.#top(this.#nat, SERVICES, jump(this.#internalChain()), ...toClusterIP);
     } else {
       this.#top(this.#filter, SERVICES, this.#refusal(), ...this.#to(clusterIP, this.#refusalComment()));
     }
   }
 
+  #internalChain(): string {
+    return this.#port.internalPolicyLocal ? this.#names.svl : this.#names.svc;
+  }
+
   #captureExternal(ip: IpAddress, kind: 'external IP' | 'loadbalancer IP', chain: string): void {
     if (this.#categories.hasAny) this.#top(this.#nat, SERVICES, jump(chain), ...this.#to(ip, this.#comment(kind)));
-    if (!this.#hasExternal && kind === 'external IP') this.#refuseExternal(ip);
+    if (!this.#categories.hasExternal && kind === 'external IP') this.#refuseExternal(ip);
   }
 
   #captureLoadBalancer(): void {
@@ -119,7 +116,7 @@ class PortCompiler {
       const why = this.#comment(`traffic not accepted by ${this.#names.fw}`);
       this.#top(this.#filter, PROXY_FIREWALL, { kind: 'DROP' }, ...this.#to(ip, why));
     }
-    if (!this.#hasExternal) for (const ip of loadBalancerIPs) this.#refuseExternal(ip);
+    if (!this.#categories.hasExternal) for (const ip of loadBalancerIPs) this.#refuseExternal(ip);
   }
 
   #captureNodePort(): void {
@@ -130,7 +127,7 @@ class PortCompiler {
     // For better or worse, source ranges do not guard NodePorts.
     if (this.#categories.hasAny)
       this.#top(this.#nat, NODEPORTS, jump(this.#names.ext), { kind: 'protocol', proto }, comment(this.#name), dport);
-    if (!this.#hasExternal) {
+    if (!this.#categories.hasExternal) {
       const matches: Match[] = [{ kind: 'protocol', proto }, this.#refusalComment(), LOCAL_DESTINATION, dport];
       this.#top(this.#filter, EXTERNAL_SERVICES, this.#refusal(), ...matches);
     }
@@ -164,7 +161,7 @@ class PortCompiler {
   // Its own chains.
 
   #internalTraffic(): void {
-    const chain = this.#port.internalPolicyLocal ? this.#names.svl : this.#names.svc;
+    const chain = this.#internalChain();
     const { masqueradeAll, local } = this.#ctx;
     const toClusterIP = this.#to(this.#port.clusterIP, this.#comment('cluster IP'));
     if (masqueradeAll) this.#add(chain, MARK, ...toClusterIP);
@@ -181,15 +178,11 @@ class PortCompiler {
       this.#add(ext, MARK, why('masquerade traffic for'));
     } else {
       // Pods and the Node itself are cut short to any endpoint, as if they had gone out to a load balancer and come back.
-      if (local) this.#add(ext, jump(svc), ...this.#withLocal(local, why('pod traffic for')));
+      if (local) this.#add(ext, jump(svc), fromPods(local), why('pod traffic for'));
       this.#add(ext, MARK, why('masquerade LOCAL traffic for'), LOCAL_SOURCE);
       this.#add(ext, jump(svc), why('route LOCAL traffic for'), LOCAL_SOURCE);
     }
-    if (this.#hasExternal) this.#add(ext, jump(this.#port.externalPolicyLocal ? svl : svc));
-  }
-
-  #withLocal(local: LocalDetector, why: Match): readonly Match[] {
-    return [fromPods(local), why];
+    if (this.#categories.hasExternal) this.#add(ext, jump(this.#port.externalPolicyLocal ? svl : svc));
   }
 
   #firewall(): void {

@@ -3,10 +3,10 @@
 //
 // Deviation: the counters of nfacct are left out; the emulated kernel has none.
 
-import { ipv4 } from '../../tcpip-ts/wire/address.ts';
 import { familyOf, type IpAddress, type IpFamily, isLoopback, widthOf } from '../../tcpip-ts/wire/ip-address.ts';
 import type { KubeProxyConfig } from '../config.ts';
 import type { Chain, Match, Rule, Target } from '../either-family.ts';
+import { LOOPBACK } from '../node-ports.ts';
 
 export const SERVICES = 'KUBE-SERVICES';
 export const EXTERNAL_SERVICES = 'KUBE-EXTERNAL-SERVICES';
@@ -19,8 +19,6 @@ const FORWARD = 'KUBE-FORWARD';
 const FIREWALL = 'KUBE-FIREWALL';
 
 const NEW: Match = { kind: 'ctstate', states: ['NEW'] };
-const LOOPBACK = { addr: ipv4('127.0.0.0'), prefixLen: 8 } as const;
-const LOOPBACK6 = { addr: 1n, prefixLen: 128 } as const;
 
 export interface Jump {
   readonly chain: string;
@@ -82,8 +80,8 @@ export function filterFrame({ masqueradeBit, localhostNodePorts }: FrameConfig):
   // NodePorts on 127.0.0.0/8 need route_localnet, which would let others reach what listens there.
   const localnet: Rule = {
     matches: [
-      { kind: 'source', ...LOOPBACK, invert: true },
-      { kind: 'destination', ...LOOPBACK },
+      { kind: 'source', ...LOOPBACK[4], invert: true },
+      { kind: 'destination', ...LOOPBACK[4] },
       comment('block incoming localnet connections'),
       { kind: 'ctstate', states: ['RELATED', 'ESTABLISHED', 'DNAT'], invert: true },
     ],
@@ -125,8 +123,9 @@ export function nodePortJumps(
       .filter((addr) => localhostNodePorts || !isLoopback(addr))
       .map((addr) => ({ matches: [{ kind: 'destination', addr, prefixLen: widthOf(familyOf(addr)) }, LAST], target }));
   }
-  const loopback = family === 6 ? LOOPBACK6 : LOOPBACK;
-  const notLoopback: readonly Match[] = localhostNodePorts ? [] : [{ kind: 'destination', ...loopback, invert: true }];
+  const notLoopback: readonly Match[] = localhostNodePorts
+    ? []
+    : [{ kind: 'destination', ...LOOPBACK[family], invert: true }];
   return [{ matches: [...notLoopback, LAST, { kind: 'addrtype', side: 'dst', type: 'LOCAL' }], target }];
 }
 

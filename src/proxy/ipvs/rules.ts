@@ -8,15 +8,12 @@
 import { type IpFamily, widthOf } from '../../tcpip-ts/wire/ip-address.ts';
 import { IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP } from '../../tcpip-ts/wire/ipv4.ts';
 import type { KubeProxyConfig } from '../config.ts';
-import type { IptablesRestoreOp } from '../either-family.ts';
+import type { IptablesRestoreOp, Match, Rule, Target } from '../either-family.ts';
 import { fromElsewhere, type LocalDetector } from '../local-detector.ts';
+import { LOOPBACK } from '../node-ports.ts';
 import type { VirtualAddress } from './compile.ts';
 import { kernelName, SETS, type SetName } from './ipsets.ts';
 
-type Chain = NonNullable<IptablesRestoreOp['chains']>[number];
-type Rule = Chain['rules'][number];
-type Match = Rule['matches'][number];
-type Target = NonNullable<Rule['target']>;
 type Dim = 'src' | 'dst';
 
 const SERVICES = 'KUBE-SERVICES';
@@ -82,9 +79,7 @@ export function kubeChains(
     tables[table].get(chain)!.push({ matches, target });
   };
 
-  const loopback =
-    family === 6 ? ({ addr: 1n, prefixLen: 128 } as const) : ({ addr: 0x7f000000, prefixLen: 8 } as const);
-  add('nat', SERVICES, { kind: 'RETURN' }, { kind: 'source', ...loopback });
+  add('nat', SERVICES, { kind: 'RETURN' }, { kind: 'source', ...LOOPBACK[family] });
   for (const [table, name, chain, dims, target, proto] of SET_RULES) {
     if (isEmpty(name)) continue;
     const protocol: Match[] = proto === undefined ? [] : [{ kind: 'protocol', proto }];

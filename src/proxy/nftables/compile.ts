@@ -52,8 +52,6 @@ class PortCompiler {
   readonly #chains: string[] = [];
   readonly #rules: { chain: string; rule: NftRule }[] = [];
   readonly #elements: ElementClaim[] = [];
-  readonly #hasInternal: boolean;
-  readonly #hasExternal: boolean;
   readonly #usesFirewall: boolean;
 
   constructor(port: ServicePort, categories: EndpointCategories, ctx: CompileContext) {
@@ -61,10 +59,6 @@ class PortCompiler {
     this.#categories = categories;
     this.#ctx = ctx;
     this.#names = serviceChains(port);
-    const { hasAny, local } = categories;
-    const hasLocal = (local ?? []).length > 0;
-    this.#hasInternal = hasAny && (!port.internalPolicyLocal || hasLocal);
-    this.#hasExternal = hasAny && (!port.externalPolicyLocal || hasLocal);
     this.#usesFirewall = port.loadBalancerIPs.length > 0 && port.sourceRanges.length > 0;
   }
 
@@ -80,7 +74,7 @@ class PortCompiler {
     if (this.#usesFirewall) this.#chains.push(this.#names.firewall);
 
     this.#capture();
-    if (this.#hasInternal) this.#internalTraffic();
+    if (this.#categories.hasInternal) this.#internalTraffic();
     if (usesExternal) this.#externalTraffic();
     if (this.#usesFirewall) this.#firewall();
     if (byCluster) this.#balance(this.#names.service, byCluster);
@@ -102,21 +96,21 @@ class PortCompiler {
     const { hasAny } = this.#categories;
     const { external, firewall } = this.#names;
     this.#elements.push({ kind: 'cluster-ip', addr: clusterIP });
-    if (this.#hasInternal) this.#element('service-ips', clusterIP, port, goto(this.#internalChain()));
+    if (this.#categories.hasInternal) this.#element('service-ips', clusterIP, port, goto(this.#internalChain()));
     else this.#refuse('no-endpoint-services', clusterIP, port);
     for (const addr of externalIPs) {
       if (hasAny) this.#element('service-ips', addr, port, goto(external));
-      if (!this.#hasExternal) this.#refuse('no-endpoint-services', addr, port);
+      if (!this.#categories.hasExternal) this.#refuse('no-endpoint-services', addr, port);
     }
     for (const addr of loadBalancerIPs) {
       if (hasAny) this.#element('service-ips', addr, port, goto(external));
       if (this.#usesFirewall) this.#element('firewall-ips', addr, port, goto(firewall));
-      if (!this.#hasExternal) this.#refuse('no-endpoint-services', addr, port);
+      if (!this.#categories.hasExternal) this.#refuse('no-endpoint-services', addr, port);
     }
     if (nodePort === 0) return;
     // For better or worse, source ranges do not guard NodePorts.
     if (hasAny) this.#element('service-nodeports', 0, nodePort, goto(external));
-    if (!this.#hasExternal) this.#refuse('no-endpoint-nodeports', 0, nodePort);
+    if (!this.#categories.hasExternal) this.#refuse('no-endpoint-nodeports', 0, nodePort);
   }
 
   #internalChain(): string {
@@ -142,7 +136,7 @@ class PortCompiler {
       this.#rule(external, [LOCAL_SOURCE, jump(MARK_MASQ)], 'masquerade local traffic');
       this.#rule(external, [LOCAL_SOURCE, goTo(service)], 'short-circuit local traffic');
     }
-    if (this.#hasExternal) this.#rule(external, [goTo(this.#port.externalPolicyLocal ? local : service)]);
+    if (this.#categories.hasExternal) this.#rule(external, [goTo(this.#port.externalPolicyLocal ? local : service)]);
   }
 
   #firewall(): void {

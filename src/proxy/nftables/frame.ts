@@ -11,10 +11,9 @@ import type { BaseChain, MapKey } from '../../kernel/netfilter/nftables/ruleset.
 import type { IpAddress, IpFamily } from '../../tcpip-ts/wire/ip-address.ts';
 import type { Cidr } from '../config.ts';
 import type { Expression, NftCommand, NftRule } from '../either-family.ts';
+import { LOOPBACK } from '../node-ports.ts';
 
 export const TABLE = 'kube-proxy';
-const LOOPBACK = { addr: 0x7f000000, prefixLen: 8 } as const;
-const LOOPBACK6 = { addr: 1n, prefixLen: 128 } as const;
 export const MARK_MASQ = 'mark-for-masquerade';
 export const REJECT = 'reject-chain';
 
@@ -140,12 +139,7 @@ export function frame({ mark, serviceCIDRs, nodePortIPs, family, recreate }: Fra
   } else {
     commands.push({ command: 'delete-set', name: NODEPORT_IPS });
   }
-  const notLocalhost: Expression = {
-    kind: 'address',
-    field: 'daddr',
-    ...(family === 6 ? LOOPBACK6 : LOOPBACK),
-    invert: true,
-  };
+  const notLocalhost: Expression = { kind: 'address', field: 'daddr', ...LOOPBACK[family], invert: true };
   const atNodePorts: Expression[] = nodePortIPs
     ? [{ kind: 'address-set', field: 'daddr', set: NODEPORT_IPS }]
     : [notLocalhost];
