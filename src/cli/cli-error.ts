@@ -8,3 +8,13 @@ export class CliError extends Error {
     this.exitCode = options.exitCode ?? 1;
   }
 }
+
+/** What `fn` throws is the user's to mend: it becomes a CliError. */
+export function asCliError<T>(fn: () => T): T {
+  try {
+    return fn();
+  } catch (error) {
+    if (error instanceof CliError) throw error;
+    throw new CliError((error as Error).message, { cause: error });
+  }
+}

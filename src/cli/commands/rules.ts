@@ -1,12 +1,11 @@
 // podwire rules: what runs in a Node's kernel, as the real tools print it; with -f of a Node that manifests describe.
 import type { RulesFormat } from '../../cluster/node-handle.ts';
-import { readObjects } from '../../cluster/offline/objects.ts';
 import { OfflineNode } from '../../cluster/offline/offline-node.ts';
 import { RULES_FORMATS } from '../../cluster/rules-text.ts';
 import type { ProxyMode } from '../../proxy/config.ts';
-import { CliError } from '../cli-error.ts';
+import { asCliError, CliError } from '../cli-error.ts';
 import { ask } from '../control-client.ts';
-import { manifestFiles, readText } from '../watched-files.ts';
+import { offlineObjects } from '../offline-objects.ts';
 
 export interface RulesOptions {
   readonly filename: readonly string[];
@@ -27,14 +26,8 @@ export async function rules(options: RulesOptions): Promise<void> {
 }
 
 function offline({ filename, proxyMode, output }: RulesOptions): void {
-  let node: OfflineNode;
-  try {
-    const objects = readObjects(manifestFiles(filename).map((name) => ({ name, text: readText(name) })));
-    for (const warning of objects.warnings) process.stderr.write(`podwire: warning: ${warning}\n`);
-    node = new OfflineNode(objects, proxyMode);
-  } catch (error) {
-    throw new CliError((error as Error).message, { cause: error });
-  }
+  const objects = offlineObjects(filename);
+  const node = asCliError(() => new OfflineNode(objects, proxyMode));
   process.stdout.write(node.rules(output ?? RULES_FORMATS[node.config.mode]));
   node.close();
 }

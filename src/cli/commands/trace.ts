@@ -8,7 +8,7 @@ import {
   type ModeDifference,
 } from '../../cluster/offline/compare-modes.ts';
 import { differences, type FlowQuestion, parseFlows } from '../../cluster/offline/flows.ts';
-import { type OfflineObjects, readObjects } from '../../cluster/offline/objects.ts';
+import type { OfflineObjects } from '../../cluster/offline/objects.ts';
 import { OfflineNode } from '../../cluster/offline/offline-node.ts';
 import { offlineQuestion } from '../../cluster/offline/question.ts';
 import type { AskedTrace } from '../../cluster/trace-question.ts';
@@ -16,10 +16,11 @@ import type { LiveHop } from '../../kernel/core/live-trace.ts';
 import { formatTrace } from '../../kernel/what-if/text.ts';
 import type { TraceAnswer } from '../../kernel/what-if/types.ts';
 import { PROXY_MODES, type ProxyMode } from '../../proxy/config.ts';
-import { CliError } from '../cli-error.ts';
+import { asCliError, CliError } from '../cli-error.ts';
 import { ask, open } from '../control-client.ts';
+import { offlineObjects } from '../offline-objects.ts';
 import { table } from '../table.ts';
-import { manifestFiles, readText } from '../watched-files.ts';
+import { readText } from '../watched-files.ts';
 
 export interface TraceOptions {
   readonly filename: readonly string[];
@@ -59,15 +60,11 @@ export async function trace(options: TraceOptions): Promise<void> {
 function readFlows({ pod, from, to }: TraceOptions, file: string): FlowQuestion[] {
   if (pod || from || to) throw new CliError('--flows has its own questions: not with --pod, --from or --to', USAGE);
   const text = readText(file);
-  try {
-    const flows = parseFlows(text, file);
-    for (const { name, unknown } of flows)
-      for (const field of unknown)
-        process.stderr.write(`podwire: warning: ${file}: ${name}: ${field} is not known, and not compared\n`);
-    return flows;
-  } catch (error) {
-    throw new CliError((error as Error).message, { cause: error });
-  }
+  const flows = asCliError(() => parseFlows(text, file));
+  for (const { name, unknown } of flows)
+    for (const field of unknown)
+      process.stderr.write(`podwire: warning: ${file}: ${name}: ${field} is not known, and not compared\n`);
+  return flows;
 }
 
 /** Until Ctrl-C, or until the cluster or the reader of our output ends. */
@@ -125,13 +122,12 @@ function online({ proxyMode }: TraceOptions): Answerer {
 }
 
 function offline({ filename, proxyMode }: TraceOptions): Answerer {
-  const objects = told(() => readObjects(manifestFiles(filename).map((name) => ({ name, text: readText(name) }))));
-  for (const warning of objects.warnings) process.stderr.write(`podwire: warning: ${warning}\n`);
+  const objects = offlineObjects(filename);
   const modes = proxyMode === 'all' ? PROXY_MODES : [proxyMode];
-  const nodes = modes.map((mode) => told(() => new OfflineNode(objects, mode)));
+  const nodes = modes.map((mode) => asCliError(() => new OfflineNode(objects, mode)));
   return {
     ...(nodes.length === 1 ? { mode: nodes[0]!.config.mode } : {}),
-    answer: async (asked) => told(() => answerOffline(objects, nodes, asked)),
+    answer: async (asked) => asCliError(() => answerOffline(objects, nodes, asked)),
     close: () => {
       for (const node of nodes) node.close();
     },
@@ -223,14 +219,4 @@ function sideBySide(answer: AllAnswers): string {
   if (known.size > 0) lines.push('', ...[...known].map((why) => `* known upstream: ${why}.`));
   else if (differing.size > 0) lines.push('', '* not a known difference of the real ones.');
   return `${lines.join('\n')}\n`;
-}
-
-/** What the user got wrong becomes a CliError. */
-function told<T>(fn: () => T): T {
-  try {
-    return fn();
-  } catch (error) {
-    if (error instanceof CliError) throw error;
-    throw new CliError((error as Error).message, { cause: error });
-  }
 }

@@ -1,5 +1,5 @@
 // What the proxy modes do to one packet, side by side. Where they differ and the real ones are known to, the difference is named.
-import { endpointText } from '../../kernel/what-if/text.ts';
+import { endpointText, percent } from '../../kernel/what-if/text.ts';
 import type { TraceAnswer, TraceVerdict } from '../../kernel/what-if/types.ts';
 import type { ProxyMode } from '../../proxy/config.ts';
 
@@ -79,7 +79,7 @@ export function compareModes(answers: AnswersByMode): ModeDifference[] {
 
 /** Sorted: the modes list endpoints in orders of their own. */
 export function endpointTexts({ endpoints }: TraceAnswer): string[] {
-  return endpoints.map((e) => `${endpointText(e)} ${Math.round(e.probability * 1000) / 10} %`).sort();
+  return endpoints.map((e) => `${endpointText(e)} ${percent(e.probability)}`).sort();
 }
 
 function isUntouched(verdict: TraceVerdict): boolean {

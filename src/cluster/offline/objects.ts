@@ -1,8 +1,7 @@
 // What manifests say, for a Node that no API server runs: Services, EndpointSlices, the Node, its KubeProxyConfiguration, be that in
-// the ConfigMap of a cluster. Slices
-// are taken as given; a Service without any gets them from its Endpoints, or from the Pods that its selector matches, those of
-// workloads among them (workload-pods.ts). What an
-// API server would have allocated (ClusterIPs, node ports, Pods' addresses) and is missing is given out in file order.
+// the ConfigMap of a cluster. Slices are taken as given; a Service without any gets them from its Endpoints, or from the Pods that its
+// selector matches, those of workloads among them (workload-pods.ts). What an API server would have allocated (ClusterIPs, node ports,
+// Pods' addresses) and is missing is given out in file order.
 import type { ConfigMap, Endpoints, Node, Pod, Service } from '../../api/core-v1.ts';
 import {
   type EndpointSlice,
@@ -56,38 +55,18 @@ const READ_KINDS: readonly string[] = [
 ];
 const DEFAULT_SERVICE_CIDR = '10.96.0.0/12';
 const DEFAULT_POD_CIDR = '10.244.0.0/16';
+/** Of that, what the one Node has. */
+const DEFAULT_NODE_POD_CIDR = '10.244.0.0/24';
 const LIKELY_PREFIX = { 4: 16, 6: 112 } as const;
+/** A Node's whose object says none. */
+export const DEFAULT_NODE_IP = { 4: '192.168.49.2', 6: 'fd00:49::2' } as const;
 /** Above the static bands of the allocators. */
 const FIRST_CLUSTER_IP = '10.96.1.1';
 const FIRST_NODE_PORT = 30086;
 
 /** Throws ManifestError. Kinds that nothing here asks for are read and left alone. */
 export function readObjects(files: readonly { readonly name: string; readonly text: string }[]): OfflineObjects {
-  let kubeProxy: Record<string, unknown> | undefined;
-  const serviceCIDRs: string[] = [];
-  let kubeProxyFailure: FieldFailure = (_path, message) => new ManifestError('', 1, 1, message);
-  const warnings: string[] = [];
-  const other = (object: Record<string, unknown>, fail: FieldFailure): boolean => {
-    const { apiVersion, kind } = object;
-    if (kind === 'KubeProxyConfiguration') {
-      if (apiVersion !== KUBE_PROXY_VERSION) throw fail(['apiVersion'], `expected ${KUBE_PROXY_VERSION}`);
-      if (kubeProxy) warnings.push(fail([], 'a second KubeProxyConfiguration: this one holds').message);
-      kubeProxy = object;
-      kubeProxyFailure = fail;
-      for (const { path, message } of fieldWarnings(object)) warnings.push(fail(path, message).message);
-    } else if (kind === 'ServiceCIDR') {
-      serviceCIDRs.push(...cidrsOf(object.spec, fail));
-    } else if (READ_KINDS.includes(kind as string)) {
-      warnings.push(fail(['apiVersion'], `${kind} of ${apiVersion} is not known, and is left out`).message);
-    }
-    return true;
-  };
-  const read = files.flatMap(({ name, text }) => parseManifests(text, name, { other }));
-  // A document of its own goes before the ConfigMap that a cluster has it in.
-  for (const { file, object } of read) {
-    const text = kubeProxy ? undefined : proxyConfigIn(object);
-    if (text !== undefined) parseManifests(text, `${file}: ConfigMap ${CONFIG_MAP.name}: ${CONFIG_MAP.key}`, { other });
-  }
+  const { read, kubeProxy, kubeProxyFailure, serviceCIDRs, warnings } = readDocuments(files);
   const manifests = read
     .filter(({ type }) => READ_KINDS.includes(type.kind))
     .map((manifest) => ({ ...manifest, object: shaped(manifest, (text) => warnings.push(text)) }));
@@ -117,6 +96,42 @@ export function readObjects(files: readonly { readonly name: string; readonly te
     warnings,
     serviceCIDRs: serviceCIDRs.length > 0 ? serviceCIDRs : likelyServiceCIDRs(services),
   };
+}
+
+type Documents = Pick<OfflineObjects, 'kubeProxy' | 'kubeProxyFailure' | 'serviceCIDRs'> & {
+  readonly read: readonly ManifestObject[];
+  /** More may be added. */
+  readonly warnings: string[];
+};
+
+/** The objects that have a schema here, and what the other documents say of kube-proxy and the Service network. */
+function readDocuments(files: readonly { readonly name: string; readonly text: string }[]): Documents {
+  let kubeProxy: Record<string, unknown> | undefined;
+  const serviceCIDRs: string[] = [];
+  let kubeProxyFailure: FieldFailure = (_path, message) => new ManifestError('', 1, 1, message);
+  const warnings: string[] = [];
+  const other = (object: Record<string, unknown>, fail: FieldFailure): boolean => {
+    const { apiVersion, kind } = object;
+    if (kind === 'KubeProxyConfiguration') {
+      if (apiVersion !== KUBE_PROXY_VERSION) throw fail(['apiVersion'], `expected ${KUBE_PROXY_VERSION}`);
+      if (kubeProxy) warnings.push(fail([], 'a second KubeProxyConfiguration: this one holds').message);
+      kubeProxy = object;
+      kubeProxyFailure = fail;
+      for (const { path, message } of fieldWarnings(object)) warnings.push(fail(path, message).message);
+    } else if (kind === 'ServiceCIDR') {
+      serviceCIDRs.push(...cidrsOf(object.spec, fail));
+    } else if (READ_KINDS.includes(kind as string)) {
+      warnings.push(fail(['apiVersion'], `${kind} of ${apiVersion} is not known, and is left out`).message);
+    }
+    return true;
+  };
+  const read = files.flatMap(({ name, text }) => parseManifests(text, name, { other }));
+  // A document of its own goes before the ConfigMap that a cluster has it in.
+  for (const { file, object } of read) {
+    const text = kubeProxy ? undefined : proxyConfigIn(object);
+    if (text !== undefined) parseManifests(text, `${file}: ConfigMap ${CONFIG_MAP.name}: ${CONFIG_MAP.key}`, { other });
+  }
+  return { read, kubeProxy, kubeProxyFailure, serviceCIDRs, warnings };
 }
 
 function proxyConfigIn(object: KubeObject): string | undefined {
@@ -155,8 +170,8 @@ function defaultNode(kubeProxy: OfflineObjects['kubeProxy']): Node {
     apiVersion: 'v1',
     kind: 'Node',
     metadata: { name: nameOverride(kubeProxy) || 'node-1' },
-    spec: { podCIDR: '10.244.0.0/24' },
-    status: { addresses: [{ type: 'InternalIP', address: '192.168.49.2' }] },
+    spec: { podCIDR: DEFAULT_NODE_POD_CIDR },
+    status: { addresses: [{ type: 'InternalIP', address: DEFAULT_NODE_IP[4] }] },
   };
 }
 
@@ -172,8 +187,7 @@ function cidrsOf(spec: unknown, fail: FieldFailure): readonly string[] {
   throw fail(['spec', 'cidrs'], 'ServiceCIDR: spec.cidrs: expected a list of ADDRESS/LENGTH');
 }
 
-/** Deviation: without a ServiceCIDR object, the default network, or the /16 (IPv6: /112) around each ClusterIP
- * outside of it. */
+/** Deviation: without a ServiceCIDR object, the default network, or the /16 (IPv6: /112) around each ClusterIP outside of it. */
 function likelyServiceCIDRs(services: readonly Service[]): string[] {
   const defaultNetwork = parseIpPrefix(DEFAULT_SERVICE_CIDR)!;
   const cidrs = new Set<string>();
@@ -218,7 +232,7 @@ function allocateServices(services: readonly Service[]): void {
 /** A Pod without a Node is on `node`; one without an address gets the next of that Node's network, and is ready. */
 function allocatePods(pods: readonly Pod[], node: Node): void {
   const taken = new Set(pods.map((p) => p.status?.podIP));
-  const [network] = parseCIDR(node.spec?.podCIDR ?? '10.244.0.0/24') ?? [0];
+  const [network] = parseCIDR(node.spec?.podCIDR ?? DEFAULT_NODE_POD_CIDR) ?? [0];
   let ip = network! + 2;
   for (const pod of pods) {
     pod.spec.nodeName ??= node.metadata.name!;

@@ -38,11 +38,10 @@ import {
 import type { RulesFormat } from '../node-handle.ts';
 import { rulesOf } from '../rules-text.ts';
 import { gatewayOf } from '../uplink.ts';
-import { configOf, nodeOf, type OfflineObjects } from './objects.ts';
+import { configOf, DEFAULT_NODE_IP, nodeOf, type OfflineObjects } from './objects.ts';
 
 const ZONE_LABEL = 'topology.kubernetes.io/zone';
 const NODE_PREFIX = { 4: 24, 6: 64 } as const;
-const DEFAULT_NODE_IP = { 4: '192.168.49.2', 6: 'fd00:49::2' } as const;
 
 export class OfflineNode {
   readonly config: KubeProxyConfig;

@@ -38,6 +38,7 @@ export function endpointText({ address, port }: Pick<TraceEndpoint, 'address' | 
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
-function percent(probability: number): string {
+/** `33.3 %`. */
+export function percent(probability: number): string {
   return `${Math.round(probability * 1000) / 10} %`;
 }
