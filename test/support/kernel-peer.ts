@@ -15,7 +15,7 @@ import type { Link } from '../../src/tcpip-ts/link.ts';
 import { linkPair } from '../../src/tcpip-ts/link-pair.ts';
 import { type Skb, SkbPool } from '../../src/tcpip-ts/skb.ts';
 import { Stack } from '../../src/tcpip-ts/stack.ts';
-import type { TcpOptions } from '../../src/tcpip-ts/tcp/tcp-layer.ts';
+import type { TcpOptions } from '../../src/tcpip-ts/tcp/settings.ts';
 import { ipv4 } from '../../src/tcpip-ts/wire/address.ts';
 import { get16 } from '../../src/tcpip-ts/wire/bytes.ts';
 import { ECN_CE, ECN_MASK, fillIpChecksum } from '../../src/tcpip-ts/wire/ipv4.ts';

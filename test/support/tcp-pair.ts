@@ -8,7 +8,8 @@ import { EMSGSIZE } from '../../src/tcpip-ts/errno.ts';
 import type { IpOutput, RouteInfo } from '../../src/tcpip-ts/ip/transport.ts';
 import { GSO_NONE, GSO_TCPV4, type Skb, SkbPool } from '../../src/tcpip-ts/skb.ts';
 import type { Connection } from '../../src/tcpip-ts/tcp/connection.ts';
-import { TcpLayer, type TcpOptions } from '../../src/tcpip-ts/tcp/tcp-layer.ts';
+import type { TcpOptions } from '../../src/tcpip-ts/tcp/settings.ts';
+import { TcpLayer } from '../../src/tcpip-ts/tcp/tcp-layer.ts';
 import { ipv4 } from '../../src/tcpip-ts/wire/address.ts';
 import { emitIPv4 } from '../../src/tcpip-ts/wire/ipv4.ts';
 

@@ -26,8 +26,9 @@ import { CHECKSUM_PARTIAL, CHECKSUM_UNNECESSARY, GSO_NONE, type Skb, SkbPool } f
 import type { Connection } from '../../src/tcpip-ts/tcp/connection.ts';
 import type { TcpListener } from '../../src/tcpip-ts/tcp/listener.ts';
 import { parseOptions, SegmentInfo } from '../../src/tcpip-ts/tcp/options.ts';
+import type { TcpOptions } from '../../src/tcpip-ts/tcp/settings.ts';
 import { STATE_NAMES } from '../../src/tcpip-ts/tcp/state.ts';
-import { TcpLayer, type TcpOptions } from '../../src/tcpip-ts/tcp/tcp-layer.ts';
+import { TcpLayer } from '../../src/tcpip-ts/tcp/tcp-layer.ts';
 import { ipv4 } from '../../src/tcpip-ts/wire/address.ts';
 import { get16, get32, put16, put32 } from '../../src/tcpip-ts/wire/bytes.ts';
 import { finish, fold, pseudoSum, sumBytes } from '../../src/tcpip-ts/wire/checksum.ts';

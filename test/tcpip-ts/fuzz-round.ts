@@ -7,8 +7,8 @@ import { LINK_F_CSUM, LINK_F_TSO4, type Link, type LinkReceiver } from '../../sr
 import { CHECKSUM_NONE, GSO_NONE, type Skb, SkbPool } from '../../src/tcpip-ts/skb.ts';
 import { Stack } from '../../src/tcpip-ts/stack.ts';
 import type { Connection } from '../../src/tcpip-ts/tcp/connection.ts';
+import type { TcpOptions } from '../../src/tcpip-ts/tcp/settings.ts';
 import { STATE_NAMES } from '../../src/tcpip-ts/tcp/state.ts';
-import type { TcpOptions } from '../../src/tcpip-ts/tcp/tcp-layer.ts';
 import { pump, Sink } from '../support/tcp-pair.ts';
 import { mutate, noise } from './fuzz-mutators.ts';
 

@@ -17,8 +17,10 @@
 // - lastAckSent (RFC 7323's Last.ACK.sent) and rcvAdv (right edge offered) say what the peer was told last.
 // Sequence numbers, timestamps and microseconds are int32 (seq.ts); milliseconds are plain integers.
 
+import { NETSTAT } from '../counters.ts';
 import type { IpAddress } from '../wire/address.ts';
 import type { CongestionControl } from './congestion.ts';
+import type { TcpContext } from './context.ts';
 import { output } from './output.ts';
 import { ReceiveBuffer } from './receive-buffer.ts';
 import { Rto } from './rto.ts';
@@ -41,7 +43,6 @@ import {
   SYN_SENT,
   type TcpState,
 } from './state.ts';
-import type { TcpLayer } from './tcp-layer.ts';
 import { armFinWait2, armKeepalive } from './timers.ts';
 import { sendReset, windowUpdate } from './transmit.ts';
 import {
@@ -54,8 +55,18 @@ import {
   SNDBUF_MIN,
 } from './tunables.ts';
 
+/** What a connection asks of the layer that it belongs to. */
+export interface ConnectionOwner extends TcpContext {
+  /** The connection whose segment is being processed: its answers wait for the end of it. */
+  current: Connection | null;
+  /** The connection is over: leaves the tables; the application is told. Received bytes stay readable. */
+  detach(c: Connection, errno: number): void;
+  /** As detach, leaving a time-wait entry behind. */
+  enterTimeWait(c: Connection): void;
+}
+
 export class Connection {
-  readonly layer: TcpLayer;
+  readonly layer: ConnectionOwner;
   /** Index in the layer's tables; -1 once detached. */
   slot: number;
   readonly laddr: IpAddress;
@@ -219,7 +230,7 @@ export class Connection {
   copiedSinceUs = 0;
   rcvRttUs = 0;
 
-  constructor(layer: TcpLayer, slot: number, laddr: number, lport: number, raddr: number, rport: number) {
+  constructor(layer: ConnectionOwner, slot: number, laddr: number, lport: number, raddr: number, rport: number) {
     this.layer = layer;
     this.slot = slot;
     this.laddr = laddr;
@@ -310,7 +321,7 @@ export class Connection {
     if (this.state === SYN_SENT) {
       this.layer.detach(this, 0);
     } else if (this.rcv.length > 0) {
-      this.layer.countAbortOnClose();
+      this.layer.counters.v[NETSTAT.TcpExtTCPAbortOnClose]!++;
       sendReset(this);
       this.layer.detach(this, 0);
     } else {

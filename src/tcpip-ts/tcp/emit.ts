@@ -10,8 +10,8 @@ import { put16, put32 } from '../wire/bytes.ts';
 import { finish, fold, pseudoSum } from '../wire/checksum.ts';
 import { DEFAULT_TTL, IPPROTO_TCP, ipDaddr, ipSaddr } from '../wire/ipv4.ts';
 import { TCP_ACK, TCP_CHECKSUM, TCP_HLEN, TCP_RST, tcpDport, tcpSport } from '../wire/tcp.ts';
+import type { TcpContext } from './context.ts';
 import { putTimestamp, type SegmentInfo, TIMESTAMP_LEN } from './options.ts';
-import type { TcpLayer } from './tcp-layer.ts';
 
 /** Writes the header at skb.th; `hlen` counts options, which are in place. */
 export function putHeader(
@@ -41,7 +41,7 @@ export function putHeader(
  * Returns what IpOutput.send does.
  */
 export function send(
-  layer: TcpLayer,
+  layer: TcpContext,
   skb: Skb,
   saddr: number,
   daddr: number,
@@ -71,7 +71,7 @@ export function send(
 
 /** A segment without payload from outside any connection. With `hasTs` it carries a timestamp. */
 export function emitBare(
-  layer: TcpLayer,
+  layer: TcpContext,
   laddr: number,
   lport: number,
   raddr: number,
@@ -97,7 +97,7 @@ export function emitBare(
 }
 
 /** Answers a segment that belongs to no connection (RFC 9293, 3.10.7.1): never a reset with a reset. Borrows `skb`. */
-export function emitResetFor(layer: TcpLayer, skb: Skb, seg: SegmentInfo): void {
+export function emitResetFor(layer: TcpContext, skb: Skb, seg: SegmentInfo): void {
   if ((seg.flags & TCP_RST) !== 0) return;
   const b = skb.bytes;
   const laddr = ipDaddr(b, skb.nh);
@@ -116,7 +116,7 @@ export function emitResetFor(layer: TcpLayer, skb: Skb, seg: SegmentInfo): void 
  * Whether a challenge ACK may be sent now (RFC 5961, 7): at most about CHALLENGE_ACKS_PER_S from this layer, with the number
  * drawn anew each second so that nobody can count the rest (CVE-2016-5696).
  */
-export function mayChallenge(layer: TcpLayer): boolean {
+export function mayChallenge(layer: TcpContext): boolean {
   const { v } = layer.counters;
   if (layer.challengeSecond !== Math.floor(layer.nowMs / 1000)) layer.refillChallenges();
   if (layer.challenges <= 0) {

@@ -4,10 +4,14 @@
 
 import type { IpAddress } from '../wire/address.ts';
 import type { Connection } from './connection.ts';
-import type { TcpLayer } from './tcp-layer.ts';
+
+/** Who finds listeners by port. */
+interface Listeners {
+  removeListener(listener: TcpListener): void;
+}
 
 export class TcpListener {
-  readonly layer: TcpLayer;
+  readonly layer: Listeners;
   readonly id: number;
   /** 0: every address of this host. */
   readonly addr: IpAddress;
@@ -25,7 +29,7 @@ export class TcpListener {
   lastCookieMs = -1e9;
   closed = false;
 
-  constructor(layer: TcpLayer, id: number, addr: number, port: number, backlog: number) {
+  constructor(layer: Listeners, id: number, addr: number, port: number, backlog: number) {
     this.layer = layer;
     this.id = id;
     this.addr = addr;

@@ -5,7 +5,7 @@ import { NETSTAT, SNMP } from '../counters.ts';
 import type { Skb } from '../skb.ts';
 import { ipDaddr, ipSaddr } from '../wire/ipv4.ts';
 import { TCP_ACK, TCP_ECE, TCP_HLEN, TCP_RST, TCP_SYN, tcpDport, tcpSport } from '../wire/tcp.ts';
-import type { Connection } from './connection.ts';
+import type { Connection, ConnectionOwner } from './connection.ts';
 import { KIND_CONNECTION, KIND_REQUEST, owner } from './demux.ts';
 import { asksForEcn, ECN_OK } from './ecn.ts';
 import { emitBare, emitResetFor, mayChallenge, putHeader, send } from './emit.ts';
@@ -13,11 +13,25 @@ import { input, settle, start } from './input.ts';
 import type { TcpListener } from './listener.ts';
 import { refreshRoute } from './mss.ts';
 import { putSynOptions, type SegmentInfo } from './options.ts';
+import type { Secret } from './secret.ts';
 import { seqGt, seqLt } from './seq.ts';
 import { SYN_RECV } from './state.ts';
 import { checkCookie, cookieEcn, cookieSack, cookieTimestamp, cookieWscale, makeCookie } from './syn-cookies.ts';
-import type { TcpLayer } from './tcp-layer.ts';
+import type { SynQueue } from './syn-queue.ts';
 import { ECN_OFF, RTO_INITIAL_MS, RTO_MAX_MS, SYNACK_RETRIES } from './tunables.ts';
+
+/** What handshakes ask of the layer beside what connections do. */
+export interface HandshakeContext extends ConnectionOwner {
+  readonly secret: Secret;
+  readonly synQueue: SynQueue;
+  /** Shift of the windows we offer: so that the largest receive buffer can be told. */
+  readonly rcvWscale: number;
+  listenerById(id: number): TcpListener | null;
+  /** A connection with a slot, not yet in the demux table; null past maxConnections. */
+  attach(laddr: number, lport: number, raddr: number, rport: number): Connection | null;
+  initialSeq(laddr: number, lport: number, raddr: number, rport: number): number;
+  timestampOffset(laddr: number, lport: number, raddr: number, rport: number): number;
+}
 
 const REQ_TS = 1;
 const REQ_SACK = 2;
@@ -27,7 +41,7 @@ const REQ_ECN = 8;
 
 /** A segment for a listening port and no known connection; borrows `skb`. `iss` is given where TIME-WAIT dictates it, else 0. */
 export function onListenerSegment(
-  layer: TcpLayer,
+  layer: HandshakeContext,
   listener: TcpListener,
   skb: Skb,
   seg: SegmentInfo,
@@ -42,7 +56,7 @@ export function onListenerSegment(
   if ((flags & TCP_SYN) !== 0) onSyn(layer, listener, skb, seg, iss);
 }
 
-function onSyn(layer: TcpLayer, listener: TcpListener, skb: Skb, seg: SegmentInfo, iss: number): void {
+function onSyn(layer: HandshakeContext, listener: TcpListener, skb: Skb, seg: SegmentInfo, iss: number): void {
   const { v } = layer.counters;
   const b = skb.bytes;
   const laddr = ipDaddr(b, skb.nh);
@@ -88,7 +102,7 @@ function onSyn(layer: TcpLayer, listener: TcpListener, skb: Skb, seg: SegmentInf
 }
 
 /** A segment for a half-open connection; borrows `skb`. */
-export function onRequestSegment(layer: TcpLayer, slot: number, skb: Skb, seg: SegmentInfo): void {
+export function onRequestSegment(layer: HandshakeContext, slot: number, skb: Skb, seg: SegmentInfo): void {
   const { synQueue } = layer;
   const { v } = layer.counters;
   const { flags } = seg;
@@ -137,7 +151,7 @@ export function onRequestSegment(layer: TcpLayer, slot: number, skb: Skb, seg: S
   const c = makeChild(layer, synQueue.laddr[slot]!, synQueue.raddr[slot]!, synQueue.ports[slot]!, irs, iss);
   if (!c) return;
   if (hasTs && !seqGt(seg.seq, rcvNxt)) synQueue.tsRecent[slot] = seg.tsVal;
-  agree(c, synQueue.mss[slot]!, synQueue.wscale[slot]!, (reqFlags & REQ_SACK) !== 0, (reqFlags & REQ_TS) !== 0);
+  agree(layer, c, synQueue.mss[slot]!, synQueue.wscale[slot]!, (reqFlags & REQ_SACK) !== 0, (reqFlags & REQ_TS) !== 0);
   c.tsRecent = synQueue.tsRecent[slot]!;
   if ((reqFlags & REQ_ECN) !== 0) c.ecn = ECN_OK;
   const resent = synQueue.retries[slot]! > 0 || (reqFlags & REQ_RESENT) !== 0;
@@ -150,7 +164,7 @@ export function onRequestSegment(layer: TcpLayer, slot: number, skb: Skb, seg: S
 }
 
 /** Repeats the SYN-ACK, or gives up. */
-export function onRequestTimer(layer: TcpLayer, slot: number): void {
+export function onRequestTimer(layer: HandshakeContext, slot: number): void {
   const { synQueue } = layer;
   const retries = synQueue.retries[slot]!;
   if (retries >= SYNACK_RETRIES) {
@@ -167,7 +181,7 @@ export function onRequestTimer(layer: TcpLayer, slot: number): void {
 }
 
 /** Forgets a half-open connection without a word. */
-export function dropRequest(layer: TcpLayer, slot: number): void {
+export function dropRequest(layer: HandshakeContext, slot: number): void {
   const { synQueue } = layer;
   const ports = synQueue.ports[slot]!;
   layer.demux.delete(synQueue.laddr[slot]!, ports >>> 16, synQueue.raddr[slot]!, ports & 0xffff);
@@ -176,11 +190,11 @@ export function dropRequest(layer: TcpLayer, slot: number): void {
   synQueue.release(slot);
 }
 
-function offeredWindow(layer: TcpLayer): number {
+function offeredWindow(layer: HandshakeContext): number {
   return Math.min(65_535, layer.options.receiveBuffer);
 }
 
-function sendRequestSynAck(layer: TcpLayer, slot: number): void {
+function sendRequestSynAck(layer: HandshakeContext, slot: number): void {
   const q = layer.synQueue;
   const ports = q.ports[slot]!;
   const laddr = q.laddr[slot]!;
@@ -206,7 +220,7 @@ function sendRequestSynAck(layer: TcpLayer, slot: number): void {
 }
 
 function sendSynAck(
-  layer: TcpLayer,
+  layer: HandshakeContext,
   laddr: number,
   raddr: number,
   ports: number,
@@ -231,7 +245,7 @@ function sendSynAck(
 }
 
 /** Where a half-open connection stands, to somebody who sent what does not fit. */
-function acknowledgeRequest(layer: TcpLayer, slot: number): void {
+function acknowledgeRequest(layer: HandshakeContext, slot: number): void {
   const q = layer.synQueue;
   const ports = q.ports[slot]!;
   const laddr = q.laddr[slot]!;
@@ -258,7 +272,7 @@ function acknowledgeRequest(layer: TcpLayer, slot: number): void {
 }
 
 function makeChild(
-  layer: TcpLayer,
+  layer: HandshakeContext,
   laddr: number,
   raddr: number,
   ports: number,
@@ -278,18 +292,31 @@ function makeChild(
   return c;
 }
 
-function agree(c: Connection, mss: number, wscale: number, sackOk: boolean, tsOk: boolean): void {
+function agree(
+  layer: HandshakeContext,
+  c: Connection,
+  mss: number,
+  wscale: number,
+  sackOk: boolean,
+  tsOk: boolean,
+): void {
   c.peerMss = mss;
   c.sackOk = sackOk;
   c.tsOk = tsOk;
-  c.tsRecentMs = c.layer.nowMs;
+  c.tsRecentMs = layer.nowMs;
   c.sndWscale = Math.max(0, wscale);
-  c.rcvWscale = wscale >= 0 ? c.layer.rcvWscale : 0;
+  c.rcvWscale = wscale >= 0 ? layer.rcvWscale : 0;
   refreshRoute(c, 0);
 }
 
 /** Sets the connection going with the segment that completed it, and hands it over. */
-function adopt(layer: TcpLayer, listener: TcpListener, c: Connection, seg: SegmentInfo, synAckResent: boolean): void {
+function adopt(
+  layer: HandshakeContext,
+  listener: TcpListener,
+  c: Connection,
+  seg: SegmentInfo,
+  synAckResent: boolean,
+): void {
   layer.demux.set(c.laddr, c.lport, c.raddr, c.rport, owner(KIND_CONNECTION, c.slot));
   c.sndWnd = seg.window << c.sndWscale;
   c.sndWl1 = seg.seq;
@@ -307,7 +334,7 @@ function adopt(layer: TcpLayer, listener: TcpListener, c: Connection, seg: Segme
 }
 
 function sendCookie(
-  layer: TcpLayer,
+  layer: HandshakeContext,
   listener: TcpListener,
   laddr: number,
   lport: number,
@@ -331,7 +358,7 @@ function sendCookie(
 }
 
 /** An ACK out of nowhere may carry a cookie. False: it does not. */
-function onCookieAck(layer: TcpLayer, listener: TcpListener, skb: Skb, seg: SegmentInfo): boolean {
+function onCookieAck(layer: HandshakeContext, listener: TcpListener, skb: Skb, seg: SegmentInfo): boolean {
   if (!layer.options.synCookies || layer.nowMs - listener.lastCookieMs > 120_000) return false;
   const { v } = layer.counters;
   const b = skb.bytes;
@@ -353,7 +380,7 @@ function onCookieAck(layer: TcpLayer, listener: TcpListener, skb: Skb, seg: Segm
   if (!c) return true;
   v[NETSTAT.TcpExtSyncookiesRecv]!++;
   const hasTs = seg.hasTs && seg.tsEcr !== 0 && layer.options.timestamps;
-  agree(c, mss, hasTs ? cookieWscale(seg.tsEcr) : -1, hasTs && cookieSack(seg.tsEcr), hasTs);
+  agree(layer, c, mss, hasTs ? cookieWscale(seg.tsEcr) : -1, hasTs && cookieSack(seg.tsEcr), hasTs);
   if (hasTs && cookieEcn(seg.tsEcr) && layer.options.ecn !== ECN_OFF) c.ecn = ECN_OK;
   c.tsRecent = seg.tsVal;
   // How long the handshake took nobody knows.

@@ -35,7 +35,7 @@ import {
   tcpWindow,
 } from '../wire/tcp.ts';
 import { BufferPool } from './buffer-pool.ts';
-import type { CongestionControl, CongestionName } from './congestion.ts';
+import type { CongestionControl } from './congestion.ts';
 import { Connection } from './connection.ts';
 import { Cubic } from './cubic.ts';
 import { Demux, KIND_CONNECTION, KIND_REQUEST, KIND_TIME_WAIT, owner } from './demux.ts';
@@ -47,68 +47,21 @@ import { TcpListener } from './listener.ts';
 import { refreshRoute } from './mss.ts';
 import { NewReno } from './newreno.ts';
 import { parseOptions, SegmentInfo } from './options.ts';
-import { dropRequest, onListenerSegment, onRequestSegment, onRequestTimer } from './passive.ts';
+import { dropRequest, type HandshakeContext, onListenerSegment, onRequestSegment, onRequestTimer } from './passive.ts';
 import { SALT_DEMUX, SALT_ISN, SALT_TIMESTAMP, Secret } from './secret.ts';
 import { NO_SEGMENT, SegmentTable } from './segment-table.ts';
 import { getSeq } from './seq.ts';
+import { DEFAULTS, type TcpOptions } from './settings.ts';
 import { CLOSED, EV_CLOSE, SYN_RECV, SYN_SENT } from './state.ts';
 import { SynQueue } from './syn-queue.ts';
 import { TimeWaitTable } from './time-wait.ts';
 import { onFastTimer, onSlowTimer } from './timeouts.ts';
 import { armRto } from './timers.ts';
 import { sendSyn } from './transmit.ts';
-import {
-  BACKLOG_DEFAULT,
-  BACKLOG_MAX,
-  BUFFERS_MAX,
-  CHALLENGE_ACKS_PER_S,
-  CONNECTIONS_MAX,
-  ECN_ASK,
-  ECN_GRANT,
-  RCVBUF_INITIAL,
-  RCVBUF_MAX,
-  SYN_QUEUE_MAX,
-  TIMEWAIT_MAX,
-  WSCALE_MAX,
-} from './tunables.ts';
+import { BACKLOG_DEFAULT, BACKLOG_MAX, CHALLENGE_ACKS_PER_S, ECN_ASK, WSCALE_MAX } from './tunables.ts';
 
 const FAST_TICK_US = 1000;
 const SLOW_TICK_US = 100_000;
-
-export interface TcpOptions {
-  readonly timestamps: boolean;
-  readonly sack: boolean;
-  readonly windowScaling: boolean;
-  readonly synCookies: boolean;
-  /** As Linux's tcp_ecn: 0 never, 1 asks and grants, 2 grants to those that ask (tunables.ts). */
-  readonly ecn: 0 | 1 | 2;
-  readonly congestion: CongestionName;
-  /** Bytes: at the start, and as far as it grows. */
-  readonly receiveBuffer: number;
-  readonly receiveBufferMax: number;
-  readonly maxCwnd: number;
-  readonly maxConnections: number;
-  /** Bytes of buffers, over all connections, from which on arriving data is dropped (tcp_mem). */
-  readonly maxBuffers: number;
-  readonly maxSynQueue: number;
-  readonly maxTimeWait: number;
-}
-
-const DEFAULTS: TcpOptions = {
-  timestamps: true,
-  sack: true,
-  windowScaling: true,
-  synCookies: true,
-  ecn: ECN_GRANT,
-  congestion: 'newreno',
-  receiveBuffer: RCVBUF_INITIAL,
-  receiveBufferMax: RCVBUF_MAX,
-  maxCwnd: 1 << 26,
-  maxConnections: CONNECTIONS_MAX,
-  maxBuffers: BUFFERS_MAX,
-  maxSynQueue: SYN_QUEUE_MAX,
-  maxTimeWait: TIMEWAIT_MAX,
-};
 
 export interface TcpEnv {
   readonly clock: Clock;
@@ -137,7 +90,7 @@ export interface ListenAt {
   readonly backlog?: number;
 }
 
-export class TcpLayer implements Transport {
+export class TcpLayer implements HandshakeContext, Transport {
   readonly clock: Clock;
   readonly rng: Rng;
   readonly ip: IpOutput;
@@ -411,10 +364,6 @@ export class TcpLayer implements Transport {
   refillChallenges(): void {
     this.challengeSecond = Math.floor(this.nowMs / 1000);
     this.challenges = CHALLENGE_ACKS_PER_S / 2 + this.rng.below(CHALLENGE_ACKS_PER_S);
-  }
-
-  countAbortOnClose(): void {
-    this.counters.v[NETSTAT.TcpExtTCPAbortOnClose]!++;
   }
 
   #isOwn(addr: number): boolean {

@@ -6,17 +6,17 @@ import { TimerWheel } from '../../lib/timer-wheel.ts';
 import { NETSTAT } from '../counters.ts';
 import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from '../wire/tcp.ts';
 import type { Connection } from './connection.ts';
+import type { TcpContext } from './context.ts';
 import { KIND_TIME_WAIT, owner } from './demux.ts';
 import { emitBare } from './emit.ts';
 import type { SegmentInfo } from './options.ts';
 import { seqDiff, seqGt, seqLt } from './seq.ts';
-import type { TcpLayer } from './tcp-layer.ts';
 import { TIMEWAIT_MS } from './tunables.ts';
 
 const TICK_US = 100_000;
 
 export class TimeWaitTable {
-  readonly #layer: TcpLayer;
+  readonly #layer: TcpContext;
   readonly #max: number;
   readonly #timers: TimerWheel;
   #laddr = new Uint32Array(64);
@@ -34,7 +34,7 @@ export class TimeWaitTable {
   #fresh = 0;
   size = 0;
 
-  constructor(layer: TcpLayer, max: number) {
+  constructor(layer: TcpContext, max: number) {
     this.#layer = layer;
     this.#max = max;
     this.#timers = new TimerWheel(layer.clock, TICK_US, (slot) => {

@@ -5,7 +5,7 @@
 //   start NAME         a beginning from the table below
 import { readdirSync, readFileSync } from 'node:fs';
 import t from 'tap';
-import type { TcpOptions } from '../../../src/tcpip-ts/tcp/tcp-layer.ts';
+import type { TcpOptions } from '../../../src/tcpip-ts/tcp/settings.ts';
 import { ACCEPTED, CONNECTED, dialogue, type ScriptOptions } from '../../support/tcp-script.ts';
 
 const FOLDER = new URL('../../../../test/tcpip-ts/tcp/dialogues/', import.meta.url);

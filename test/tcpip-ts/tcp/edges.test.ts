@@ -3,7 +3,7 @@ import t from 'tap';
 import { type Rng, SeededRng } from '../../../src/lib/rng.ts';
 import { ECONNRESET } from '../../../src/tcpip-ts/errno.ts';
 import { LINK_F_CSUM, LINK_F_TSO4 } from '../../../src/tcpip-ts/link.ts';
-import type { TcpOptions } from '../../../src/tcpip-ts/tcp/tcp-layer.ts';
+import type { TcpOptions } from '../../../src/tcpip-ts/tcp/settings.ts';
 import { put16, put32 } from '../../../src/tcpip-ts/wire/bytes.ts';
 import { finish, pseudoSum, sumBytes } from '../../../src/tcpip-ts/wire/checksum.ts';
 import { SEED } from '../../support/property.ts';
