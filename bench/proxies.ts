@@ -31,7 +31,7 @@ const COLOURS: Readonly<Record<string, string>> = {
 const MAX_TIME_S = 0.15;
 /** Loading more takes nft minutes. */
 const MOST_FOR_PEERS = 10_000;
-/** DESIGN.md section 7, and issue 5. */
+/** What is to be reached. */
 const TARGETS = { r2: 0.99, flat: 1.2, latencyMs: 100 } as const;
 /** Between which a flat mode is judged. */
 const FLAT = [10, 10_000] as const;

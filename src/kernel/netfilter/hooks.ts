@@ -7,6 +7,8 @@ export const NF_INET_FORWARD = 2;
 export const NF_INET_LOCAL_OUT = 3;
 export const NF_INET_POST_ROUTING = 4;
 export type HookNumber = 0 | 1 | 2 | 3 | 4;
+/** What traces call them, and iptables its built-in chains. */
+export const STAGES = ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'] as const;
 
 export const NF_DROP = 0;
 export const NF_ACCEPT = 1;

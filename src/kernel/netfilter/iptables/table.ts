@@ -15,8 +15,10 @@ import {
   NF_INET_LOCAL_OUT,
   NF_INET_POST_ROUTING,
   NF_INET_PRE_ROUTING,
+  STAGES,
   type Verdict,
 } from '../hooks.ts';
+import { InterfaceNames } from '../interface-names.ts';
 import {
   ARG,
   ARG2,
@@ -63,7 +65,6 @@ import { formatRule } from './save.ts';
 
 /** Nesting of jumps: deeper than any real ruleset; compile() refuses loops, so it bounds only long chains of chains. */
 const MAX_DEPTH = 256;
-const STAGES = ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'] as const;
 
 /** Targets that reach outside the table. Each returns the verdict. */
 export interface TargetActions {
@@ -103,20 +104,18 @@ export class IptablesTable {
   /** Built-in chains by hook. */
   readonly entries: (ChainState | null)[] = [null, null, null, null, null];
   readonly #actions: TargetActions;
-  readonly #devices: Devices;
+  readonly interfaces: InterfaceNames;
   readonly #trace: TracePoints;
   readonly #stackChain: ChainState[];
   readonly #stackPc = new Int32Array(MAX_DEPTH);
   readonly #free: number[] = [];
   #next = 0;
   #list: readonly Chain[] | null = null;
-  readonly #interfaces: { readonly name: string; readonly isPrefix: boolean; yes: Uint8Array }[] = [];
-  #generation = -1;
 
   constructor(name: TableName, actions: TargetActions, devices: Devices, trace: TracePoints) {
     this.name = name;
     this.#actions = actions;
-    this.#devices = devices;
+    this.interfaces = new InterfaceNames(devices, '+');
     this.#trace = trace;
     this.#stackChain = new Array<ChainState>(MAX_DEPTH).fill(new ChainState(-1, { name: '', rules: [] }));
   }
@@ -164,16 +163,6 @@ export class IptablesTable {
     this.#list = null;
   }
 
-  /** A number for an interface name, perhaps with a `+` at its end. */
-  interfaceNumber(name: string): number {
-    const isPrefix = name.endsWith('+');
-    const plain = isPrefix ? name.slice(0, -1) : name;
-    const i = this.#interfaces.findIndex((m) => m.name === plain && m.isPrefix === isPrefix);
-    if (i >= 0) return i + 1;
-    this.#generation = -1;
-    return this.#interfaces.push({ name: plain, isPrefix, yes: new Uint8Array(0) });
-  }
-
   /** Walks the built-in chain of `hook`. */
   run(skb: Skb, hook: HookNumber): Verdict {
     const base = this.entries[hook]!;
@@ -202,8 +191,8 @@ export class IptablesTable {
           ((daddr & w[o + DMASK]!) === w[o + DADDR]!) === ((flags & F_INVERT_DADDR) !== 0) ||
           (w[o + PROTO] !== 0 && (w[o + PROTO] === proto) === ((flags & F_INVERT_PROTO) !== 0)) ||
           ((flags & F_PORTS) !== 0 && !(hasPorts && arePortsIn(w, o, flags, sport, dport))) ||
-          (w[o + IIF] !== 0 && this.#isInterface(w[o + IIF]!, iif) === ((flags & F_INVERT_IIF) !== 0)) ||
-          (w[o + OIF] !== 0 && this.#isInterface(w[o + OIF]!, oif) === ((flags & F_INVERT_OIF) !== 0)))
+          (w[o + IIF] !== 0 && this.interfaces.matches(w[o + IIF]! - 1, iif) === ((flags & F_INVERT_IIF) !== 0)) ||
+          (w[o + OIF] !== 0 && this.interfaces.matches(w[o + OIF]! - 1, oif) === ((flags & F_INVERT_OIF) !== 0)))
       ) {
         pc++;
         continue;
@@ -277,23 +266,6 @@ export class IptablesTable {
         return this.#actions.dnat(skb, arg >>> 0, arg2);
       default:
         return NF_DROP;
-    }
-  }
-
-  #isInterface(match: number, ifindex: number): boolean {
-    if (this.#generation !== this.#devices.generation) this.#resolveInterfaces();
-    return this.#interfaces[match - 1]!.yes[ifindex] === 1;
-  }
-
-  /** Again whenever devices come or go. */
-  #resolveInterfaces(): void {
-    this.#generation = this.#devices.generation;
-    const devices = this.#devices.list();
-    const size = devices.reduce((max, d) => Math.max(max, d.ifindex), 0) + 1;
-    for (const match of this.#interfaces) {
-      match.yes = new Uint8Array(size);
-      for (const d of devices)
-        if (match.isPrefix ? d.name.startsWith(match.name) : d.name === match.name) match.yes[d.ifindex] = 1;
     }
   }
 

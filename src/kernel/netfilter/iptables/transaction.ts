@@ -127,7 +127,7 @@ export class Transaction {
     const table = this.#table;
     const resolve: Resolver = {
       chain: (name) => (this.#find(name) ? (table.byName.get(name) ?? fresh.get(name))!.id : undefined),
-      interface: (name) => table.interfaceNumber(name),
+      interface: (name) => table.interfaces.numberOf(name) + 1,
     };
     const programs = new Map<string, Program>();
     for (const [name, chain] of this.#staged)

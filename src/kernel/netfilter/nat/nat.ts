@@ -40,6 +40,7 @@ import {
   NF_INET_PRE_ROUTING,
   NF_IP_PRI_NAT_DST,
   NF_IP_PRI_NAT_SRC,
+  STAGES,
   type Verdict,
 } from '../hooks.ts';
 import {
@@ -185,5 +186,3 @@ function statusBit(manip: Manip, dir: Direction): number {
   const bit = manip === NF_NAT_MANIP_SRC ? IPS_SRC_NAT : IPS_DST_NAT;
   return dir === IP_CT_DIR_ORIGINAL ? bit : bit ^ IPS_NAT_MASK;
 }
-
-const STAGES = ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'] as const;

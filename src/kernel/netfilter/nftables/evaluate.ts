@@ -14,6 +14,7 @@ import {
   NF_INET_POST_ROUTING,
   type Verdict,
 } from '../hooks.ts';
+import { InterfaceNames } from '../interface-names.ts';
 import type { TargetActions } from '../iptables/table.ts';
 import {
   ARG_MASK,
@@ -81,27 +82,17 @@ export class Evaluator {
   readonly programs = new ProgramArena();
   readonly sets: (SetTable | undefined)[] = [];
   readonly maps: (LookupTable | undefined)[] = [];
+  readonly interfaces: InterfaceNames;
   /** While somebody traces. */
   observer: RuleObserver | null = null;
   readonly #env: EvaluatorEnv;
   readonly #stackBase = new Int32Array(JUMP_STACK);
   readonly #stackPc = new Int32Array(JUMP_STACK);
-  readonly #interfaces: { readonly name: string; readonly isPrefix: boolean; yes: Uint8Array }[] = [];
-  #generation = -1;
   #result: Verdict = NF_ACCEPT;
 
   constructor(env: EvaluatorEnv) {
     this.#env = env;
-  }
-
-  /** A number for an interface name, perhaps with a `*` at its end. */
-  interfaceNumber(name: string): number {
-    const isPrefix = name.endsWith('*');
-    const plain = isPrefix ? name.slice(0, -1) : name;
-    const i = this.#interfaces.findIndex((m) => m.name === plain && m.isPrefix === isPrefix);
-    if (i >= 0) return i;
-    this.#generation = -1;
-    return this.#interfaces.push({ name: plain, isPrefix, yes: new Uint8Array(0) }) - 1;
+    this.interfaces = new InterfaceNames(env.devices, '*');
   }
 
   /** Walks base chain `chain`. With NF_DROP freeing is the caller's, with NF_STOLEN it has been done. */
@@ -229,22 +220,9 @@ export class Evaluator {
   }
 
   #isInterface(number: number, skb: Skb, hook: HookNumber): boolean {
-    if (this.#generation !== this.#env.devices.generation) this.#resolveInterfaces();
     // A packet being sent has no interface it came in by.
     const iif = hook === NF_INET_LOCAL_OUT || hook === NF_INET_POST_ROUTING ? 0 : skb.iif;
-    return this.#interfaces[number]!.yes[iif] === 1;
-  }
-
-  #resolveInterfaces(): void {
-    const { devices } = this.#env;
-    this.#generation = devices.generation;
-    const list = devices.list();
-    const size = list.reduce((max, d) => Math.max(max, d.ifindex), 0) + 1;
-    for (const match of this.#interfaces) {
-      match.yes = new Uint8Array(size);
-      for (const d of list)
-        if (match.isPrefix ? d.name.startsWith(match.name) : d.name === match.name) match.yes[d.ifindex] = 1;
-    }
+    return this.interfaces.matches(number, iif);
   }
 }
 

@@ -13,6 +13,7 @@ import {
   NF_INET_LOCAL_OUT,
   NF_INET_POST_ROUTING,
   NF_INET_PRE_ROUTING,
+  STAGES,
 } from '../hooks.ts';
 import type { Nat } from '../nat/nat.ts';
 import { compile, encodeVerdict, link, type Program, type Resolver } from './compile.ts';
@@ -28,7 +29,6 @@ const HOOKS: Readonly<Record<ChainHook, HookNumber>> = {
   output: NF_INET_LOCAL_OUT,
   postrouting: NF_INET_POST_ROUTING,
 };
-const STAGES = ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'] as const;
 
 export interface NftablesEnv extends EvaluatorEnv {
   readonly hooks: NetfilterHooks;
@@ -143,7 +143,7 @@ export class Nftables {
         const map = table.map(name);
         return { id: map.id, hasAddress: map.spec.key === 'addr.proto.port' };
       },
-      interface: (name) => this.#evaluator.interfaceNumber(name),
+      interface: (name) => this.#evaluator.interfaces.numberOf(name),
     };
     for (const object of tx.added) if (!tx.deleted.has(object)) this.#place(table, object);
     const { programs } = this.#evaluator;

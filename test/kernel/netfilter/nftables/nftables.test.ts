@@ -151,6 +151,21 @@ onNode(t, 'chains run by priority; drop ends a packet, accept only its base chai
   t.equal(lab.take('b').length, 1, 'and leave the hook with their table');
 });
 
+onNode(t, 'an interface is known by its name or how it begins, also one that comes later', (t, lab) => {
+  commit(lab, base('f', 'filter', 'forward', 0));
+  const passes = (name: string, invert = false, from = 'a'): boolean => {
+    commit(lab, { command: 'flush-chain', name: 'f' }, rule('f', { kind: 'iifname', name, invert }, verdict('drop')));
+    lab.from(from, ip({ saddr: from === 'a' ? POD_A : '10.244.0.7', daddr: POD_B }, udp({ sport: 1, dport: 2 }, 'hi')));
+    return lab.take('b').length === 1;
+  };
+  for (const name of ['vetha', 'veth*', '*']) t.same([passes(name), passes(name, true)], [false, true], name);
+  for (const name of ['veth', 'vethb', 'eth*']) t.same([passes(name), passes(name, true)], [true, false], name);
+  commit(lab, { command: 'flush-chain', name: 'f' }, rule('f', { kind: 'iifname', name: 'vethc' }, verdict('drop')));
+  lab.pod('c', '10.244.0.7');
+  t.notOk(passes('vethc', false, 'c'));
+  t.ok(passes('vethc'));
+});
+
 onNode(t, 'return goes back to the caller, goto does not', (t, lab) => {
   commit(
     lab,
