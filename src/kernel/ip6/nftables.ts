@@ -19,7 +19,7 @@ import { NetlinkError, type NftOp } from '../netlink.ts';
 
 interface ChainState {
   readonly spec: NftChain;
-  rules: readonly NftRule<IpAddress>[];
+  rules: NftRule<IpAddress>[];
 }
 
 interface SetState {
@@ -73,11 +73,9 @@ class Table implements TableView {
         this.chain(c.name);
         this.chains.delete(c.name);
         return;
-      case 'add-rule': {
-        const chain = this.chain(c.chain);
-        chain.rules = [...chain.rules, c.rule];
+      case 'add-rule':
+        this.chain(c.chain).rules.push(c.rule);
         return;
-      }
       case 'add-set':
         if (!this.#containers.has(c.set.name)) this.#containers.set(c.set.name, newSet(c.set));
         return;
