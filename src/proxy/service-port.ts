@@ -47,6 +47,16 @@ export function protocolNumber(protocol: string | undefined): number | undefined
   return protocol === 'UDP' ? IPPROTO_UDP : protocol === 'SCTP' ? IPPROTO_SCTP : undefined;
 }
 
+/** Of those that protocolNumber() gives. */
+export function protocolName(proto: number): 'tcp' | 'udp' | 'sctp' {
+  return proto === IPPROTO_TCP ? 'tcp' : proto === IPPROTO_UDP ? 'udp' : 'sctp';
+}
+
+/** `ns/name:port`; `ns/name` for a port without a name. */
+export function servicePortName(port: Pick<ServicePort, 'service' | 'portName'>): string {
+  return port.portName === '' ? port.service : `${port.service}:${port.portName}`;
+}
+
 /** Empty for a Service that is not proxied: headless, ExternalName, somebody else's, of the other family only. */
 export function servicePortsOf(service: Service, family: IpFamily = 4): ServicePorts {
   const ports = new Map<string, ServicePort>();

@@ -2,7 +2,7 @@
 // Deviation: no packet is matched against them, as the emulated kernel has no packet path for IPv6; what-if asks them.
 import { formatIpAddress, type IpAddress, isInPrefix, networkOf } from '../../tcpip-ts/wire/ip-address.ts';
 import { IPPROTO_TCP } from '../../tcpip-ts/wire/ipv4.ts';
-import { protoName } from '../netfilter/ipset/ipset.ts';
+import { protoName } from '../netfilter/proto-name.ts';
 import { type IpSetEntry, type IpSetType, NetlinkError } from '../netlink.ts';
 
 type Entry = IpSetEntry<IpAddress>;

@@ -9,7 +9,7 @@ import { type Dest, DestTable } from '../ipvs/dest.ts';
 import { formatDest, formatService } from '../ipvs/save.ts';
 import { schedulers } from '../ipvs/scheduler/registry.ts';
 import { VirtualService } from '../ipvs/service.ts';
-import { protoName } from '../netfilter/ipset/ipset.ts';
+import { protoName } from '../netfilter/proto-name.ts';
 import {
   type IpvsControl,
   NetlinkError,

@@ -1,8 +1,8 @@
 // The packet that the what-if engine moves along: only the fields that anything decides by. A port may be unknown (undefined).
 import { formatHostPort, formatIpAddress, type IpAddress } from '../../tcpip-ts/wire/ip-address.ts';
 import { IPPROTO_ICMP } from '../../tcpip-ts/wire/ipv4.ts';
-import { protoName } from '../netfilter/ipset/ipset.ts';
 import type { CtState } from '../netfilter/iptables/rule.ts';
+import { protoName } from '../netfilter/proto-name.ts';
 
 export interface Flow {
   readonly proto: number;

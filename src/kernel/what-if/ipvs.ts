@@ -5,7 +5,7 @@ import type { Ipvs } from '../ipvs/ipvs.ts';
 import { formatDest, formatService } from '../ipvs/save.ts';
 import type { Share } from '../ipvs/scheduler/scheduler.ts';
 import type { VirtualService } from '../ipvs/service.ts';
-import { protoName } from '../netfilter/ipset/ipset.ts';
+import { protoName } from '../netfilter/proto-name.ts';
 import { type BalancedShare, type Balancer, type Balancing, reasonOf } from './balancer.ts';
 import type { Flow } from './flow.ts';
 import { onward, type Path } from './path.ts';

@@ -13,10 +13,16 @@ import { IPPROTO_TCP } from '../../tcpip-ts/wire/ipv4.ts';
 import type { Chain, Match, Rule, Target } from '../either-family.ts';
 import { type Endpoint, endpointName } from '../endpoints.ts';
 import { fromElsewhere, fromPods, type LocalDetector } from '../local-detector.ts';
-import { isExternallyAccessible, type ServicePort, usesClusterEndpoints, usesLocalEndpoints } from '../service-port.ts';
+import {
+  isExternallyAccessible,
+  type ServicePort,
+  servicePortName,
+  usesClusterEndpoints,
+  usesLocalEndpoints,
+} from '../service-port.ts';
 import { categorizeEndpoints, type EndpointCategories, type Topology } from '../topology.ts';
 import { comment, EXTERNAL_SERVICES, jump, MARK_MASQ, NODEPORTS, PROXY_FIREWALL, SERVICES } from './frame.ts';
-import { endpointChain, probabilityText, type ServiceChains, serviceChains, servicePortName } from './names.ts';
+import { endpointChain, probabilityText, type ServiceChains, serviceChains } from './names.ts';
 
 export interface CompileContext extends Topology {
   readonly masqueradeAll: boolean;

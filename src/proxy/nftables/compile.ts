@@ -11,9 +11,14 @@ import type { AddressField, NftVerdict } from '../../kernel/netfilter/nftables/r
 import { familyOf, type IpAddress, isInPrefix, widthOf } from '../../tcpip-ts/wire/ip-address.ts';
 import type { Expression, NftRule } from '../either-family.ts';
 import type { Endpoint } from '../endpoints.ts';
-import { servicePortName } from '../iptables/names.ts';
 import type { LocalDetector } from '../local-detector.ts';
-import { isExternallyAccessible, type ServicePort, usesClusterEndpoints, usesLocalEndpoints } from '../service-port.ts';
+import {
+  isExternallyAccessible,
+  type ServicePort,
+  servicePortName,
+  usesClusterEndpoints,
+  usesLocalEndpoints,
+} from '../service-port.ts';
 import { categorizeEndpoints, type EndpointCategories, type Topology } from '../topology.ts';
 import type { ElementClaim } from './elements.ts';
 import { goTo, jump, MARK_MASQ, type MapName, REJECT } from './frame.ts';

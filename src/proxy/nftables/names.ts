@@ -2,8 +2,8 @@
 // hashAndTruncate() of pkg/proxy/nftables/proxier.go, v1.34: nft takes `/`, which no Kubernetes name has, so the whole name of a
 // service port stands in them, after 8 characters of its hash.
 import { formatIpAddress, type IpAddress } from '../../tcpip-ts/wire/ip-address.ts';
-import { chainHash, protocolName } from '../iptables/names.ts';
-import type { ServicePort } from '../service-port.ts';
+import { chainHash } from '../chain-hash.ts';
+import { protocolName, type ServicePort } from '../service-port.ts';
 
 /** NFT_NAME_MAXLEN of knftables less the longest prefix. */
 const MAX_BASE = 240;

@@ -2,16 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { chainHash } from '../../../src/proxy/chain-hash.ts';
 import { endpointName } from '../../../src/proxy/endpoints.ts';
-import {
-  chainHash,
-  endpointChain,
-  isServiceChain,
-  probabilityText,
-  serviceChains,
-  servicePortName,
-} from '../../../src/proxy/iptables/names.ts';
-import type { ServicePort } from '../../../src/proxy/service-port.ts';
+import { endpointChain, isServiceChain, probabilityText, serviceChains } from '../../../src/proxy/iptables/names.ts';
+import { type ServicePort, servicePortName } from '../../../src/proxy/service-port.ts';
 import { ipv4 } from '../../../src/tcpip-ts/wire/address.ts';
 import { type IpAddress, parseIpAddress } from '../../../src/tcpip-ts/wire/ip-address.ts';
 import { IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP } from '../../../src/tcpip-ts/wire/ipv4.ts';

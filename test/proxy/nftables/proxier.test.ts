@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import t from 'tap';
 import type { Service, ServiceSpec } from '../../../src/api/core-v1.ts';
 import type { EndpointSlice } from '../../../src/api/discovery-v1.ts';
-import { chainHash } from '../../../src/proxy/iptables/names.ts';
+import { chainHash } from '../../../src/proxy/chain-hash.ts';
 import { endpointNames, serviceChains } from '../../../src/proxy/nftables/names.ts';
 import { ipv4 } from '../../../src/tcpip-ts/wire/address.ts';
 import { parseIpAddress } from '../../../src/tcpip-ts/wire/ip-address.ts';

@@ -11,8 +11,9 @@
 // Net types are probed once for each prefix length in use. Prefix length 0 is refused, as by the kernel.
 // Leaves out: timeouts, counters, skbinfo, comments' texts, nomatch, IPv6, ranges.
 import { formatIPv4, netmask } from '../../../tcpip-ts/wire/address.ts';
-import { IPPROTO_ICMP, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP } from '../../../tcpip-ts/wire/ipv4.ts';
+import { IPPROTO_TCP } from '../../../tcpip-ts/wire/ipv4.ts';
 import { type IpSetEntry, type IpSetType, NetlinkError } from '../../netlink.ts';
+import { protoName } from '../proto-name.ts';
 import { EntryTable } from './entry-table.ts';
 
 const IPSET_MAXELEM = 65536;
@@ -284,21 +285,6 @@ function formatEntry(type: IpSetType, e: IpSetEntry): string {
       return `${ip},${port},${formatIPv4(e.ip2 ?? 0)}`;
     case 'hash:ip,port,net':
       return `${ip},${port},${formatIPv4(e.ip2 ?? 0)}${prefix}`;
-  }
-}
-
-export function protoName(proto: number): string {
-  switch (proto) {
-    case IPPROTO_TCP:
-      return 'tcp';
-    case IPPROTO_UDP:
-      return 'udp';
-    case IPPROTO_SCTP:
-      return 'sctp';
-    case IPPROTO_ICMP:
-      return 'icmp';
-    default:
-      return String(proto);
   }
 }
 

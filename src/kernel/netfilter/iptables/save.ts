@@ -1,6 +1,6 @@
 // Rules as text, exactly as iptables-save 1.8.9 prints them, so that the real iptables-restore takes them.
 import { formatHostPort, formatIpAddress, type IpAddress, type IpFamily } from '../../../tcpip-ts/wire/ip-address.ts';
-import { protoName } from '../ipset/ipset.ts';
+import { protoName } from '../proto-name.ts';
 import { statisticThreshold } from './compile.ts';
 import type { Chain, CtState, Match, Rule, Target } from './rule.ts';
 

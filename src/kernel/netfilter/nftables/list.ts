@@ -6,7 +6,7 @@ import {
   type IpAddress,
   widthOf,
 } from '../../../tcpip-ts/wire/ip-address.ts';
-import { protoName } from '../ipset/ipset.ts';
+import { protoName } from '../proto-name.ts';
 import { formatRange, rangesOf } from './ranges.ts';
 import type {
   BaseChain,
