@@ -306,7 +306,7 @@ export class IpvsProxier implements Proxier {
     const closed = this.#desired.closed();
     const rules = `${jsonOf([this.#local ?? null, closed])} ${sets}`;
     if (rules === this.#rules) return;
-    ops.push(...kubeChains(this.#config, this.#local, this.#family, isEmpty, closed));
+    ops.push(...kubeChains({ config: this.#config, local: this.#local, family: this.#family, isEmpty, closed }));
     this.#rules = rules;
   }
 

@@ -65,96 +65,105 @@ const SET_RULES: readonly (readonly ['nat' | 'filter', SetName, string, readonly
   ['filter', 'KUBE-LOAD-BALANCER-SOURCE-IP', SOURCE_RANGES, ['dst', 'dst', 'src'], { kind: 'RETURN' }],
 ];
 
-/** The two tables' chains, complete; `isEmpty` tells which sets hold nothing, `closed` which load balancers the Node must not reach. */
-export function kubeChains(
-  config: Pick<KubeProxyConfig, 'masqueradeAll' | 'masqueradeBit'>,
-  local: LocalDetector | undefined,
-  family: IpFamily,
-  isEmpty: (set: SetName) => boolean,
-  closed: readonly VirtualAddress[],
-): readonly IptablesRestoreOp[] {
+export interface RulesContext {
+  readonly config: Pick<KubeProxyConfig, 'masqueradeAll' | 'masqueradeBit'>;
+  readonly local: LocalDetector | undefined;
+  readonly family: IpFamily;
+  /** Which sets hold nothing. */
+  readonly isEmpty: (set: SetName) => boolean;
+  /** Load balancers that the Node itself must not reach. */
+  readonly closed: readonly VirtualAddress[];
+}
+
+type Add = (chain: string, target: Target, ...matches: Match[]) => void;
+
+/** The two tables' chains, complete. */
+export function kubeChains(ctx: RulesContext): readonly IptablesRestoreOp[] {
+  return (['nat', 'filter'] as const).map((table) => {
+    const chains = new Map<string, Rule[]>(CHAINS[table].map((name) => [name, []]));
+    const add: Add = (chain, target, ...matches) => void chains.get(chain)!.push({ matches, target });
+    if (table === 'nat') natRules(ctx, add);
+    else filterRules(ctx, add);
+    return {
+      op: 'iptables-restore',
+      table,
+      chains: [...chains].map(([name, rules]) => ({ name, rules: rules.map((rule) => inFamily(rule, ctx.family)) })),
+      ensureFirst: JUMPS[table],
+    };
+  });
+}
+
+function natRules({ config, local, family, isEmpty }: RulesContext, add: Add): void {
   const mark = 2 ** config.masqueradeBit;
-  const tables = { nat: emptyChains('nat'), filter: emptyChains('filter') };
-  const add = (table: 'nat' | 'filter', chain: string, target: Target, ...matches: Match[]): void => {
-    tables[table].get(chain)!.push({ matches, target });
-  };
-
-  add('nat', SERVICES, { kind: 'RETURN' }, { kind: 'source', ...LOOPBACK[family] });
-  for (const [table, name, chain, dims, target, proto] of SET_RULES) {
-    if (isEmpty(name)) continue;
-    const protocol: Match[] = proto === undefined ? [] : [{ kind: 'protocol', proto }];
-    add(table, chain, target, ...protocol, comment(name), set(name, ...dims));
-  }
-
+  add(SERVICES, { kind: 'RETURN' }, { kind: 'source', ...LOOPBACK[family] });
+  setRules('nat', isEmpty, add);
   if (!isEmpty('KUBE-CLUSTER-IP')) {
     const cluster = comment('KUBE-CLUSTER-IP');
     if (config.masqueradeAll) {
-      add('nat', SERVICES, jump(MARK_MASQ), cluster, set('KUBE-CLUSTER-IP', 'dst', 'dst'));
+      add(SERVICES, jump(MARK_MASQ), cluster, set('KUBE-CLUSTER-IP', 'dst', 'dst'));
     } else if (local) {
-      add('nat', SERVICES, jump(MARK_MASQ), fromElsewhere(local), cluster, set('KUBE-CLUSTER-IP', 'dst', 'dst'));
+      add(SERVICES, jump(MARK_MASQ), fromElsewhere(local), cluster, set('KUBE-CLUSTER-IP', 'dst', 'dst'));
     } else {
       // The Node's own connections have a Service address as source: the one they are made to.
-      add('nat', SERVICES, jump(MARK_MASQ), cluster, set('KUBE-CLUSTER-IP', 'src', 'dst'));
+      add(SERVICES, jump(MARK_MASQ), cluster, set('KUBE-CLUSTER-IP', 'src', 'dst'));
     }
   }
+  const toLocal: Match = { kind: 'addrtype', side: 'dst', type: 'LOCAL' };
   for (const name of ['KUBE-EXTERNAL-IP', 'KUBE-EXTERNAL-IP-LOCAL'] as const) {
     if (isEmpty(name)) continue;
     const external = [comment(name), set(name, 'dst', 'dst')];
-    if (name === 'KUBE-EXTERNAL-IP') add('nat', SERVICES, jump(MARK_MASQ), ...external);
-    add('nat', SERVICES, { kind: 'ACCEPT' }, ...external, {
-      kind: 'addrtype',
-      side: 'src',
-      type: 'LOCAL',
-      invert: true,
-    });
-    add('nat', SERVICES, { kind: 'ACCEPT' }, ...external, { kind: 'addrtype', side: 'dst', type: 'LOCAL' });
+    if (name === 'KUBE-EXTERNAL-IP') add(SERVICES, jump(MARK_MASQ), ...external);
+    add(SERVICES, { kind: 'ACCEPT' }, ...external, { kind: 'addrtype', side: 'src', type: 'LOCAL', invert: true });
+    add(SERVICES, { kind: 'ACCEPT' }, ...external, toLocal);
   }
-  add('nat', SERVICES, jump(NODE_PORT), { kind: 'addrtype', side: 'dst', type: 'LOCAL' });
-  add('nat', LOAD_BALANCER, jump(MARK_MASQ));
-  add('filter', SOURCE_RANGES, { kind: 'DROP' });
+  add(SERVICES, jump(NODE_PORT), toLocal);
+  add(LOAD_BALANCER, jump(MARK_MASQ));
+  for (const name of ['KUBE-CLUSTER-IP', 'KUBE-LOAD-BALANCER'] as const) {
+    if (!isEmpty(name)) add(SERVICES, { kind: 'ACCEPT' }, set(name, 'dst', 'dst'));
+  }
+
+  add(POSTROUTING, { kind: 'RETURN' }, { kind: 'mark', value: mark, mask: mark, invert: true });
+  add(POSTROUTING, { kind: 'MARK', value: mark, mask: 0 });
+  const masquerade: Target = { kind: 'MASQUERADE', randomFully: true };
+  add(POSTROUTING, masquerade, text('kubernetes service traffic requiring SNAT'));
+  add(MARK_MASQ, { kind: 'MARK', value: mark, mask: mark });
+}
+
+function filterRules({ config, family, isEmpty, closed }: RulesContext, add: Add): void {
+  const mark = 2 ** config.masqueradeBit;
+  setRules('filter', isEmpty, add);
+  add(SOURCE_RANGES, { kind: 'DROP' });
   // The Node's own connections have the load balancer's address as source too, as it is bound here.
   for (const { proto, addr, port } of closed) {
     const from: Match = { kind: 'source', addr, prefixLen: widthOf(family) };
-    add('filter', IPVS_OUT_FILTER, { kind: 'DROP' }, from, { kind: 'ipvs', proto, vaddr: addr, vport: port });
-  }
-  for (const name of ['KUBE-CLUSTER-IP', 'KUBE-LOAD-BALANCER'] as const) {
-    if (!isEmpty(name)) add('nat', SERVICES, { kind: 'ACCEPT' }, set(name, 'dst', 'dst'));
+    add(IPVS_OUT_FILTER, { kind: 'DROP' }, from, { kind: 'ipvs', proto, vaddr: addr, vport: port });
   }
 
-  add('filter', FORWARD, { kind: 'ACCEPT' }, text('kubernetes forwarding rules'), {
-    kind: 'mark',
-    value: mark,
-    mask: mark,
-  });
-  add('filter', FORWARD, { kind: 'ACCEPT' }, text('kubernetes forwarding conntrack rule'), {
-    kind: 'ctstate',
-    states: ['RELATED', 'ESTABLISHED'],
-  });
+  const marked: Match = { kind: 'mark', value: mark, mask: mark };
+  const known: Match = { kind: 'ctstate', states: ['RELATED', 'ESTABLISHED'] };
+  add(FORWARD, { kind: 'ACCEPT' }, text('kubernetes forwarding rules'), marked);
+  add(FORWARD, { kind: 'ACCEPT' }, text('kubernetes forwarding conntrack rule'), known);
   const health = set('KUBE-HEALTH-CHECK-NODE-PORT', 'dst');
-  add('filter', NODE_PORT, { kind: 'ACCEPT' }, comment('KUBE-HEALTH-CHECK-NODE-PORT'), health);
+  add(NODE_PORT, { kind: 'ACCEPT' }, comment('KUBE-HEALTH-CHECK-NODE-PORT'), health);
 
   // Host services must not be reachable through Service addresses. ICMP has no port in the sets, so this also refuses a
   // ping to a ClusterIP, as in every kube-proxy since 1.27.
   for (const name of ['KUBE-LOAD-BALANCER', 'KUBE-CLUSTER-IP', 'KUBE-EXTERNAL-IP', 'KUBE-EXTERNAL-IP-LOCAL'] as const) {
-    add('filter', IPVS_FILTER, { kind: 'RETURN' }, set(name, 'dst', 'dst'));
+    add(IPVS_FILTER, { kind: 'RETURN' }, set(name, 'dst', 'dst'));
   }
-  add('filter', IPVS_FILTER, { kind: 'RETURN' }, health);
+  add(IPVS_FILTER, { kind: 'RETURN' }, health);
   const rejectWith = family === 6 ? 'icmp6-port-unreachable' : 'icmp-port-unreachable';
   const reject: Target = { kind: 'REJECT', rejectWith };
-  add('filter', IPVS_FILTER, reject, { kind: 'ctstate', states: ['NEW'] }, set('KUBE-IPVS-IPS', 'dst'));
+  add(IPVS_FILTER, reject, { kind: 'ctstate', states: ['NEW'] }, set('KUBE-IPVS-IPS', 'dst'));
+}
 
-  add('nat', POSTROUTING, { kind: 'RETURN' }, { kind: 'mark', value: mark, mask: mark, invert: true });
-  add('nat', POSTROUTING, { kind: 'MARK', value: mark, mask: 0 });
-  const masquerade: Target = { kind: 'MASQUERADE', randomFully: true };
-  add('nat', POSTROUTING, masquerade, text('kubernetes service traffic requiring SNAT'));
-  add('nat', MARK_MASQ, { kind: 'MARK', value: mark, mask: mark });
-
-  return (['nat', 'filter'] as const).map((table) => ({
-    op: 'iptables-restore',
-    table,
-    chains: [...tables[table]].map(([name, rules]) => ({ name, rules: rules.map((rule) => inFamily(rule, family)) })),
-    ensureFirst: JUMPS[table],
-  }));
+/** Those of SET_RULES whose set holds anything. */
+function setRules(of: 'nat' | 'filter', isEmpty: RulesContext['isEmpty'], add: Add): void {
+  for (const [table, name, chain, dims, target, proto] of SET_RULES) {
+    if (table !== of || isEmpty(name)) continue;
+    const protocol: Match[] = proto === undefined ? [] : [{ kind: 'protocol', proto }];
+    add(chain, target, ...protocol, comment(name), set(name, ...dims));
+  }
 }
 
 /** With the names that the family's sets have in the kernel. */
@@ -163,10 +172,6 @@ function inFamily(rule: Rule, family: IpFamily): Rule {
   const named = (match: Match): Match =>
     match.kind === 'set' ? { ...match, name: kernelName(match.name as SetName, family) } : match;
   return { ...rule, matches: rule.matches.map(named) };
-}
-
-function emptyChains(table: 'nat' | 'filter'): Map<string, Rule[]> {
-  return new Map(CHAINS[table].map((name) => [name, []]));
 }
 
 function jump(chain: string): Target {
