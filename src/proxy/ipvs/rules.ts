@@ -147,7 +147,7 @@ function filterRules({ config, family, isEmpty, closed }: RulesContext, add: Add
   add(NODE_PORT, { kind: 'ACCEPT' }, comment('KUBE-HEALTH-CHECK-NODE-PORT'), health);
 
   // Host services must not be reachable through Service addresses. ICMP has no port in the sets, so this also refuses a
-  // ping to a ClusterIP, as in every kube-proxy since 1.27.
+  // ping to a ClusterIP, as in every kube-proxy since 1.26 (kubernetes PR 108460).
   for (const name of ['KUBE-LOAD-BALANCER', 'KUBE-CLUSTER-IP', 'KUBE-EXTERNAL-IP', 'KUBE-EXTERNAL-IP-LOCAL'] as const) {
     add(IPVS_FILTER, { kind: 'RETURN' }, set(name, 'dst', 'dst'));
   }
