@@ -10,9 +10,7 @@ t.test('what is there at the start is programmed in one sync, later changes with
   const b = await makeBench();
   await b.client.create(SERVICES, web());
   const stored = await b.client.create(ENDPOINTSLICES, slice(POD_A));
-  const started = b.proxy.start();
-  await b.lab.clock.run(0);
-  await started;
+  await b.start();
   t.equal(b.ipvs.save(), '-A -t 10.96.0.10:80 -s rr\n-a -t 10.96.0.10:80 -r 10.244.0.5:8080 -m -w 1\n');
   t.equal(b.syncs.length, 1);
   await b.lab.clock.run(5e6);
@@ -40,9 +38,7 @@ t.test('nothing is programmed before the first lists are complete', async (t) =>
 
 t.test('many changes in a row are few syncs', async (t) => {
   const b = await makeBench({ ipvs: { minSyncPeriod: '1s' } });
-  const started = b.proxy.start();
-  await b.lab.clock.run(0);
-  await started;
+  await b.start();
   await b.lab.clock.run(2e6);
   const before = b.syncs.length;
   for (let i = 1; i <= 50; i++) {
@@ -77,9 +73,7 @@ t.test('headless Services and those of another proxy are left alone', async (t) 
   const other = web();
   other.metadata.labels = { 'service.kubernetes.io/service-proxy-name': 'somebody' };
   await b.client.create(SERVICES, other);
-  const started = b.proxy.start();
-  await b.lab.clock.run(0);
-  await started;
+  await b.start();
   t.equal(b.ipvs.save(), '');
   b.close();
 });
@@ -91,9 +85,7 @@ t.test('a kernel that refuses is told of, and the next sync starts over', async 
     ipvs: { ...config.ipvs, scheduler: 'nosuch' as 'rr' },
   }));
   await b.client.create(SERVICES, web());
-  const started = b.proxy.start();
-  await b.lab.clock.run(0);
-  await started;
+  await b.start();
   t.match(b.errors, [{ code: 'ENOENT', message: /nosuch/ }]);
   await b.lab.clock.run(31e6);
   t.equal(b.errors.length, 2, 'again after the sync period');
@@ -109,9 +101,7 @@ for (const from of PROXY_MODES) {
         b.lab.pod('b', POD_B);
         await b.client.create(SERVICES, web());
         await b.client.create(ENDPOINTSLICES, slice(POD_B));
-        const started = b.proxy.start();
-        await b.lab.clock.run(0);
-        await started;
+        await b.start();
         const old = new Connection(b.lab, 40000);
         t.ok(old.open());
         const notices = b.proxy.reconfigure(parseKubeProxyConfiguration({ mode: to, clusterCIDR: '10.244.0.0/16' }));
@@ -149,9 +139,7 @@ t.test('another scheduler keeps the connections of IPVS', async (t) => {
   b.lab.pod('b', POD_B);
   await b.client.create(SERVICES, web());
   await b.client.create(ENDPOINTSLICES, slice(POD_B));
-  const started = b.proxy.start();
-  await b.lab.clock.run(0);
-  await started;
+  await b.start();
   const old = new Connection(b.lab, 40000);
   t.ok(old.open());
   const config = parseKubeProxyConfiguration({ mode: 'ipvs', clusterCIDR: '10.244.0.0/16', ipvs: { scheduler: 'mh' } });

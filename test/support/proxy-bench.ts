@@ -20,6 +20,8 @@ export interface Bench {
   readonly proxy: KubeProxy;
   readonly syncs: SyncInfo[];
   readonly errors: unknown[];
+  /** Until the first sync has been made; no time passes. */
+  start(): Promise<void>;
   close(): void;
 }
 
@@ -53,13 +55,18 @@ export async function makeBench(
     onError: (error) => errors.push(error),
     onSync: (info) => syncs.push(info),
   });
+  const start = async (): Promise<void> => {
+    const started = proxy.start();
+    await clock.run(0);
+    await started;
+  };
   const close = (): void => {
     proxy.close();
     proxy.close();
     ipvs.close();
     lab.close();
   };
-  return { lab, client, ipvs, proxy, syncs, errors, close };
+  return { lab, client, ipvs, proxy, syncs, errors, start, close };
 }
 
 export const web = () => service('web', { clusterIP: VIP, ports: [{ port: 80 }] });

@@ -17,9 +17,7 @@ async function started(): Promise<Bench> {
   await b.client.create(ENDPOINTSLICES, slice(POD_B));
   await b.client.create(SERVICES, service('dns', { clusterIP: DNS_VIP, ports: [{ port: 53, protocol: 'UDP' }] }));
   await b.client.create(ENDPOINTSLICES, endpointSlice('dns', [{ port: 53, protocol: 'UDP' }], [ready(POD_B)]));
-  const start = b.proxy.start();
-  await b.lab.clock.run(0);
-  await start;
+  await b.start();
   return b;
 }
 
