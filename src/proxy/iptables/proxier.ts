@@ -84,6 +84,7 @@ export class IptablesProxier implements Proxier {
     const isDue = now - this.#fullSyncUs > FULL_SYNC_PERIOD_US && this.#endpointCount <= LARGE_CLUSTER_ENDPOINTS;
     const isFull = !this.#known || context !== this.#context || isDue;
     const keys = isFull ? new Set([...input.ports.keys(), ...this.#compiled.keys()]) : new Set(input.changed);
+    this.#known = false; // until it went through
     for (const key of keys) this.#countEndpoints(key, input);
     const isLarge = this.#endpointCount > LARGE_CLUSTER_ENDPOINTS;
     const ctx: CompileContext = {
@@ -100,7 +101,6 @@ export class IptablesProxier implements Proxier {
     if (isFull) this.#adoptStale();
     ops.push(this.#filterOp(isFull), this.#natOp(isFull, chains, this.#staleToDelete(isLarge)));
     ops.push(...this.#flows.ops(this.#netlink, input, isFull));
-    this.#known = false; // until it went through
     this.#netlink.commit(ops);
     this.#known = true;
     this.#flows.done();

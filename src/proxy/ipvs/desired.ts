@@ -61,6 +61,11 @@ export class DesiredState {
     }
   }
 
+  /** Keys of all service ports. */
+  ports(): Iterable<string> {
+    return this.#ports.keys();
+  }
+
   /** Keys of service ports whose rules depend on the Node's addresses. */
   dependents(): string[] {
     return [...this.#ports].filter(([, port]) => port.dependsOnNode).map(([key]) => key);

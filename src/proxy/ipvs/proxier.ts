@@ -67,7 +67,7 @@ export class IpvsProxier implements Proxier {
   readonly #terminating = new Map<string, { readonly server: string; readonly dest: RealServer }>();
   #terminationTimer: Timer | null = null;
   #nodeAddresses = '';
-  #topology: string | undefined;
+  #zone = '';
 
   constructor({ netlink, clock, nodeName, family = 4, config, onError = () => {} }: ProxierOptions) {
     this.#netlink = netlink;
@@ -91,9 +91,10 @@ export class IpvsProxier implements Proxier {
   sync(input: ProxierInput): number {
     const now = this.#clock.nowUs();
     const all = !this.#known || now - this.#comparedUs > FULL_SYNC_PERIOD_US;
+    this.#known = false; // until it went through
     const ops = all ? this.#adopt() : [];
     const ctx = this.#context(input);
-    for (const key of this.#stale(input, ctx)) {
+    for (const key of this.#stale(input, ctx, all)) {
       const port = input.ports.get(key);
       this.#desired.set(key, port && compileServicePort(port, input.endpoints.get(key) ?? [], ctx));
     }
@@ -111,7 +112,6 @@ export class IpvsProxier implements Proxier {
     for (const addr of addresses) this.#unbind(addr, ops);
     for (const key of servers) this.#deleteServer(key, ops);
     ops.push(...this.#flows.ops(this.#netlink, input, all));
-    this.#known = false; // until it went through
     this.#netlink.commit(ops);
     this.#known = true;
     this.#flows.done();
@@ -197,15 +197,14 @@ export class IpvsProxier implements Proxier {
     };
   }
 
-  /** Service ports to compile: those that changed, and those that the Node's own changes reach. */
-  #stale(input: ProxierInput, ctx: CompileContext): Iterable<string> {
-    const topology = `${ctx.zone}`;
+  /** Service ports to compile: those that changed, and those that the Node's own changes reach; or all, those that are gone, too. */
+  #stale(input: ProxierInput, ctx: CompileContext, all: boolean): Iterable<string> {
     const nodeAddresses = `${[...ctx.nodeAddresses].join()} ${ctx.nodeIP}`;
-    const everything = topology !== this.#topology;
+    const everything = all || ctx.zone !== this.#zone;
     const dependents = nodeAddresses !== this.#nodeAddresses;
-    this.#topology = topology;
+    this.#zone = ctx.zone;
     this.#nodeAddresses = nodeAddresses;
-    if (everything) return new Set([...input.changed, ...input.ports.keys()]);
+    if (everything) return new Set([...this.#desired.ports(), ...input.ports.keys()]);
     return dependents ? new Set([...input.changed, ...this.#desired.dependents()]) : input.changed;
   }
 

@@ -383,6 +383,20 @@ t.test('a proxier that starts over a programmed kernel adopts what fits and remo
   t.end();
 });
 
+t.test('what somebody else took away is there again after a sync that failed for that', (t) => {
+  const b = bench();
+  b.service('web', WEB);
+  b.slice('web', SLICE, [ready(POD_A), ready(POD_B)]);
+  b.sync();
+  b.ipvs.flush();
+  b.slice('web', SLICE, [ready(POD_B)]);
+  t.throws(() => b.sync(), { code: 'ESRCH' });
+  b.sync();
+  t.equal(b.ipvs.save(), '-A -t 10.96.0.10:80 -s rr\n-a -t 10.96.0.10:80 -r 10.244.0.6:8080 -m -w 1\n');
+  b.close();
+  t.end();
+});
+
 t.test('cleanup takes everything out again', (t) => {
   const b = bench();
   b.service('web', { ...WEB, type: 'NodePort', ports: [{ port: 80, nodePort: 30080 }] });
