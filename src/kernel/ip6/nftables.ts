@@ -109,7 +109,7 @@ class Table implements TableView {
 export class Nftables6 {
   readonly #tables = new Map<string, Table>();
 
-  /** Throws NetlinkError; what came before the command that fails stays. */
+  /** Throws NetlinkError. Deviation: what came before the command that fails stays; the next sync writes everything. */
   apply({ table: name, commands }: NftOp<IpAddress>): void {
     for (const c of commands) {
       if (c.command === 'add-table') {

@@ -81,10 +81,9 @@ export class Nftables {
     this.#settle(tx);
   }
 
-  /** As `nft list ruleset`, or one table of it. */
-  list(name?: string): string {
-    const tables = name === undefined ? [...this.#tables.values()] : [this.#table(name)];
-    return tables.map((table) => formatTable(table, this.#env.net.nowUs)).join('\n');
+  /** As `nft list ruleset`. */
+  list(): string {
+    return Array.from(this.#tables.values(), (table) => formatTable(table, this.#env.net.nowUs)).join('');
   }
 
   /** Names of the chains or sets (maps included) of a table; none when there is no table. */

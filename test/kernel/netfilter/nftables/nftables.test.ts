@@ -47,6 +47,12 @@ onNode(t, 'a transaction is all or nothing', (t, lab) => {
   t.equal(lab.netlink.nftList(), '');
 });
 
+onNode(t, 'tables are listed one right after the other', (t, lab) => {
+  for (const table of ['t', 'u'])
+    lab.netlink.commit([{ op: 'nft', table, commands: [{ command: 'add-table' }, chain('x')] }]);
+  t.equal(lab.netlink.nftList(), 'table ip t {\n\tchain x {\n\t}\n}\ntable ip u {\n\tchain x {\n\t}\n}\n');
+});
+
 onNode(t, 'what is referred to stays, and loops are refused', (t, lab) => {
   commit(
     lab,
