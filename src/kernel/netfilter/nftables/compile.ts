@@ -7,8 +7,9 @@
 //
 //   ip saddr != 10.0.0.0/8 jump mark     ADDRESS saddr|invert|24 0x0a000000 | VERDICT jump|mark
 //
-// Behind the last rule stands END, and behind that what is longer than an instruction may be. Sets, maps and interface names stand
-// in it as the numbers that the resolver gives; chains too, until link() puts their programs' offsets in their place.
+// Behind the last rule stands END, unless no packet comes there, and behind that what is longer than an instruction may be. Sets, maps
+// and interface names stand in it as the numbers that the resolver gives; chains too, until link() puts their programs' offsets in
+// their place.
 import { NetlinkError } from '../../netlink.ts';
 import { type Range, rangesOf } from './ranges.ts';
 import { type AddressField, type Expression, type NftRule, type NftVerdict, portWord } from './ruleset.ts';
@@ -115,6 +116,8 @@ class Build {
   readonly #code: number[] = [];
   readonly #starts: number[] = [];
   readonly #links: number[] = [];
+  /** Whether a packet may get past the last rule. */
+  #isOpen = true;
   /** What comes behind END, and the word of its instruction that is to say how far away. */
   readonly #pool: { readonly instruction: number; readonly word: number; readonly write: () => void }[] = [];
 
@@ -125,6 +128,7 @@ class Build {
   rule({ expressions }: NftRule): void {
     const code = this.#code;
     this.#starts.push(code.length);
+    this.#isOpen = expressions.length !== 1 || !isFinal(expressions[0]!);
     const instructions = expressions.map((e) => {
       const at = code.length;
       code.push(...this.#encode(e, at));
@@ -140,7 +144,7 @@ class Build {
 
   finish(): Program {
     const code = this.#code;
-    code.push(OP_END);
+    if (this.#isOpen) code.push(OP_END);
     for (const { instruction, word, write } of this.#pool) {
       code[instruction + word] = code.length - instruction;
       write();
@@ -184,6 +188,7 @@ class Build {
         if (e.verdicts.length === 0) throw new NetlinkError('ERANGE', 'numgen random mod 0');
         if (e.verdicts.length > ARG_MASK)
           throw new NetlinkError('E2BIG', `numgen random mod ${e.verdicts.length}: ${ARG_MASK} at most`);
+        if (e.verdicts.length === 1) return [OP_VERDICT, this.#verdict(e.verdicts[0]!, at + 1)]; // a die of one side
         this.#pool.push({ instruction: at, word: 1, write: () => this.#numgen(e.verdicts) });
         return [first(OP_NUMGEN_VMAP, e.verdicts.length), 0];
       case 'update':
@@ -214,6 +219,23 @@ class Build {
   #verdict(verdict: NftVerdict, at: number): number {
     if (leadsOn(verdict)) this.#links.push(at);
     return encodeVerdict(verdict, (name) => this.#resolve.chain(name));
+  }
+}
+
+/** Whether a rule of this alone ends the chain for every packet; a jump comes back. */
+function isFinal(e: Expression): boolean {
+  const isLast = ({ kind }: NftVerdict): boolean => kind !== 'jump';
+  switch (e.kind) {
+    case 'numgen-vmap':
+      return e.verdicts.every(isLast);
+    case 'verdict':
+      return isLast(e.verdict);
+    case 'dnat':
+    case 'masquerade':
+    case 'reject':
+      return true;
+    default:
+      return false;
   }
 }
 

@@ -74,6 +74,13 @@ onNode(t, 'a numgen goes to each of its verdicts: one, hundreds, at most 65,535'
     const marks = new Set(Array.from({ length: draws }, () => decide(lab, {}).mark));
     t.same([marks.size, marks.has(0)], [Math.min(n, 300), false], `${n} verdicts`);
   }
+  for (const n of [1, 2]) {
+    const jumps = Array.from({ length: n }, () => ({ kind: 'jump' as const, chain: 'c7' }));
+    commit(lab, flush('f'), rule('f', { kind: 'numgen-vmap', verdicts: jumps }));
+    t.match(decide(lab, {}), { verdict: NF_ACCEPT, mark: 8 }, 'a jump comes back, and the chain ends there');
+    commit(lab, rule('f', verdict('drop')));
+    t.match(decide(lab, {}), { verdict: NF_DROP, mark: 8 });
+  }
   t.throws(() => commit(lab, rule('f', numgen(65_536))), { code: 'E2BIG' });
   t.throws(() => commit(lab, rule('f', numgen(0))), { code: 'ERANGE' }, 'and of none Linux makes no dice');
 });
