@@ -16,8 +16,9 @@ export class SetTable {
   readonly timeoutUs: number;
   /** Values are deadlines. */
   readonly #elements = new LookupTable();
-  /** Size at which expired elements are looked for. */
+  /** Size at which expired elements are looked for, and the time before which there are none. */
   #purgeAt = FIRST_PURGE;
+  #purgeFromUs = 0;
 
   constructor(timeoutS: number) {
     this.timeoutUs = timeoutS * 1e6;
@@ -35,7 +36,7 @@ export class SetTable {
   update(addr: number, net: Clocked): boolean {
     const elements = this.#elements;
     if (elements.size >= this.#purgeAt && elements.find(addr, 0) < 0) {
-      this.#purge(net.nowUs);
+      if (net.nowUs >= this.#purgeFromUs) this.#purge(net.nowUs);
       if (elements.size >= DYNAMIC_SET_SIZE) return false;
     }
     const slot = elements.insert(addr, 0);
@@ -45,6 +46,7 @@ export class SetTable {
 
   add(addr: number, deadlineUs = Number.POSITIVE_INFINITY): void {
     this.#elements.set(addr | 0, 0, deadlineUs);
+    this.#purgeFromUs = Math.min(this.#purgeFromUs, deadlineUs);
   }
 
   /** -1 when it is not in the set. */
@@ -70,9 +72,12 @@ export class SetTable {
   }
 
   #purge(nowUs: number): void {
+    let earliestUs = Number.POSITIVE_INFINITY;
     this.#elements.forEach((addr, _, deadlineUs) => {
       if (deadlineUs <= nowUs) this.#elements.delete(addr, 0);
+      else if (deadlineUs < earliestUs) earliestUs = deadlineUs;
     });
+    this.#purgeFromUs = earliestUs;
     this.#purgeAt = Math.min(DYNAMIC_SET_SIZE, Math.max(FIRST_PURGE, this.#elements.size * 2));
   }
 }
