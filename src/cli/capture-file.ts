@@ -1,15 +1,11 @@
 // A capture of a cluster of this process into a file: `up --capture`, and the demo.
 import { closeSync, openSync, writeSync } from 'node:fs';
 import type { Cluster } from '../cluster/cluster.ts';
-import { CliError } from './cli-error.ts';
+import { asCliError } from './cli-error.ts';
 
 /** Creates the file; to be done before a cluster is started in vain. */
 export function openCapture(file: string): number {
-  try {
-    return openSync(file, 'w');
-  } catch (cause) {
-    throw new CliError((cause as Error).message, { cause }); // it names the file
-  }
+  return asCliError(() => openSync(file, 'w')); // the error names the file
 }
 
 /** Captures every packet of the first Node into an open file; returns the function that completes and closes it. */

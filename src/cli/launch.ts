@@ -10,14 +10,14 @@ import type { Store } from '../apiserver/storage/store.ts';
 import { Cluster } from '../cluster/cluster.ts';
 import { ControlServer } from '../cluster/control-server.ts';
 import { Pki, PkiError } from '../cluster/pki.ts';
-import { claim, type RunDir, RunDirError, release, runDir } from '../cluster/run-dir.ts';
+import { claim, type RunDir, release, runDir } from '../cluster/run-dir.ts';
 import { defaultSettings, nodeSettings, type RuntimeHandler } from '../cluster/settings.ts';
 import { RealClock } from '../lib/clock.ts';
 import { unseededRng } from '../lib/rng.ts';
 import { type Image, parseCatalog } from '../node/images.ts';
 import { parseResolvConf } from '../node/kubelet/resolv-conf.ts';
 import type { ProxyMode } from '../proxy/config.ts';
-import { CliError } from './cli-error.ts';
+import { asCliError, CliError } from './cli-error.ts';
 import { missingForNetns } from './requirements.ts';
 import { manifestFiles, readText } from './watched-files.ts';
 
@@ -46,18 +46,18 @@ export async function launch(options: LaunchOptions, say: (line: string) => void
   const dir = runDir();
   const runtime = chooseRuntime(options.runtime, say);
   const settings = defaultSettings({
-    nodes: valid(() => nodeSettings(options.nodes)),
+    nodes: asCliError(() => nodeSettings(options.nodes)),
     ...(options.proxyMode ? { proxyMode: options.proxyMode } : {}),
     ...(options.ipvsScheduler ? { ipvsScheduler: options.ipvsScheduler } : {}),
     askedOfProxy: { mode: options.proxyMode, scheduler: options.ipvsScheduler },
     defaultRuntime: runtime,
     offload: options.offload,
     images: options.images ? imagesOf(options.images) : [],
-    ...(options.resolvConf ? { hostResolvConf: valid(() => parseResolvConf(readText(options.resolvConf!))) } : {}),
+    ...(options.resolvConf ? { hostResolvConf: asCliError(() => parseResolvConf(readText(options.resolvConf!))) } : {}),
     stateDir: dir.path,
     netnsPrefix: dir.netnsPrefix,
   });
-  for (const line of valid(() => claim(dir))) say(`removed what an earlier cluster left: ${line}`);
+  for (const line of asCliError(() => claim(dir))) say(`removed what an earlier cluster left: ${line}`);
   let stopping: Promise<void> | null = null;
   let control: ControlServer | null = null;
   try {
@@ -65,7 +65,7 @@ export async function launch(options: LaunchOptions, say: (line: string) => void
     const store = directory ? await openStore(directory) : undefined;
     const cluster = await Cluster.start({
       ...(store ? { store } : {}),
-      pki: valid(() => new Pki(directory)),
+      pki: asCliError(() => new Pki(directory)),
       clock: new RealClock(),
       rng: unseededRng(),
       settings,
@@ -118,7 +118,7 @@ export function stopOnSignals(stop: () => Promise<void>): void {
 
 /** The objects of all the files, or a CliError that says where one is wrong. */
 export function readManifests(files: readonly string[]): ManifestObject[] {
-  return valid(() => manifestFiles(files).flatMap((file) => parseManifests(readText(file), file).map(strict)));
+  return asCliError(() => manifestFiles(files).flatMap((file) => parseManifests(readText(file), file).map(strict)));
 }
 
 /** Told how many Pods are ready, and, when nothing has changed for a while, what one of the others waits for. */
@@ -187,11 +187,11 @@ function chooseRuntime(wanted: LaunchOptions['runtime'], say: (line: string) => 
 
 async function openStore(directory: string): Promise<Store> {
   const { LmdbStore } = await import('../apiserver/storage/lmdb.ts');
-  return valid(() => new LmdbStore(directory));
+  return asCliError(() => new LmdbStore(directory));
 }
 
 function imagesOf(file: string): Image[] {
-  return valid(() => parseCatalog(readText(file), file));
+  return asCliError(() => parseCatalog(readText(file), file));
 }
 
 /** Without the fields that its kind does not have it would be another object: refused here as by kubectl, which asks for Strict. */
@@ -201,16 +201,5 @@ function strict(manifest: ManifestObject): ManifestObject {
     return manifest;
   } catch (error) {
     throw new ManifestError(manifest.file, manifest.line, 1, (error as Error).message);
-  }
-}
-
-/** Turns an error about the user's input into one without a stack. */
-function valid<T>(fn: () => T): T {
-  try {
-    return fn();
-  } catch (error) {
-    if (error instanceof CliError) throw error;
-    if (error instanceof RunDirError || error instanceof Error) throw new CliError(error.message, { cause: error });
-    throw error;
   }
 }

@@ -8,7 +8,7 @@ import { proxyModeOf } from '../../cluster/proxy-config.ts';
 import { type RunDir, runDir, runningPid } from '../../cluster/run-dir.ts';
 import { makeDirectory } from '../../lib/make-directory.ts';
 import { captureToFile, openCapture } from '../capture-file.ts';
-import { CliError } from '../cli-error.ts';
+import { asCliError, CliError } from '../cli-error.ts';
 import { ask } from '../control-client.ts';
 import {
   type LaunchOptions,
@@ -78,11 +78,7 @@ export async function up(options: UpOptions): Promise<void> {
 }
 
 function readTokens(file: string): ReturnType<typeof parseTokenFile> {
-  try {
-    return parseTokenFile(readText(file), file);
-  } catch (cause) {
-    throw new CliError((cause as Error).message, { cause });
-  }
+  return asCliError(() => parseTokenFile(readText(file), file));
 }
 
 /** A line that is written over on a terminal, and only its last state elsewhere; and what a Pod waits for, once. */
