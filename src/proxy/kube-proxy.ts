@@ -15,7 +15,7 @@ import type { Cidr, KubeProxyConfig, ProxyMode } from './config.ts';
 import type { Netlink } from './either-family.ts';
 import { type Endpoint, EndpointSliceCache, type EndpointsByPort } from './endpoints.ts';
 import { HealthChecks, type ServiceHealth } from './health-check.ts';
-import { IpvsLeftovers, openConnections, openRequests } from './ipvs/leftovers.ts';
+import { IpvsLeftovers, underWay } from './ipvs/leftovers.ts';
 import { removeDevice } from './ipvs/proxier.ts';
 import { localDetectorOf } from './local-detector.ts';
 import { ProxyMetrics, type ProxyState } from './metrics.ts';
@@ -182,18 +182,21 @@ export class KubeProxy {
     const notices: ProxyNotice[] = [
       { type: 'Normal', reason: 'ProxyModeChanged', message: `proxy mode ${mode} -> ${next}` },
     ];
-    const open = openConnections(netlink);
-    const requests = openRequests(netlink);
+    const { connections, requests } = underWay(netlink);
     this.#leftovers?.close();
     this.#proxier.cleanup({ keepConnections: next === 'iptables' });
     if (mode === 'ipvs' && next === 'iptables') {
       this.#leftovers = new IpvsLeftovers({ netlink, clock, onError });
-      if (open !== '')
-        notices.push({ type: 'Normal', reason: 'ConnectionsKept', message: `IPVS keeps ${open} until they end` });
+      if (connections !== '')
+        notices.push({
+          type: 'Normal',
+          reason: 'ConnectionsKept',
+          message: `IPVS keeps ${connections} until they end`,
+        });
     } else if (next === 'nftables') {
       if (this.#leftovers) netlink.commit([{ op: 'ipvs-flush' }, ...removeDevice(netlink)]);
       this.#leftovers = undefined;
-      const lost = [open, requests].filter((text) => text !== '').join(' and ');
+      const lost = [connections, requests].filter((text) => text !== '').join(' and ');
       const message = `IPVS was flushed, as kube-proxy does for nftables, and has forgotten ${lost}: they break, unless the same endpoint is chosen again`;
       if (lost !== '') notices.push({ type: 'Warning', reason: 'ConnectionsLost', message });
     }

@@ -11,6 +11,7 @@ import type { IpAddress } from '../../tcpip-ts/wire/ip-address.ts';
 import { IPPROTO_TCP } from '../../tcpip-ts/wire/ipv4.ts';
 import type { IpvsConnection, Netlink, NetlinkOp } from '../either-family.ts';
 import { endpointName } from '../endpoints.ts';
+import { serverKey } from './compile.ts';
 import { DUMMY_DEVICE, removeDevice } from './proxier.ts';
 
 const LOOK_US = 1e6;
@@ -41,11 +42,11 @@ export class IpvsLeftovers {
 
   #clearUp(): void {
     const { netlink, clock, onError } = this.#options;
-    const inUse = new Set(netlink.ipvsConnections().filter(isLive).map(serverName));
+    const inUse = new Set(netlink.ipvsConnections().filter(isLive).map(serverOf));
     const addresses = new Set<IpAddress>();
     const ops: NetlinkOp[] = [];
     for (const service of netlink.ipvsServices()) {
-      if (!inUse.has(serverName({ proto: service.proto, vaddr: service.addr, vport: service.port }))) {
+      if (!inUse.has(serverKey(service))) {
         ops.push({ op: 'ipvs-del-service', service });
         continue;
       }
@@ -70,16 +71,15 @@ export class IpvsLeftovers {
   }
 }
 
-/** The TCP connections that IPVS has, by name; '' without any. */
-export function openConnections(netlink: Netlink): string {
-  const open = netlink.ipvsConnections().filter((conn) => conn.proto === IPPROTO_TCP && isLive(conn));
-  return open.length === 0 ? '' : `${count(open.length, 'TCP connection')} (${named(open)})`;
-}
-
-/** The UDP datagrams to which no answer has come yet, by name. */
-export function openRequests(netlink: Netlink): string {
-  const open = netlink.ipvsConnections().filter((conn) => conn.proto !== IPPROTO_TCP && isLive(conn) && !conn.answered);
-  return open.length === 0 ? '' : `${count(open.length, 'UDP request')} without an answer yet (${named(open)})`;
+/** By name, '' without any: the TCP connections that IPVS has, and the UDP datagrams to which no answer has come yet. */
+export function underWay(netlink: Netlink): { readonly connections: string; readonly requests: string } {
+  const live = netlink.ipvsConnections().filter(isLive);
+  const tcp = live.filter(({ proto }) => proto === IPPROTO_TCP);
+  const udp = live.filter(({ proto, answered }) => proto !== IPPROTO_TCP && !answered);
+  return {
+    connections: tcp.length === 0 ? '' : `${count(tcp.length, 'TCP connection')} (${named(tcp)})`,
+    requests: udp.length === 0 ? '' : `${count(udp.length, 'UDP request')} without an answer yet (${named(udp)})`,
+  };
 }
 
 /** More may come of it, and will come to IPVS. */
@@ -87,8 +87,8 @@ function isLive({ proto, state, tracked }: IpvsConnection): boolean {
   return tracked && (proto !== IPPROTO_TCP || (state !== 'TIME_WAIT' && state !== 'CLOSE'));
 }
 
-function serverName({ proto, vaddr, vport }: Pick<IpvsConnection, 'proto' | 'vaddr' | 'vport'>): string {
-  return `${proto}/${endpointName({ addr: vaddr, port: vport })}`;
+function serverOf({ proto, vaddr, vport }: IpvsConnection): string {
+  return serverKey({ proto, addr: vaddr, port: vport });
 }
 
 function named(connections: readonly IpvsConnection[]): string {
