@@ -4,8 +4,10 @@
 import { Kernel, type KernelEnv } from '../kernel/kernel.ts';
 import { linkPair } from '../tcpip-ts/link-pair.ts';
 import { parseCIDR } from '../tcpip-ts/wire/address.ts';
+import { type IpAddress, networkOf } from '../tcpip-ts/wire/ip-address.ts';
 
-const PREFIX_LEN = 24;
+/** Of the Nodes' network. */
+export const NODE_PREFIX_LEN = { 4: 24, 6: 64 } as const;
 const NODE_MAC = 0x02_00_00_00_00_01;
 const GATEWAY_MAC = 0x02_00_00_00_00_02;
 /** It tracks what passes, as any kernel here, and nothing does. */
@@ -22,19 +24,24 @@ export function connectUplink(node: Kernel, env: KernelEnv, { address, podCIDR }
   const gateway = gatewayOf(address);
   const [near, far] = linkPair();
   const eth0 = node.addDevice('eth0', near, { mac: NODE_MAC });
-  node.addresses.add(eth0, address, PREFIX_LEN);
+  node.addresses.add(eth0, address, NODE_PREFIX_LEN[4]);
   node.fib.add({ network: 0, prefixLen: 0, oif: eth0.ifindex, gateway });
 
   const host = new Kernel({ ...env, hostname: 'gateway', conntrackMax: CONNTRACK_MAX, limitsIcmp: false });
   const device = host.addDevice('eth0', far, { mac: GATEWAY_MAC });
-  host.addresses.add(device, gateway, PREFIX_LEN);
+  host.addresses.add(device, gateway, NODE_PREFIX_LEN[4]);
   const [network, prefixLen] = parseCIDR(podCIDR)!;
   host.fib.add({ network, prefixLen, oif: device.ifindex, gateway: address });
   return () => host.close();
 }
 
-/** Of the network of a Node's address: its first address, or the last where the Node has the first. */
-export function gatewayOf(address: number): number {
-  const network = (address & 0xffffff00) >>> 0;
-  return address === network + 1 ? network + 254 : network + 1;
+/** Of the network of a Node's address: its first address, or the last where the Node has the first (IPv6: the 254th). */
+export function gatewayOf<A extends IpAddress>(address: A): A;
+export function gatewayOf(address: IpAddress): IpAddress {
+  if (typeof address === 'number') {
+    const network = networkOf(address, NODE_PREFIX_LEN[4]);
+    return address === network + 1 ? network + 254 : network + 1;
+  }
+  const network = networkOf(address, NODE_PREFIX_LEN[6]);
+  return address === network + 1n ? network + 254n : network + 1n;
 }

@@ -31,17 +31,15 @@ import {
   type IpFamily,
   isLinkLocal,
   isLoopback,
-  networkOf,
   parseIpAddress,
   parseIpPrefixes,
 } from '../../tcpip-ts/wire/ip-address.ts';
 import type { RulesFormat } from '../node-handle.ts';
 import { rulesOf } from '../rules-text.ts';
-import { gatewayOf } from '../uplink.ts';
+import { gatewayOf, NODE_PREFIX_LEN } from '../uplink.ts';
 import { configOf, DEFAULT_NODE_IP, nodeOf, type OfflineObjects } from './objects.ts';
 
 const ZONE_LABEL = 'topology.kubernetes.io/zone';
-const NODE_PREFIX = { 4: 24, 6: 64 } as const;
 
 export class OfflineNode {
   readonly config: KubeProxyConfig;
@@ -106,7 +104,7 @@ export class OfflineNode {
   #interfaces(addresses: readonly number[], node: Node, objects: OfflineObjects): void {
     const { addresses: table, fib } = this.#kernel;
     const eth0 = this.#kernel.addDevice('eth0', null, {});
-    for (const addr of addresses) table.add(eth0, addr, NODE_PREFIX[4]);
+    for (const addr of addresses) table.add(eth0, addr, NODE_PREFIX_LEN[4]);
     fib.add({ network: 0, prefixLen: 0, oif: eth0.ifindex, gateway: gatewayOf(addresses[0]!) });
 
     const cni0 = this.#kernel.addDevice(podDevice(this.config), null, {});
@@ -127,9 +125,8 @@ export class OfflineNode {
   #interfaces6(addresses: readonly bigint[], node: Node, objects: OfflineObjects): void {
     const net = this.#net6;
     net.addDevice('eth0');
-    for (const addr of addresses) net.addAddress('eth0', addr, NODE_PREFIX[6]);
-    const network = networkOf(addresses[0]!, NODE_PREFIX[6]);
-    net.addRoute(0n, 0, 'eth0', addresses[0] === network + 1n ? network + 0xfen : network + 1n);
+    for (const addr of addresses) net.addAddress('eth0', addr, NODE_PREFIX_LEN[6]);
+    net.addRoute(0n, 0, 'eth0', gatewayOf(addresses[0]!));
     const cni0 = podDevice(this.config);
     net.addDevice(cni0);
     const pods = this.#ownPods(objects);
