@@ -2,6 +2,7 @@
 // full, deletion by shifting back. A row is half a line of the processor's cache, and a look-up that finds its service at the first
 // place, as most do, touches nothing else: with chains, a first packet among thousands of Services found the head cold, too.
 import { IPPROTO_TCP } from '../../tcpip-ts/wire/ipv4.ts';
+import { lineAligned } from '../core/cache-line.ts';
 import { NONE, SVC_ADDR, SVC_KEY, SVC_ROW } from './rows.ts';
 import type { VirtualService } from './service.ts';
 
@@ -12,12 +13,10 @@ const PROT_SOCK = 1024;
 
 const GOLDEN_RATIO_32 = 0x61c88647;
 const MIN_ROWS = 32;
-/** What glibc's large blocks lack to begin with a line of the cache, so that no row lies across two. */
-const TO_LINE = 48;
 
 export class ServiceTable {
   /** Row after row; where the key is 0 there is no service. */
-  words = rowsOf(MIN_ROWS);
+  words = lineAligned(MIN_ROWS * SVC_ROW);
   readonly #services = new Set<VirtualService>();
   /** By row. */
   #at: (VirtualService | undefined)[] = new Array(MIN_ROWS);
@@ -109,7 +108,7 @@ export class ServiceTable {
   #grow(): void {
     for (const svc of this.#services) takeOut(svc);
     const rows = (this.#mask + 1) * 2;
-    this.words = rowsOf(rows);
+    this.words = lineAligned(rows * SVC_ROW);
     this.#at = new Array(rows);
     this.#mask = rows - 1;
     for (const svc of this.#services) this.#insert(svc);
@@ -119,11 +118,6 @@ export class ServiceTable {
 /** Gives a service a row of its own. */
 function takeOut(svc: VirtualService): void {
   svc.moveTo({ words: new Int32Array(SVC_ROW) }, 0);
-}
-
-function rowsOf(count: number): Int32Array<ArrayBuffer> {
-  const bytes = count * SVC_ROW * 4;
-  return new Int32Array(new ArrayBuffer(TO_LINE + bytes), TO_LINE, count * SVC_ROW);
 }
 
 function takesOtherPorts(svc: VirtualService): boolean {

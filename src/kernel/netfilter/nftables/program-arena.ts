@@ -1,16 +1,14 @@
 // Where the programs of all chains stand: blocks of one array, each within as few lines of the processor's cache as can be, since with
 // thousands of Services they are all cold. A verdict holds the block's offset, so a jump asks nothing on its way. Hence a program
 // stays in its block as long as it fits; when it has outgrown it, the block it leaves sends on those that still come there.
+import { LINE, lineAligned } from '../../core/cache-line.ts';
 import { OP_FORWARD } from './compile.ts';
 
 /** Words of the smallest block; all are powers of two. */
 const SMALLEST = 8;
-/** Words of a cache line. Where the array begins in one is malloc's affair: glibc's large blocks begin a quarter into a line. */
-const LINE = 16;
-const FIRST = LINE - 4;
 
 export class ProgramArena {
-  code = new Int32Array(1024);
+  code = lineAligned(1024);
   /** Offset of each chain's program, by its number; 0 without one. */
   offsets = new Int32Array(64);
   /** What begins at an offset: a chain's number, and a block's words. Only for who changes or traces something. */
@@ -19,7 +17,7 @@ export class ProgramArena {
   readonly #left = new Map<number, number[]>();
   /** Offsets of blocks that are free, by their words. */
   readonly #free = new Map<number, number[]>();
-  #end = FIRST;
+  #end = LINE; // offset 0 is none
 
   /** Makes room for a chain's program of so many words; between packets only. */
   reserve(chain: number, words: number): void {
@@ -69,7 +67,7 @@ export class ProgramArena {
 
   #append(size: number): number {
     // A block begins with a line, unless it is shorter than one.
-    if (size >= LINE && (this.#end - FIRST) % LINE !== 0) {
+    if (size >= LINE && this.#end % LINE !== 0) {
       this.#freeOf(SMALLEST).push(this.#end);
       this.#end += SMALLEST;
     }
@@ -81,7 +79,7 @@ export class ProgramArena {
 }
 
 function resized(array: Int32Array, length: number): Int32Array<ArrayBuffer> {
-  const larger = new Int32Array(length);
+  const larger = lineAligned(length);
   larger.set(array);
   return larger;
 }
