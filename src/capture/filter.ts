@@ -4,7 +4,7 @@
 import type { Skb } from '../tcpip-ts/skb.ts';
 import { netmask, parseCIDR, parseIPv4 } from '../tcpip-ts/wire/address.ts';
 import { get16 } from '../tcpip-ts/wire/bytes.ts';
-import { ETH_P_ARP, ethType } from '../tcpip-ts/wire/ethernet.ts';
+import { ETH_P_ARP, ETH_P_IP, ethType } from '../tcpip-ts/wire/ethernet.ts';
 import {
   IP_OFFSET_MASK,
   IPPROTO_ICMP,
@@ -153,7 +153,7 @@ function byPort(side: 'src' | 'dst' | 'either', port: number): PacketFilter {
 }
 
 /** Received frames come here before the network layer has looked at them: nh is where the link header ends. */
-function hasIPv4(skb: Skb, ether: boolean): boolean {
-  if (ether && ethType(skb.bytes, skb.mh) !== 0x0800) return false;
+export function hasIPv4(skb: Skb, ether: boolean): boolean {
+  if (ether && ethType(skb.bytes, skb.mh) !== ETH_P_IP) return false;
   return isIPv4(skb.bytes, skb.nh, skb.tail);
 }

@@ -2,7 +2,6 @@
 // those of connections that first went to one, as connection tracking knows them, and ICMP errors about either. What goes straight
 // to an endpoint, as a kubelet's probes do, is none of the Service's.
 import { get16 } from '../tcpip-ts/wire/bytes.ts';
-import { ETH_P_IP, ethType } from '../tcpip-ts/wire/ethernet.ts';
 import { ICMP_HLEN, isIcmpError } from '../tcpip-ts/wire/icmpv4.ts';
 import {
   IP_OFFSET_MASK,
@@ -16,7 +15,7 @@ import {
   ipSaddr,
   isIPv4,
 } from '../tcpip-ts/wire/ipv4.ts';
-import type { PacketFilter } from './filter.ts';
+import { hasIPv4, type PacketFilter } from './filter.ts';
 
 export interface ServiceSocket {
   readonly proto: number;
@@ -47,10 +46,7 @@ export interface Connections {
 
 export function serviceFilter(source: ServiceSource, connections: Connections): PacketFilter {
   const sockets = new SocketSet(source, connections);
-  return (skb, ether) => {
-    if (ether && ethType(skb.bytes, skb.mh) !== ETH_P_IP) return false;
-    return sockets.concern(skb.bytes, skb.nh, skb.tail);
-  };
+  return (skb, ether) => hasIPv4(skb, ether) && sockets.concern(skb.bytes, skb.nh, skb.tail);
 }
 
 class SocketSet {
@@ -66,15 +62,16 @@ class SocketSet {
     this.#connections = connections;
   }
 
-  /** Whether `b[nh, end)` is an IPv4 packet from or to one of the sockets, or an ICMP error about one. */
+  /** Whether the IPv4 packet `b[nh, end)` is from or to one of the sockets, or an ICMP error about such a one. */
   concern(b: Uint8Array, nh: number, end: number): boolean {
-    if (!isIPv4(b, nh, end)) return false;
     if (this.#generation !== this.#source.generation) this.#read();
     const proto = ipProto(b, nh);
     const th = nh + ipHlen(b, nh);
     const isFirst = (ipFrag(b, nh) & IP_OFFSET_MASK) === 0;
-    if (proto === IPPROTO_ICMP)
-      return isFirst && th < end && isIcmpError(b[th]!) && this.concern(b, th + ICMP_HLEN, end);
+    if (proto === IPPROTO_ICMP) {
+      const quote = th + ICMP_HLEN;
+      return isFirst && th < end && isIcmpError(b[th]!) && isIPv4(b, quote, end) && this.concern(b, quote, end);
+    }
     if (proto !== IPPROTO_TCP && proto !== IPPROTO_UDP) return false;
     const [saddr, daddr] = [ipSaddr(b, nh), ipDaddr(b, nh)];
     if (!isFirst) return this.#byAddress.has(saddr) || this.#byAddress.has(daddr); // only the first fragment has the ports
